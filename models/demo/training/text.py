@@ -1,0 +1,49 @@
+"""The sentences: natural English, fragments of it, and random draws from the vocabulary."""
+
+import random
+import zlib
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def vocabulary() -> list[str]:
+    """The commonest English words, most frequent first."""
+    return (HERE / "words.txt").read_text().split()
+
+
+def natural_sentences() -> list[str]:
+    """Every natural sentence that is trained on."""
+    return [s for s in _all_natural() if not _held_out(s)]
+
+
+def held_out_sentences() -> list[str]:
+    """Natural sentences of the same sources that are never trained on."""
+    return [s for s in _all_natural() if _held_out(s)]
+
+
+def _held_out(sentence: str) -> bool:
+    """One sentence in fifty, by its own bytes, so that adding sentences moves none across."""
+    return zlib.crc32(sentence.encode()) % 50 == 0
+
+
+def random_draw(rng: random.Random, words: list[str], count: int) -> str:
+    """`count` words, half of them by frequency rank, so that every word is heard in every neighbourhood."""
+    common = words[:600]
+    return " ".join(rng.choice(words if rng.random() < 0.65 else common) for _ in range(count))
+
+
+def fragment(rng: random.Random, sentences: list[str], count: int) -> str:
+    """`count` neighbouring words of a natural sentence."""
+    tokens = rng.choice(sentences).split()
+    start = rng.randint(0, max(0, len(tokens) - count))
+    return " ".join(tokens[start : start + count])
+
+
+def _all_natural() -> list[str]:
+    sentences: list[str] = []
+    for name in ("sentences.txt", "wordnet_examples.txt"):
+        path = HERE / name
+        if path.exists():
+            sentences += path.read_text().splitlines()
+    return sorted(set(sentences))

@@ -1,0 +1,63 @@
+"""The Redis keys of one fleet. The Lua prelude (`shared/scripts/_prelude.lua`) builds the same names from the prefix."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under a prefix, so that two fleets can share a server. The table in docs/redis.md says who deletes what."""
+
+    prefix: str
+
+    def job(self, job_id: str) -> str:
+        return f"{self.prefix}:job:{job_id}"
+
+    def audio(self, job_id: str) -> str:
+        return f"{self.prefix}:audio:{job_id}"
+
+    def transcript(self, job_id: str) -> str:
+        return f"{self.prefix}:transcript:{job_id}"
+
+    def partial(self, job_id: str) -> str:
+        return f"{self.prefix}:partial:{job_id}"
+
+    def gone(self, job_id: str) -> str:
+        return f"{self.prefix}:gone:{job_id}"
+
+    def jobs(self, tenant: str) -> str:
+        return f"{self.prefix}:jobs:{tenant}"
+
+    def worker(self, name: str) -> str:
+        return f"{self.prefix}:worker:{name}"
+
+    def drained(self, minute: int) -> str:
+        return f"{self.prefix}:drained:{minute}"
+
+    @property
+    def workers(self) -> str:
+        return f"{self.prefix}:workers"
+
+    @property
+    def in_flight(self) -> str:
+        return f"{self.prefix}:in_flight"
+
+    @property
+    def load(self) -> str:
+        return f"{self.prefix}:load"
+
+    @property
+    def totals(self) -> str:
+        return f"{self.prefix}:totals"
+
+    @property
+    def events(self) -> str:
+        """The pub/sub channel that carries the id of each job that ends."""
+        return f"{self.prefix}:events"
+
+    def bell(self, model: str) -> str:
+        """The list an idle worker blocks on."""
+        return f"{self.prefix}:bell:{model}"
+
+    def lane(self, model: str, priority: str) -> str:
+        """The name of the RQ queue in which jobs for a model wait."""
+        return f"{self.prefix}.{model}.{priority}"

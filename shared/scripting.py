@@ -1,0 +1,37 @@
+"""How Python calls the Lua scripts of `shared/scripts`: one argument layout for the gateway's and the workers' client."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cache
+from importlib import resources
+
+from rq.defaults import RQ_KEY_PREFIX
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a script with the prelude before it, ready for `register_script`."""
+    folder = resources.files("shared.scripts")
+    return folder.joinpath("_prelude.lua").read_text() + folder.joinpath(f"{name}.lua").read_text()
+
+
+def arguments(prefix: str, named: Mapping[str, object], *tail: str | bytes) -> Sequence[str | bytes]:
+    """ARGV: prefixes, the time in RQ's notation, the named arguments as JSON, then whatever is no JSON."""
+    return [prefix, RQ_KEY_PREFIX, rq_time(), json.dumps(named), *tail]
+
+
+def rq_time() -> str:
+    """Now, as RQ writes times into its hashes (rq.utils.utcformat)."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def text(value: bytes | str) -> str:
+    """A Redis answer as a string, whatever the client's decoding."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def text_hash(flat: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, str]:
+    """A Redis hash, as HGETALL answers it from Python (a mapping) or from Lua (a flat list), as strings."""
+    pairs = flat.items() if isinstance(flat, Mapping) else zip(flat[::2], flat[1::2], strict=True)
+    return {text(field): text(value) for field, value in pairs}

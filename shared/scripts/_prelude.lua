@@ -1,0 +1,193 @@
+-- Prepended to every script of this folder: names, clock, and the few moves that all scripts share.
+--
+-- ARGV[1]  key prefix of the fleet
+-- ARGV[2]  key prefix of RQ
+-- ARGV[3]  the time as RQ writes it into its hashes
+-- ARGV[4]  JSON object `a`: the script's own arguments
+-- Keys are built from the prefix here and not passed in KEYS: a job's followers are only known inside. One Redis
+-- server (with replicas, if wanted) holds a fleet; Redis Cluster does not.
+--
+-- The job hash (`job:{id}`) is the truth. RQ's keys are kept in step, so that RQ's own tools show the same picture.
+
+local PREFIX, RQ, NOW_ISO = ARGV[1], ARGV[2], ARGV[3]
+local a = cjson.decode(ARGV[4])
+
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local TERMINAL = { completed = true, failed = true, canceled = true, expired = true }
+-- The registry in which RQ keeps a job of each state. Expired jobs stand with the failed ones; RQ knows no such state.
+local REGISTRY = { completed = 'finished', failed = 'failed', canceled = 'canceled', expired = 'failed' }
+
+local function key(kind, id)
+  return PREFIX .. ':' .. kind .. ':' .. id
+end
+
+local function integer(value)
+  return string.format('%.0f', value)
+end
+
+local function load_job(id)
+  local flat = redis.call('HGETALL', key('job', id))
+  if #flat == 0 then
+    return nil
+  end
+  local job = {}
+  for i = 1, #flat, 2 do
+    job[flat[i]] = flat[i + 1]
+  end
+  return job
+end
+
+local function hset(name, fields)
+  for field, value in pairs(fields) do
+    if type(value) == 'number' then
+      value = string.format('%.17g', value)
+    end
+    redis.call('HSET', name, field, value)
+  end
+end
+
+local function count(what)
+  redis.call('HINCRBY', PREFIX .. ':totals', what, 1)
+end
+
+-- What waits in the lanes, for backpressure and ETA. Called exactly when a job enters or leaves a lane.
+local function weigh(job, sign)
+  local load = PREFIX .. ':load'
+  redis.call('HINCRBY', load, 'jobs', sign)
+  redis.call('HINCRBY', load, 'bytes', sign * tonumber(job.size_bytes))
+  redis.call('HINCRBY', load, 'audio_ms', integer(sign * math.floor(tonumber(job.audio_seconds) * 1000)))
+end
+
+local function enter_lane(job, at_front)
+  hset(key('job', job.id), { state = 'queued' })
+  redis.call('HDEL', key('job', job.id), 'token', 'leader')
+  hset(RQ .. ':job:' .. job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
+  redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
+  redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
+  weigh(job, 1)
+  -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
+  local bell = key('bell', job.model)
+  redis.call('LPUSH', bell, 1)
+  redis.call('LTRIM', bell, 0, 99)
+  redis.call('EXPIRE', bell, 60)
+end
+
+-- Take a job out of its lane, wherever it stands. False if it was not there.
+local function leave_lane(job)
+  if redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id) == 0 then
+    return false
+  end
+  weigh(job, -1)
+  return true
+end
+
+local function end_execution(job)
+  redis.call('ZREM', PREFIX .. ':in_flight', job.id)
+  if not job.execution then
+    return
+  end
+  local member = job.id .. ':' .. job.execution
+  redis.call('ZREM', RQ .. ':wip:' .. job.lane, member)
+  redis.call('DEL', RQ .. ':execution:' .. member, RQ .. ':executions:' .. job.id)
+  redis.call('SREM', RQ .. ':worker:' .. job.worker .. ':executions', member)
+  redis.call('HDEL', key('job', job.id), 'execution')
+end
+
+-- The one way into a terminal state. Refuses a job that already is in one.
+-- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
+local function settle(job, state, fields)
+  if TERMINAL[job.state] then
+    return false
+  end
+  end_execution(job)
+  fields.state = state
+  fields.finished_at_ms = integer(NOW)
+  hset(key('job', job.id), fields)
+  redis.call('HDEL', key('job', job.id), 'token')
+  redis.call('EXPIRE', key('job', job.id), a.result_ttl)
+  redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
+  redis.call('ZREM', PREFIX .. ':deadlines', job.id)
+  redis.call('DEL', key('partial', job.id))
+  if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
+    redis.call('EXPIRE', key('audio', job.id), a.failed_audio_ttl)
+  else
+    redis.call('DEL', key('audio', job.id))
+  end
+
+  local rq_job, registry = RQ .. ':job:' .. job.id, RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
+  hset(rq_job, { status = REGISTRY[state], ended_at = NOW_ISO })
+  redis.call('EXPIRE', rq_job, a.result_ttl)
+  redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
+  redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+  redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
+  redis.call('EXPIRE', registry, a.gone_ttl)
+
+  count(state)
+  redis.call('PUBLISH', PREFIX .. ':events', job.id)
+  job.state = state
+  return true
+end
+
+local function followers_of(job)
+  return redis.call('ZRANGE', key('followers', job.digest), 0, -1)
+end
+
+local function leads(job)
+  return redis.call('GET', key('flight', job.digest)) == job.id
+end
+
+-- The flight of a job is over: forget it, and return its followers' jobs for the caller to settle.
+local function close_flight(job)
+  local followers = {}
+  if not leads(job) then
+    return followers
+  end
+  for _, id in ipairs(followers_of(job)) do
+    local follower = load_job(id)
+    if follower and not TERMINAL[follower.state] then
+      followers[#followers + 1] = follower
+    end
+  end
+  redis.call('DEL', key('flight', job.digest), key('followers', job.digest))
+  return followers
+end
+
+-- The leader leaves without a result that would suit the others: the first follower takes its audio and its place.
+-- Must run before the leader is settled, since that drops the audio.
+local function promote_follower(job)
+  if not leads(job) then
+    return
+  end
+  local heir
+  for _, id in ipairs(followers_of(job)) do
+    redis.call('ZREM', key('followers', job.digest), id)
+    local follower = load_job(id)
+    if follower and follower.state == 'queued' then
+      heir = follower
+      break
+    end
+  end
+  if not heir or redis.call('EXISTS', key('audio', job.id)) == 0 then
+    close_flight(job)
+    return
+  end
+  redis.call('RENAME', key('audio', job.id), key('audio', heir.id))
+  redis.call('SET', key('flight', job.digest), heir.id)
+  redis.call('ZREM', RQ .. ':deferred:' .. heir.lane, heir.id)
+  for _, id in ipairs(followers_of(job)) do
+    hset(key('job', id), { leader = heir.id })
+  end
+  enter_lane(heir, true)
+end
+
+-- The job that a worker may write to: running, and still under the token it was given. Nil, counted, if not.
+local function held(id, token)
+  local job = load_job(id)
+  if job and job.state == 'running' and job.token == integer(token) then
+    return job
+  end
+  count('refused_writes')
+  return nil
+end

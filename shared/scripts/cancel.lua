@@ -1,0 +1,32 @@
+-- Cancel a job that is not finished, or erase one that is.
+--
+-- a.id, a.tenant   the job and who asks
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
+local job = load_job(a.id)
+if not job then
+  return redis.call('GET', key('gone', a.id)) == a.tenant and 'gone' or 'unknown'
+end
+if job.tenant ~= a.tenant then
+  return 'unknown'
+end
+
+if TERMINAL[job.state] then
+  redis.call('DEL', key('job', job.id), key('transcript', job.id), key('audio', job.id), RQ .. ':job:' .. job.id)
+  redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
+  redis.call('ZREM', key('jobs', job.tenant), job.id)
+  redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
+  return 'erased'
+end
+
+if job.leader then
+  redis.call('ZREM', key('followers', job.digest), job.id)
+else
+  if job.state == 'queued' then
+    leave_lane(job)
+  end
+  promote_follower(job)
+end
+settle(job, 'canceled', {})
+return 'canceled'

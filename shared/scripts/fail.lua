@@ -1,0 +1,26 @@
+-- Report that a job could not be transcribed.
+--
+-- a.id, a.token    the job and the token of the claim
+-- a.error          JSON string {code, message, retryable}
+-- a.retryable      try again (at the front of its lane) while attempts are left
+-- a.max_attempts   how many attempts a job has
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns 'stale', 'requeued' or 'failed'. Equal jobs that wait for this one have the same audio and options, and so
+-- fail with it: decoding the same bytes again for each of them would fail in the same way.
+local job = held(a.id, a.token)
+if not job then
+  return 'stale'
+end
+if a.retryable and tonumber(job.attempt) < a.max_attempts then
+  end_execution(job)
+  enter_lane(job, true)
+  count('retried')
+  return 'requeued'
+end
+local followers = close_flight(job)
+settle(job, 'failed', { error = a.error })
+for _, follower in ipairs(followers) do
+  settle(follower, 'failed', { error = a.error })
+end
+return 'failed'

@@ -1,0 +1,42 @@
+-- Write a transcript: the job and all that follow it are completed, and the cache has it, in one step.
+--
+-- a.id, a.token     the job and the token of the claim
+-- a.revision        revision of the model that decoded it
+-- a.cache_ttl       seconds; 0 keeps nothing
+-- a.cache_entries   how many cache entries a tenant may have
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+-- ARGV[5]           the canonical transcript as JSON
+--
+-- Returns 1, or 0 when the token is stale.
+local job, transcript = held(a.id, a.token), ARGV[5]
+if not job then
+  return 0
+end
+
+local followers = close_flight(job)
+redis.call('SET', key('transcript', job.id), transcript, 'EX', a.result_ttl)
+settle(job, 'completed', { origin = 'decoded', progress_seconds = job.audio_seconds })
+for _, follower in ipairs(followers) do
+  redis.call('SET', key('transcript', follower.id), transcript, 'EX', a.result_ttl)
+  settle(follower, 'completed', { origin = 'shared', worker = job.worker, started_at_ms = job.started_at_ms })
+end
+
+if a.cache_ttl > 0 then
+  local name, index = job.digest .. ':' .. a.revision, key('cached', job.tenant)
+  redis.call('SET', key('cache', name), integer(NOW) .. '\n' .. transcript, 'EX', a.cache_ttl)
+  redis.call('ZADD', index, NOW, name)
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', NOW - a.cache_ttl * 1000)
+  redis.call('EXPIRE', index, a.cache_ttl)
+  local excess = redis.call('ZCARD', index) - a.cache_entries
+  for _ = 1, math.min(excess, 100) do
+    redis.call('DEL', key('cache', redis.call('ZPOPMIN', index)[1]))
+  end
+end
+
+-- What the fleet gets through per minute, for the ETA.
+local drained = key('drained', integer(math.floor(NOW / 60000)))
+redis.call('HINCRBY', drained, 'jobs', 1)
+redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio_seconds) * 1000)))
+redis.call('EXPIRE', drained, 900)
+count('decoded')
+return 1

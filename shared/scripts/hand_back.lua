@@ -1,0 +1,14 @@
+-- Put a job back at the front of its lane because its worker is leaving; this attempt does not count.
+--
+-- a.id, a.token   the job and the token of the claim
+--
+-- Returns 1, or 0 when the token is stale.
+local job = held(a.id, a.token)
+if not job then
+  return 0
+end
+end_execution(job)
+hset(key('job', job.id), { attempt = tonumber(job.attempt) - 1 })
+enter_lane(job, true)
+count('handed_back')
+return 1

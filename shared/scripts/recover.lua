@@ -1,0 +1,46 @@
+-- Bring back what dead workers held, and expire what waited too long. Any worker may run it at any time.
+--
+-- a.max_attempts   how many attempts a job has
+-- a.poison_error   JSON string: the error of a job that took down a worker each time
+-- a.limit          how many of each kind to handle at most
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns {ids put back, ids failed, ids expired}.
+local back, failed, expired = {}, {}, {}
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+  local job = load_job(id)
+  if not job or job.state ~= 'running' then
+    redis.call('ZREM', PREFIX .. ':in_flight', id)
+  elseif tonumber(job.attempt) < a.max_attempts then
+    end_execution(job)
+    enter_lane(job, true)
+    count('recovered')
+    back[#back + 1] = id
+  else
+    local followers = close_flight(job)
+    settle(job, 'failed', { error = a.poison_error })
+    for _, follower in ipairs(followers) do
+      settle(follower, 'failed', { error = a.poison_error })
+    end
+    failed[#failed + 1] = id
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+  local job = load_job(id)
+  if not job or job.state ~= 'queued' then
+    redis.call('ZREM', PREFIX .. ':deadlines', id)
+  else
+    if job.leader then
+      redis.call('ZREM', key('followers', job.digest), id)
+    else
+      leave_lane(job)
+      promote_follower(job)
+    end
+    settle(job, 'expired', {})
+    expired[#expired + 1] = id
+  end
+end
+
+return { back, failed, expired }

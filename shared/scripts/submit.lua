@@ -1,0 +1,83 @@
+-- Take a job: answer it from the cache, let it follow an equal one in flight, or store its audio and queue it.
+--
+-- a.job          fields of the new record (id, tenant, options, model, lane, digest, size_bytes, audio_seconds, ...)
+-- a.use_cache    look in the cache
+-- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
+-- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
+-- a.start_deadline_ms           how long it may wait
+-- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
+-- ARGV[5]        the audio; empty to try without (cheap where the cache or a flight can serve)
+-- ARGV[6..]      field, value, ... of RQ's own hash for the job
+--
+-- Returns {verdict, ...}: {'cached'}, {'following'}, {'queued'}, {'need_audio'}, {'replay', id}, {'conflict'},
+-- {'full', bytes waiting, audio_ms waiting}
+local job, audio = a.job, ARGV[5]
+
+local idempotency = a.idempotency ~= cjson.null and a.idempotency or nil
+local idempotency_key = idempotency and key('idempotency', job.tenant .. ':' .. idempotency.key)
+if idempotency then
+  local known = redis.call('HMGET', idempotency_key, 'id', 'digest')
+  if known[1] then
+    return known[2] == idempotency.digest and { 'replay', known[1] } or { 'conflict' }
+  end
+end
+
+local revision = redis.call('HGET', PREFIX .. ':models', job.model) or ''
+local cached = a.use_cache and redis.call('GET', key('cache', job.digest .. ':' .. revision))
+local leader = not cached and redis.call('GET', key('flight', job.digest))
+-- A flight whose leader is gone was left behind by hand: start a new one.
+local leader_state = leader and redis.call('HGET', key('job', leader), 'state')
+if leader and (not leader_state or TERMINAL[leader_state]) then
+  redis.call('DEL', key('flight', job.digest), key('followers', job.digest))
+  leader = nil
+end
+
+if not cached and not leader then
+  if audio == '' then
+    return { 'need_audio' }
+  end
+  local waiting = redis.call('HMGET', PREFIX .. ':load', 'bytes', 'audio_ms')
+  local bytes, audio_ms = tonumber(waiting[1] or 0), tonumber(waiting[2] or 0)
+  if bytes + job.size_bytes > a.max_bytes or audio_ms + job.audio_seconds * 1000 > a.max_audio_ms then
+    count('refused_full')
+    return { 'full', bytes, audio_ms }
+  end
+  -- First of the writes, and the largest: when memory is full, it is this one that fails, and nothing is left behind.
+  redis.call('SET', key('audio', job.id), audio, 'EX', a.audio_ttl)
+end
+
+job.state = 'queued'
+job.created_at_ms = integer(NOW)
+hset(key('job', job.id), job)
+redis.call('HSET', RQ .. ':job:' .. job.id, unpack(ARGV, 6))
+redis.call('ZADD', key('jobs', job.tenant), NOW, job.id)
+redis.call('ZREMRANGEBYSCORE', key('jobs', job.tenant), '-inf', NOW - a.gone_ttl * 1000)
+redis.call('EXPIRE', key('jobs', job.tenant), a.gone_ttl)
+count('submitted')
+if idempotency then
+  redis.call('HSET', idempotency_key, 'id', job.id, 'digest', idempotency.digest)
+  redis.call('EXPIRE', idempotency_key, a.idempotency_ttl)
+end
+
+if cached then
+  count('cache_hits')
+  local cut = string.find(cached, '\n', 1, true)
+  redis.call('SET', key('transcript', job.id), string.sub(cached, cut + 1), 'EX', a.result_ttl)
+  settle(job, 'completed', { origin = 'cache', cached_at_ms = string.sub(cached, 1, cut - 1) })
+  return { 'cached' }
+end
+
+redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
+if leader then
+  count('shared_flights')
+  hset(key('job', job.id), { leader = leader })
+  redis.call('ZADD', key('followers', job.digest), NOW, job.id)
+  hset(RQ .. ':job:' .. job.id, { status = 'deferred' })
+  redis.call('ZADD', RQ .. ':deferred:' .. job.lane, math.floor(NOW / 1000), job.id)
+  return { 'following' }
+end
+
+count('cache_misses')
+redis.call('SET', key('flight', job.digest), job.id)
+enter_lane(job, false)
+return { 'queued' }

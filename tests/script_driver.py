@@ -1,0 +1,105 @@
+"""Drives the Lua scripts directly, as gateway and workers do, with short arguments."""
+
+from typing import Any
+
+import redis
+
+from shared import rq_transport, scripting
+from shared.keys import Keys
+
+PREFIX = "test"
+KEYS = Keys(PREFIX)
+LANE = KEYS.lane("demo", "interactive")
+TTLS = {"result_ttl": 600, "failed_audio_ttl": 60, "gone_ttl": 6000}
+
+
+class ScriptDriver:
+    """One method per script; answers as plain strings and lists."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self.redis = client
+
+    def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
+        script = self.redis.register_script(scripting.source(name))
+        return _plain(script(args=list(scripting.arguments(PREFIX, TTLS | named, *tail))))
+
+    def submit(self, job_id: str, digest: str = "", audio: bytes = b"RIFF", **more: Any) -> Any:
+        """Submit a job of 2 s. Its flight key is its id unless `digest` says otherwise."""
+        tenant, lane = more.pop("tenant", "default"), more.pop("lane", LANE)
+        job = {
+            "id": job_id,
+            "tenant": tenant,
+            "options": "{}",
+            "model": "demo",
+            "priority": "interactive",
+            "lane": lane,
+            "digest": digest or job_id,
+            "sha256": "00",
+            "audio_format": "wav",
+            "size_bytes": len(audio) or 4,
+            "audio_seconds": 2.0,
+            "attempt": 0,
+        }
+        arguments = {
+            "job": job,
+            "use_cache": True,
+            "idempotency": None,
+            "max_bytes": 1000,
+            "max_audio_ms": 100_000,
+            "start_deadline_ms": 60_000,
+            "audio_ttl": 600,
+            "idempotency_ttl": 60,
+        }
+        return self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
+
+    def claim(self, worker: str = "w1", lease_ms: int = 10_000) -> dict[str, str]:
+        """The claimed job's hash, {} if nothing waits."""
+        flat = self.run("claim", lanes=[LANE], worker=worker, execution=f"x-{worker}", lease_ms=lease_ms, audio_ttl=600)
+        return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
+        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100} | more
+        return int(self.run("finish", transcript, id=job_id, token=int(token), **settings))
+
+    def fail(self, job_id: str, token: str, retryable: bool) -> str:
+        error = '{"code":"transcription_failed","message":"m","retryable":false}'
+        return str(self.run("fail", id=job_id, token=int(token), error=error, retryable=retryable, max_attempts=3))
+
+    def hand_back(self, job_id: str, token: str) -> int:
+        return int(self.run("hand_back", id=job_id, token=int(token)))
+
+    def renew(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
+        jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "segments": segments or []}]
+        return str(self.run("renew", jobs=jobs, lease_ms=10_000, audio_ttl=600)[0])
+
+    def recover(self) -> list[list[str]]:
+        poison = '{"code":"poison_job","message":"m","retryable":false}'
+        answer: list[list[str]] = self.run("recover", max_attempts=3, poison_error=poison, limit=50)
+        return answer
+
+    def cancel(self, job_id: str, tenant: str = "default") -> str:
+        return str(self.run("cancel", id=job_id, tenant=tenant))
+
+    def job(self, job_id: str) -> dict[str, str]:
+        return scripting.text_hash(self.redis.hgetall(KEYS.job(job_id)))
+
+    def state(self, job_id: str) -> str | None:
+        return self.job(job_id).get("state")
+
+    def has_audio(self, job_id: str) -> bool:
+        return bool(self.redis.exists(KEYS.audio(job_id)))
+
+    def load(self) -> tuple[int, int, int]:
+        """(jobs, bytes, audio ms) that the counters say are waiting."""
+        values = self.redis.hmget(KEYS.load, "jobs", "bytes", "audio_ms")
+        return tuple(int(v or 0) for v in values)  # type: ignore[return-value]
+
+    def waiting(self) -> list[str]:
+        """Ids in the lane, first served first."""
+        return [scripting.text(i) for i in self.redis.lrange(rq_transport.queue_key(LANE), 0, -1)]
+
+
+def _plain(answer: Any) -> Any:
+    if isinstance(answer, list):
+        return [_plain(item) for item in answer]
+    return answer.decode() if isinstance(answer, bytes) else answer

@@ -1,0 +1,76 @@
+"""`python -m worker`: the composition root of a worker."""
+
+import sys
+import time
+
+from pydantic import ValidationError
+from redis import Redis, RedisError
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from setproctitle import setproctitle
+
+from shared.logs import configure, get_logger
+from shared.settings import WorkerSettings
+from worker.bell import Bell
+from worker.cpu import usable_cores
+from worker.presence import Presence, worker_name
+from worker.rq_worker import FleetWorker
+from worker.store import WorkerStore
+from worker.supervisor import Supervisor
+
+EXIT_BAD_SETTINGS, EXIT_NO_STORE = 2, 69
+#: How long Redis may be away at the start.
+STORE_PATIENCE_SECONDS = 60.0
+
+
+def main() -> int:
+    """Run a worker until it is told to stop; the exit code."""
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"setting {'.'.join(map(str, problem['loc'])).upper() or ''}: {problem['msg']}", file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    configure(settings.log_level, settings.log_format)
+    name = worker_name()
+    setproctitle(f"whisper-fleet worker {name}")
+    get_logger(__name__).info("starting", worker=name, usable_cores=usable_cores(), **settings.for_log())
+    redis = _connect(settings)
+    if not _store_answers(redis):
+        return EXIT_NO_STORE
+    return _supervisor(settings, redis, name).run()
+
+
+def _connect(settings: WorkerSettings) -> Redis:
+    """Bounded in connections and in time: a hung Redis costs seconds, never the worker."""
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=5.0,
+        socket_connect_timeout=2.0,
+        max_connections=8,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
+        health_check_interval=15,
+    )
+
+
+def _store_answers(redis: Redis) -> bool:
+    deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+    while True:
+        try:
+            return bool(redis.ping())
+        except RedisError as error:
+            if time.monotonic() > deadline:
+                get_logger(__name__).error("no_store", error=str(error), hint="check REDIS_URL")
+                return False
+            time.sleep(0.5)
+
+
+def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor:
+    store = WorkerStore(redis, settings, name)
+    presence = Presence(settings, store, FleetWorker(name, store.lanes, redis))
+    presence.arrive()
+    return Supervisor(settings, store, presence, Bell(store))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""How many cores this process may really use: affinity, then the container's quota."""
+
+import os
+from pathlib import Path
+
+CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+
+
+def usable_cores() -> int:
+    """At least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota_cores()
+    return max(1, min(cores, int(quota)) if quota else cores)
+
+
+def _quota_cores() -> float | None:
+    try:
+        if CGROUP_V2.exists():
+            quota, period = CGROUP_V2.read_text().split()
+        else:
+            quota, period = (CGROUP_V1.joinpath(f"cpu.cfs_{what}_us").read_text().strip() for what in ("quota", "period"))
+        return int(quota) / int(period) if quota not in ("max", "-1") else None
+    except (OSError, ValueError):
+        return None

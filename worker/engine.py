@@ -1,0 +1,115 @@
+"""The loaded model: faster-whisper behind one method. The only file that imports it."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from math import exp
+from pathlib import Path
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import Segment as WhisperSegment
+from faster_whisper.utils import download_model
+
+from shared.options import Task, TranscriptionOptions
+from shared.transcript import Segment, Transcript, Word, join_text
+from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.engine_settings import EngineSettings
+
+#: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+class DecodeStopped(Exception):
+    """Raised out of a decode whose job was given up."""
+
+
+class Engine:
+    """A model in memory. `transcribe` may be called from several threads."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Load the model: a path as it is, a name or Hugging Face id by faster-whisper's own download."""
+        self.settings = settings
+        folder = Path(settings.location)
+        path = str(folder) if folder.is_dir() else str(download_model(settings.location))
+        self.revision = revision_of(Path(path))
+        self._model = WhisperModel(
+            path,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            cpu_threads=settings.cpu_threads,
+            num_workers=settings.num_workers,
+        )
+        self.device = str(self._model.model.device)
+
+    def canary(self) -> None:
+        """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
+        noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
+        self.transcribe(noise, TranscriptionOptions(vad=False, beam_size=1, temperature=0.0), 0.0, lambda segment: None)
+
+    def transcribe(
+        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
+    ) -> Transcript:
+        """Decode samples (mono float32, 16 kHz). `on_segment` sees each segment as it is decoded and may raise to stop."""
+        started = time.perf_counter()
+        found, info = self._model.transcribe(
+            samples,
+            language=options.language or self.settings.language,
+            task=options.task.value if self._model.model.is_multilingual else Task.TRANSCRIBE.value,
+            beam_size=options.beam_size or self.settings.beam_size,
+            temperature=TEMPERATURES if options.temperature is None else options.temperature,
+            vad_filter=options.vad,
+            initial_prompt=options.prompt,
+            hotwords=options.hotwords,
+            word_timestamps=options.word_timestamps,
+            # Text carried from window to window is what keeps a loop going once it has begun.
+            condition_on_previous_text=False,
+        )
+        segments = []
+        for number, item in enumerate(found):
+            segments.append(_segment(number, item))
+            on_segment(segments[-1])
+        return Transcript(
+            transcript=join_text(segments),
+            language=info.language,
+            language_probability=float(info.language_probability),
+            duration=round(info.duration, 3),
+            segments=segments,
+            preprocess_ms=round(preprocess_ms, 1),
+            transcribe_ms=round((time.perf_counter() - started) * 1000, 1),
+            model=self.settings.name,
+            model_revision=self.revision,
+            device=self.device,
+        )
+
+
+def revision_of(folder: Path) -> str:
+    """The commit of a Hugging Face snapshot, else a hash of the weights' size and of their first and last megabyte."""
+    if folder.parent.name == "snapshots":
+        return folder.name[:12]
+    weights, digest = folder / "model.bin", hashlib.sha256()
+    with weights.open("rb") as opened:
+        digest.update(str(weights.stat().st_size).encode() + opened.read(1 << 20))
+        opened.seek(max(0, weights.stat().st_size - (1 << 20)))
+        digest.update(opened.read())
+    return digest.hexdigest()[:12]
+
+
+def _segment(number: int, item: WhisperSegment) -> Segment:
+    words = [
+        Word(word=w.word, start=round(float(w.start), 3), end=round(float(w.end), 3), probability=round(float(w.probability), 4))
+        for w in item.words or ()
+    ]
+    return Segment(
+        id=number,
+        start=round(float(item.start), 3),
+        end=round(float(item.end), 3),
+        text=item.text.strip(),
+        confidence=round(min(1.0, exp(item.avg_logprob)), 4),
+        avg_logprob=round(float(item.avg_logprob), 4),
+        no_speech_prob=round(float(item.no_speech_prob), 4),
+        compression_ratio=round(float(item.compression_ratio), 4),
+        temperature=float(item.temperature or 0.0),
+        tokens=list(item.tokens),
+        words=words or None,
+    )

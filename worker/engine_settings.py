@@ -1,0 +1,34 @@
+"""What decides how the model is loaded. Apart from `worker.engine`, so that the supervisor never imports the model code."""
+
+from dataclasses import dataclass
+
+from shared.settings import WorkerSettings
+from worker.cpu import usable_cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """Picklable: it travels to the model process. `beam_size` and `language` answer what a job leaves open."""
+
+    name: str
+    location: str
+    device: str
+    compute_type: str
+    cpu_threads: int
+    num_workers: int
+    beam_size: int
+    language: str | None
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> "EngineSettings":
+        """From the environment; 0 threads become one per usable core."""
+        return cls(
+            name=settings.model_name,
+            location=settings.model_location(),
+            device=settings.whisper_device,
+            compute_type=settings.whisper_compute_type,
+            cpu_threads=settings.whisper_cpu_threads or usable_cores(),
+            num_workers=settings.whisper_num_workers,
+            beam_size=settings.whisper_beam_size,
+            language=settings.whisper_language,
+        )

@@ -1,0 +1,81 @@
+"""The supervisor's end of a model process: start it, talk to it without ever blocking, kill it, learn how it died."""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+
+from worker import model_entry
+from worker.engine_settings import EngineSettings
+from worker.messages import FromModel, FromSupervisor
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDied:
+    """The model process is gone. `cause` is for people: `SIGSEGV`, or `exit code 3`."""
+
+    generation: int
+    cause: str
+
+
+class ModelHandle:
+    """One model process. Its messages, and at last its death, are handed to `deliver` from a thread of ours."""
+
+    def __init__(self, settings: EngineSettings, generation: int, deliver: Callable[[FromModel | ModelDied], None]) -> None:
+        self.generation = generation
+        self._deliver = deliver
+        self._outbox: SimpleQueue[FromSupervisor | None] = SimpleQueue()
+        # Spawned, not forked: neither CUDA nor CTranslate2's threads survive a fork.
+        context = get_context("spawn")
+        self._pipe, child_end = context.Pipe()
+        self._process = context.Process(target=model_entry.run, args=(child_end, settings), name="model", daemon=True)
+        self._process.start()
+        child_end.close()
+        for target in (self._read, self._write):
+            threading.Thread(target=target, args=(self._pipe,), daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def send(self, message: FromSupervisor) -> None:
+        """Queue a message; a process that does not listen cannot hold us up."""
+        self._outbox.put(message)
+
+    def kill(self) -> None:
+        """End it at once, whatever it is doing in native code. `ModelDied` follows."""
+        self._process.kill()
+
+    def close(self, timeout_seconds: float) -> None:
+        """End it and wait until it is gone."""
+        self.kill()
+        self._process.join(timeout_seconds)
+
+    def _read(self, pipe: Connection) -> None:
+        try:
+            while True:
+                self._deliver(pipe.recv())
+        except (EOFError, OSError):
+            pass
+        self._process.join()
+        self._outbox.put(None)
+        self._deliver(ModelDied(generation=self.generation, cause=_cause(self._process.exitcode)))
+
+    def _write(self, pipe: Connection) -> None:
+        while (message := self._outbox.get()) is not None:
+            try:
+                pipe.send(message)
+            except OSError:
+                return
+
+
+def _cause(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        try:
+            return signal.Signals(-exit_code).name
+        except ValueError:
+            return f"signal {-exit_code}"
+    return f"exit code {exit_code}"

@@ -1,0 +1,101 @@
+"""The process that holds the model. It knows no Redis and no job record: requests come in by a pipe, results go out."""
+
+import gc
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+
+from setproctitle import setproctitle
+
+from shared.errors import FleetError
+from shared.transcript import Segment
+from worker.decode import decode
+from worker.engine import DecodeStopped, Engine
+from worker.engine_settings import EngineSettings
+from worker.messages import CannotLoad, Done, Failed, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
+
+_LOG = logging.getLogger("worker.model_process")
+
+
+def serve(pipe: Connection, settings: EngineSettings) -> None:
+    """Load, prove that it works, then decode until the pipe closes."""
+    setproctitle(f"whisper-fleet model {settings.name}")
+    # The terminal's Ctrl-C reaches the whole group; the supervisor alone decides when the model goes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        started = time.monotonic()
+        engine = Engine(settings)
+        engine.canary()
+    except Exception as error:
+        pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
+        return
+    pipe.send(
+        Ready(
+            model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started
+        )
+    )
+    ModelProcess(pipe, engine).serve()
+
+
+class ModelProcess:
+    """Takes requests from the pipe in one thread, decodes in another, so that a stop is heard during a decode."""
+
+    def __init__(self, pipe: Connection, engine: Engine) -> None:
+        self._pipe, self._engine = pipe, engine
+        self._requests: queue.Queue[Transcribe | None] = queue.Queue()
+        self._stopped: set[str] = set()
+        self._sending = threading.Lock()
+
+    def serve(self) -> None:
+        """Until the supervisor closes its end, or is gone."""
+        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
+        try:
+            while True:
+                self._take(self._pipe.recv())
+        except (EOFError, OSError):
+            # Without a supervisor nobody wants the result, and a decode in native code would outlive the thread.
+            os._exit(0)
+
+    def _take(self, message: FromSupervisor) -> None:
+        if isinstance(message, Stop):
+            self._stopped.add(message.job_id)
+        else:
+            self._requests.put(message)
+
+    def _decode_all(self) -> None:
+        while (request := self._requests.get()) is not None:
+            self._send(self._answer(request))
+            self._stopped.discard(request.job_id)
+            del request
+            gc.collect()
+
+    def _answer(self, request: Transcribe) -> FromModel:
+        def on_segment(segment: Segment) -> None:
+            if request.job_id in self._stopped:
+                raise DecodeStopped
+            self._send(Progress(job_id=request.job_id, segment=segment, done_seconds=segment.end))
+
+        try:
+            started = time.perf_counter()
+            samples = decode(request.audio, request.max_seconds)
+            preprocess_ms = (time.perf_counter() - started) * 1000
+            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, on_segment)
+            return Done(job_id=request.job_id, transcript=transcript)
+        except DecodeStopped:
+            return Stopped(job_id=request.job_id)
+        except FleetError as error:
+            return Failed(job_id=request.job_id, code=error.code, message=error.message, retryable=error.retryable)
+        except Exception as error:
+            # The text of a foreign exception may quote content; its type does not.
+            _LOG.error("decode raised %s", type(error).__name__)
+            message = f"The decode failed ({type(error).__name__}); it is tried again on its own."
+            return Failed(job_id=request.job_id, code="transcription_failed", message=message, retryable=True)
+
+    def _send(self, message: FromModel) -> None:
+        with self._sending:
+            self._pipe.send(message)

@@ -1,0 +1,91 @@
+"""What others see of this worker: its card, its entry among RQ's workers; and its share of the fleet's recovery duty."""
+
+import os
+import socket
+import time
+from datetime import datetime, timezone
+
+from shared.logs import get_logger
+from shared.settings import WorkerSettings
+from worker.messages import Ready
+from worker.rq_worker import FleetWorker
+from worker.store import WorkerStore
+
+#: How often the sweep for lapsed leases is tried; a lock lets one worker a second through.
+SWEEP_SECONDS = 1.0
+
+_LOG = get_logger(__name__)
+
+
+def worker_name() -> str:
+    """Unique per process, telling for people."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+
+
+class Presence:
+    """Announces state changes at once and beats in between. Methods raise `RedisError` when Redis is away."""
+
+    def __init__(self, settings: WorkerSettings, store: WorkerStore, rq_worker: FleetWorker) -> None:
+        self._settings, self._store, self._rq_worker = settings, store, rq_worker
+        self._beat_every_seconds = settings.lease_seconds / 5
+        self._beaten_at, self._swept_at = float("-inf"), float("-inf")
+        self._revision = ""
+        self._card = {
+            "model": settings.model_name,
+            "revision": "",
+            "device": "",
+            "state": "loading",
+            "host": socket.gethostname(),
+            "pid": str(os.getpid()),
+            "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+
+    def arrive(self) -> None:
+        """Appear, still loading."""
+        self._rq_worker.arrive(self._ttl_seconds())
+        self._store.announce(self._card, self._revision)
+
+    def ready(self, event: Ready) -> None:
+        """From now on the fleet counts on this worker."""
+        self._revision = event.revision
+        self._change(state="ready", revision=event.revision, device=event.device)
+
+    def loading(self) -> None:
+        """Not able to work until the model is back."""
+        self._change(state="loading")
+
+    def draining(self) -> None:
+        """No longer to be counted on."""
+        self._change(state="draining")
+
+    def beat(self, busy: bool) -> None:
+        """Say that we live, if it is time."""
+        now = time.monotonic()
+        if now - self._beaten_at < self._beat_every_seconds:
+            return
+        self._store.announce(self._card, self._revision)
+        self._rq_worker.beat(self._ttl_seconds(), busy)
+        self._beaten_at = now
+
+    def sweep(self) -> None:
+        """Recover what dead workers held, if it is time and nobody else has just done it."""
+        now = time.monotonic()
+        if now - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        swept = self._store.recover()
+        if swept and (swept.requeued or swept.failed or swept.expired):
+            _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed, expired=swept.expired)
+
+    def leave(self) -> None:
+        """Vanish."""
+        self._store.withdraw()
+        self._rq_worker.leave()
+
+    def _change(self, **fields: str) -> None:
+        """Note the change; the next beat, due at once, publishes it."""
+        self._card |= fields
+        self._beaten_at = float("-inf")
+
+    def _ttl_seconds(self) -> int:
+        return int(3 * self._settings.lease_seconds)

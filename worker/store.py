@@ -1,0 +1,161 @@
+"""What a worker does to Redis: claim, renew, finish, fail, hand back, recover. Each is one Lua script, fenced by the token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from redis import Redis
+from redis.commands.core import Script
+
+from shared import scripting
+from shared.job import Job, JobError
+from shared.keys import Keys
+from shared.options import Priority
+from shared.settings import WorkerSettings
+from shared.transcript import Segment, Transcript
+
+#: How many lapsed or overdue jobs one sweep handles; the next sweep follows within a second.
+SWEEP_LIMIT = 50
+
+
+@dataclass(kw_only=True)
+class Held:
+    """A job under this worker's lease, and what has been heard of it since the last renewal."""
+
+    job: Job
+    token: int
+    done_seconds: float = 0.0
+    unsent: list[Segment] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Ids that one recovery sweep put back, gave up and expired."""
+
+    requeued: list[str]
+    failed: list[str]
+    expired: list[str]
+
+
+class WorkerStore:
+    """The worker's side of the store. Every method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:
+        self._redis, self._settings, self._worker = redis, settings, worker
+        self.keys = Keys(settings.fleet_prefix)
+        self.lanes = [self.keys.lane(settings.model_name, p.value) for p in (Priority.INTERACTIVE, Priority.BATCH)]
+        self._scripts: dict[str, Script] = {}
+
+    def wait_for_bell(self, timeout_seconds: float) -> None:
+        """Block until a job may be waiting, at most `timeout_seconds`."""
+        self._redis.blpop([self.keys.bell(self._settings.model_name)], timeout=timeout_seconds)
+
+    def claim(self) -> Held | None:
+        """The next job, now under our lease; None when nothing waits."""
+        flat = self._run("claim", lanes=self.lanes, execution=uuid4().hex, worker=self._worker, **self._lease())
+        if not flat:
+            return None
+        job = Job.from_hash(scripting.text_hash(flat))
+        assert job.token is not None
+        return Held(job=job, token=job.token)
+
+    def audio(self, job_id: str) -> bytes | None:
+        """The audio as uploaded; None when it is gone."""
+        content = self._redis.get(self.keys.audio(job_id))
+        return content if isinstance(content, bytes) else None
+
+    def renew(self, held: Sequence[Held]) -> list[bool]:
+        """Keep the leases and publish progress. False for each job that is no longer ours."""
+        jobs = [
+            {
+                "id": h.job.id,
+                "token": h.token,
+                "progress_seconds": h.done_seconds,
+                "segments": [s.model_dump_json() for s in h.unsent],
+            }
+            for h in held
+        ]
+        verdicts = self._run("renew", jobs=jobs, **self._lease())
+        for h in held:
+            h.unsent.clear()
+        return [scripting.text(v) == "ok" for v in verdicts]
+
+    def finish(self, held: Held, transcript: Transcript) -> bool:
+        """Write the result. False when it was refused: the job is no longer ours."""
+        settings = self._settings
+        return bool(
+            self._run(
+                "finish",
+                transcript.model_dump_json(),
+                id=held.job.id,
+                token=held.token,
+                revision=transcript.model_revision,
+                cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
+                cache_entries=settings.cache_max_entries,
+            )
+        )
+
+    def fail(self, held: Held, error: JobError) -> str:
+        """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""
+        return scripting.text(
+            self._run(
+                "fail",
+                id=held.job.id,
+                token=held.token,
+                error=error.model_dump_json(),
+                retryable=error.retryable,
+                max_attempts=self._settings.max_attempts,
+            )
+        )
+
+    def hand_back(self, held: Held) -> bool:
+        """Put the job back at the front of its lane, this attempt uncounted."""
+        return bool(self._run("hand_back", id=held.job.id, token=held.token))
+
+    def recover(self) -> Swept | None:
+        """Bring back what dead workers held. None when another worker has just done so."""
+        lock = f"{self._settings.fleet_prefix}:sweeping"
+        if not self._redis.set(lock, self._worker, nx=True, px=1000):
+            return None
+        poison = JobError(
+            code="poison_job",
+            message=f"The job was lost with its worker {self._settings.max_attempts} times and is given up; "
+            "retry it by its id once the workers are well.",
+        )
+        back, failed, expired = self._run(
+            "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
+        )
+        ids = [[scripting.text(i) for i in group] for group in (back, failed, expired)]
+        return Swept(requeued=ids[0], failed=ids[1], expired=ids[2])
+
+    def announce(self, card: dict[str, str], revision: str) -> None:
+        """Say that this worker lives, with which model, and drop workers that have been silent for long."""
+        ttl_ms = int(3 * self._settings.lease_seconds * 1000)
+        seconds, micros = self._redis.time()
+        now_ms = seconds * 1000 + micros // 1000
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hset(self.keys.worker(self._worker), mapping=card)
+            pipeline.pexpire(self.keys.worker(self._worker), ttl_ms)
+            pipeline.zadd(self.keys.workers, {self._worker: now_ms})
+            pipeline.zremrangebyscore(self.keys.workers, "-inf", now_ms - 10 * ttl_ms)
+            if revision:
+                pipeline.hset(f"{self._settings.fleet_prefix}:models", self._settings.model_name, revision)
+            pipeline.execute()
+
+    def withdraw(self) -> None:
+        """Say that this worker is gone."""
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.delete(self.keys.worker(self._worker))
+            pipeline.zrem(self.keys.workers, self._worker)
+            pipeline.execute()
+
+    def _lease(self) -> dict[str, int]:
+        settings = self._settings
+        return {"lease_ms": int(settings.lease_seconds * 1000), "audio_ttl": settings.audio_ttl_seconds()}
+
+    def _run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
+        if script not in self._scripts:
+            self._scripts[script] = self._redis.register_script(scripting.source(script))
+        named |= self._settings.terminal_ttls()
+        return self._scripts[script](args=list(scripting.arguments(self._settings.fleet_prefix, named, *tail)))

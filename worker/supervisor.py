@@ -1,0 +1,212 @@
+"""The supervisor: one loop that claims jobs, keeps their leases, watches the model process and writes results back.
+
+It never waits for a decode. Everything that happens reaches it as an event in one inbox: messages of the model process,
+its death, the bell of the queue, signals. Between events it ticks: leases, recovery, announcements.
+"""
+
+import signal
+import time
+from queue import Empty, SimpleQueue
+
+from redis import RedisError
+
+from shared.job import JobError
+from shared.logs import get_logger
+from shared.settings import WorkerSettings
+from worker.bell import Bell, Rang
+from worker.engine_settings import EngineSettings
+from worker.messages import CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped, Transcribe
+from worker.model_handle import ModelDied, ModelHandle
+from worker.presence import Presence
+from worker.store import Held, WorkerStore
+from worker.work import Assignment, Outcome, Work
+
+TICK_SECONDS = 0.25
+#: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
+EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
+#: How often a model process that dies while loading is tried before it counts as unable to load.
+LOAD_TRIES = 3
+
+_LOG = get_logger(__name__)
+
+
+class StopAsked:
+    """A SIGTERM or SIGINT came in."""
+
+
+Event = FromModel | ModelDied | Rang | StopAsked
+
+
+class Supervisor:
+    """Runs until told to stop. `run` returns the exit code."""
+
+    def __init__(self, settings: WorkerSettings, store: WorkerStore, presence: Presence, bell: Bell) -> None:
+        self._settings, self._store, self._presence, self._bell = settings, store, presence, bell
+        self._inbox: SimpleQueue[Event] = SimpleQueue()
+        self._work = Work(store)
+        self._model: ModelHandle | None = None
+        self._ready: Ready | None = None
+        self._generation = 0
+        self._loading_since = 0.0
+        self._failed_loads = 0
+        self._stops_asked = 0
+        self._drain_until = float("inf")
+        self._exit_code: int | None = None
+
+    def run(self) -> int:
+        """Claim and transcribe until SIGTERM or SIGINT, or until the model proves unable to load."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._inbox.put(StopAsked()))
+        self._bell.start(self._inbox.put)
+        self._start_model()
+        while self._exit_code is None:
+            try:
+                self._handle(self._inbox.get(timeout=TICK_SECONDS))
+            except Empty:
+                pass
+            self._tick()
+        self._leave()
+        return self._exit_code
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Rang():
+                self._claim()
+            case Progress():
+                self._work.progress(event)
+            case Done():
+                self._work.conclude(event.job_id, Outcome(transcript=event.transcript))
+                self._claim()
+            case Failed():
+                error = JobError(code=event.code, message=event.message, retryable=event.retryable)
+                self._work.conclude(event.job_id, Outcome(error=error))
+                self._claim()
+            case Stopped():
+                self._work.forget(event.job_id)
+                self._claim()
+            case Ready():
+                self._became_ready(event)
+            case CannotLoad():
+                self._cannot_load(event.reason)
+            case ModelDied():
+                self._model_died(event)
+            case StopAsked():
+                self._stop_asked()
+
+    def _became_ready(self, event: Ready) -> None:
+        self._ready, self._failed_loads = event, 0
+        self._presence.ready(event)
+        _LOG.info("model_ready", model=event.model, revision=event.revision, device=event.device, load_seconds=round(event.load_seconds, 2))
+        self._claim()
+
+    def _cannot_load(self, reason: str) -> None:
+        _LOG.error("model_cannot_load", model=self._settings.whisper_model, reason=reason, hint="check WHISPER_MODEL, WHISPER_DEVICE and WHISPER_COMPUTE_TYPE")
+        self._exit_code = EXIT_CANNOT_LOAD
+
+    def _model_died(self, event: ModelDied) -> None:
+        if self._model is None or event.generation != self._model.generation or self._exit_code is not None:
+            return
+        was_ready, self._ready, self._model = self._ready is not None, None, None
+        self._presence.loading()
+        message = f"The model process died ({event.cause}) while it decoded this audio."
+        _LOG.warning("model_died", cause=event.cause, jobs=self._work.ids())
+        self._work.abandon(JobError(code="poison_job", message=message, retryable=True))
+        self._failed_loads += 0 if was_ready else 1
+        if self._failed_loads >= LOAD_TRIES:
+            self._cannot_load(f"the model process died while loading ({event.cause}), {self._failed_loads} times")
+        elif self._stops_asked == 0:
+            self._start_model()
+
+    def _stop_asked(self) -> None:
+        self._stops_asked += 1
+        grace = self._settings.drain_seconds if self._stops_asked == 1 else 0.0
+        self._drain_until = time.monotonic() + grace
+        self._presence.draining()
+        _LOG.info("draining", jobs=self._work.ids(), grace_seconds=grace)
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _start_model(self) -> None:
+        self._generation += 1
+        self._loading_since = time.monotonic()
+        self._model = ModelHandle(EngineSettings.of(self._settings), self._generation, self._inbox.put)
+
+    def _claim(self) -> None:
+        """Take a job if there is room; then have the bell listened to, if there still is."""
+        try:
+            while self._has_room():
+                held = self._store.claim()
+                if held is None:
+                    self._bell.listen()
+                    return
+                self._begin(held)
+        except RedisError as error:
+            _LOG.warning("store_away", step="claim", error=type(error).__name__)
+            self._bell.listen()
+
+    def _has_room(self) -> bool:
+        return self._ready is not None and not self._stops_asked and not self._work.assignments
+
+    def _begin(self, held: Held) -> None:
+        assignment = self._work.begin(held)
+        audio = self._store.audio(held.job.id)
+        if audio is None:
+            message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
+            self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))
+            return
+        assert self._model is not None
+        _LOG.info("job_started", **held.job.log_context())
+        self._model.send(
+            Transcribe(
+                job_id=assignment.held.job.id,
+                audio=audio,
+                options=held.job.options,
+                max_seconds=self._settings.max_audio_length_seconds,
+            )
+        )
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        try:
+            self._presence.beat(busy=bool(self._work.assignments))
+            for assignment in self._work.renew(now):
+                self._give_up(assignment, now)
+            self._work.write_back()
+            self._presence.sweep()
+        except RedisError as error:
+            _LOG.warning("store_away", step="tick", error=type(error).__name__)
+        self._end_overdue(now)
+        if self._stops_asked and (not self._work.busy or now >= self._drain_until):
+            self._exit_code = EXIT_OK
+
+    def _give_up(self, assignment: Assignment, now: float) -> None:
+        """The job is no longer ours: ask the decode to stop at its next segment, and remember when to insist."""
+        _LOG.info("job_withdrawn", **assignment.held.job.log_context())
+        assignment.withdrawn_at = now
+        if self._model is not None:
+            self._model.send(Stop(job_id=assignment.held.job.id))
+
+    def _end_overdue(self, now: float) -> None:
+        """Kill a model process that does not stop when told to, or does not load in time."""
+        if self._model is None:
+            return
+        if self._ready is None and now - self._loading_since > self._settings.model_load_timeout:
+            self._cannot_load(f"not ready after {self._settings.model_load_timeout:.0f} s")
+        if self._work.stopping_since(now) > self._settings.cancel_grace_seconds:
+            _LOG.info("model_killed", why="a cancelled decode did not stop")
+            self._work.forget_withdrawn()
+            self._model.kill()
+
+    def _leave(self) -> None:
+        """In this order: no new wake-ups; the model, so that it burns no more; the jobs, for others to take; our name."""
+        self._bell.stop()
+        if self._model is not None:
+            self._model.close(timeout_seconds=5.0)
+        try:
+            self._work.hand_back_all()
+            self._presence.leave()
+        except RedisError as error:
+            _LOG.warning("store_away", step="leave", error=type(error).__name__, note="leases lapse by themselves")
+        _LOG.info("stopped", exit_code=self._exit_code)

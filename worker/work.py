@@ -1,0 +1,127 @@
+"""The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
+
+from dataclasses import dataclass
+
+from shared.job import JobError
+from shared.logs import get_logger
+from shared.transcript import Transcript
+from worker.messages import Progress
+from worker.store import Held, WorkerStore
+
+#: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
+RENEW_SECONDS = 0.5
+
+_LOG = get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Assignment:
+    """A job that the model process is decoding. `withdrawn_at`: since when it is no longer ours (monotonic seconds)."""
+
+    held: Held
+    withdrawn_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a decode ended: exactly one of the two is set."""
+
+    transcript: Transcript | None = None
+    error: JobError | None = None
+
+
+class Work:
+    """Keeps what has been claimed until the store has heard how it ended, through any absence of Redis."""
+
+    def __init__(self, store: WorkerStore) -> None:
+        self._store = store
+        self.assignments: dict[str, Assignment] = {}
+        self._unwritten: list[tuple[Held, Outcome]] = []
+        self._renewed_at = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Something is decoding or waits to be written."""
+        return bool(self.assignments or self._unwritten)
+
+    def ids(self) -> list[str]:
+        """Ids of the jobs that are decoding."""
+        return list(self.assignments)
+
+    def begin(self, held: Held) -> Assignment:
+        """A job was claimed."""
+        self.assignments[held.job.id] = Assignment(held=held)
+        return self.assignments[held.job.id]
+
+    def progress(self, event: Progress) -> None:
+        """Note a segment; the next renewal publishes it."""
+        if (assignment := self.assignments.get(event.job_id)) and assignment.withdrawn_at is None:
+            assignment.held.unsent.append(event.segment)
+            assignment.held.done_seconds = event.done_seconds
+
+    def conclude(self, job_id: str, outcome: Outcome) -> None:
+        """A decode ended. Written at once if Redis answers, else at a later tick."""
+        assignment = self.assignments.pop(job_id, None)
+        if assignment is not None and assignment.withdrawn_at is None:
+            self._unwritten.append((assignment.held, outcome))
+            self.write_back_if_possible()
+
+    def forget(self, job_id: str) -> None:
+        """A decode was given up because the job is no longer ours."""
+        self.assignments.pop(job_id, None)
+
+    def forget_withdrawn(self) -> None:
+        """Likewise, for all that did not stop when told to."""
+        self.assignments = {k: v for k, v in self.assignments.items() if v.withdrawn_at is None}
+
+    def abandon(self, error: JobError) -> None:
+        """The model process died under these jobs."""
+        for job_id in self.ids():
+            self.conclude(job_id, Outcome(error=error))
+
+    def stopping_since(self, now: float) -> float:
+        """For how many seconds the slowest withdrawn decode has kept us waiting."""
+        return max((now - a.withdrawn_at for a in self.assignments.values() if a.withdrawn_at is not None), default=0.0)
+
+    def renew(self, now: float) -> list[Assignment]:
+        """Renew all leases if it is time; the assignments that turned out not to be ours any more."""
+        mine = [a for a in self.assignments.values() if a.withdrawn_at is None]
+        waiting = [held for held, _ in self._unwritten]
+        if now - self._renewed_at < RENEW_SECONDS or not (mine or waiting):
+            return []
+        verdicts = self._store.renew([a.held for a in mine] + waiting)
+        self._renewed_at = now
+        return [a for a, ours in zip(mine, verdicts, strict=False) if not ours]
+
+    def write_back(self) -> None:
+        """Write every concluded job. Raises `RedisError` with the rest kept for later."""
+        while self._unwritten:
+            held, outcome = self._unwritten[0]
+            self._write(held, outcome)
+            self._unwritten.pop(0)
+
+    def hand_back_all(self) -> None:
+        """Give everything back that is not written, uncounted."""
+        self.write_back()
+        for assignment in self.assignments.values():
+            if assignment.withdrawn_at is None and self._store.hand_back(assignment.held):
+                _LOG.info("job_handed_back", **assignment.held.job.log_context())
+        self.assignments.clear()
+
+    def write_back_if_possible(self) -> None:
+        """As `write_back`, but an absent Redis is only logged."""
+        from redis import RedisError
+
+        try:
+            self.write_back()
+        except RedisError as error:
+            _LOG.warning("store_away", step="write_back", error=type(error).__name__)
+
+    def _write(self, held: Held, outcome: Outcome) -> None:
+        if outcome.transcript is not None:
+            verdict = "completed" if self._store.finish(held, outcome.transcript) else "stale"
+        else:
+            assert outcome.error is not None
+            verdict = self._store.fail(held, outcome.error)
+        code = outcome.error.code if outcome.error else None
+        _LOG.info("job_ended" if verdict != "stale" else "write_refused", verdict=verdict, code=code, **held.job.log_context())
