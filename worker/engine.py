@@ -1,6 +1,7 @@
 """The loaded model: faster-whisper behind one method. The only file that imports it."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from math import exp
@@ -10,6 +11,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment as WhisperSegment
 from faster_whisper.utils import download_model
+from tqdm import tqdm
 
 from shared.options import Task, TranscriptionOptions
 from shared.transcript import Segment, Transcript, Word, join_text
@@ -30,6 +32,8 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         """Load the model: a path as it is, a name or Hugging Face id by faster-whisper's own download."""
         self.settings = settings
+        # tqdm, within faster-whisper, would make a lock between processes, which nobody frees when this one is killed.
+        tqdm.set_lock(threading.RLock())
         folder = Path(settings.location)
         path = str(folder) if folder.is_dir() else str(download_model(settings.location))
         self.revision = revision_of(Path(path))
