@@ -65,6 +65,9 @@ class GatewaySettings(FleetSettings):
     """What only the gateway reads."""
 
     api_host: Annotated[str, Field(description="Address to listen on. Beyond loopback a key is required.")] = "127.0.0.1"
+    api_published_host: Annotated[
+        str | None, Field(description="Address a container's port is published on; judged instead of API_HOST, which is 0.0.0.0 in there.")
+    ] = None
     api_port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on.")] = 8000
     api_key: Annotated[SecretStr | None, Field(description="Callers send it as X-API-Key or Authorization: Bearer.")] = None
     allow_anonymous: Annotated[bool, Field(description="Serve beyond loopback without a key.")] = False
@@ -78,10 +81,11 @@ class GatewaySettings(FleetSettings):
 
     @model_validator(mode="after")
     def _no_open_door(self) -> "GatewaySettings":
-        local = self.api_host in ("127.0.0.1", "::1", "localhost")
+        host = self.api_published_host or self.api_host
+        local = host in ("127.0.0.1", "::1", "localhost")
         if not local and self.api_key is None and not self.allow_anonymous:
             raise ValueError(
-                f"API_HOST={self.api_host} is reachable from other machines, yet no API_KEY is set: "
+                f"{host} is reachable from other machines, yet no API_KEY is set: "
                 "set API_KEY, or ALLOW_ANONYMOUS=true if everybody who can reach it may use it"
             )
         return self

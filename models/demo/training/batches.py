@@ -89,7 +89,9 @@ class Features:
 class Sampler:
     """Draws batches of about `budget_seconds` of audio from clips, in curriculum stages."""
 
-    def __init__(self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float) -> None:
+    def __init__(self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float, strength: float) -> None:
+        """`strength`: 1.0 for the full augmentation, less while the first words are learnt."""
+        self.strength = strength
         self.clips, self.tokenizer, self.budget_seconds = sorted(clips, key=lambda c: len(c.samples)), tokenizer, budget_seconds
         self.rng, self.noise, self.features = random.Random(seed), np.random.default_rng(seed), Features()
         self.seconds = np.array([c.seconds for c in self.clips])
@@ -144,10 +146,10 @@ class Sampler:
     def _speak(self, clip: Clip) -> NDArray[np.float32]:
         """The clip with another vocal tract (resampling) and another microphone (spectral tilt)."""
         samples = clip.samples.astype(np.float32) / 32768
-        if self.rng.random() < 0.6:
+        if self.rng.random() < 0.6 * self.strength:
             length = int(len(samples) * self.rng.uniform(0.87, 1.13))
             samples = np.interp(np.linspace(0, len(samples) - 1, length), np.arange(len(samples)), samples).astype(np.float32)
-        if self.rng.random() < 0.35:
+        if self.rng.random() < 0.35 * self.strength:
             samples = np.append(samples[:1], samples[1:] + np.float32(self.rng.uniform(-0.6, 0.6)) * samples[:-1])
         return samples
 
@@ -177,10 +179,10 @@ class Sampler:
     def _mask(self, mel: Tensor, lengths: Tensor) -> None:
         """SpecAugment: one band of up to 12 mel bins and spans of up to 120 ms."""
         for row, length in zip(mel, lengths.tolist(), strict=True):
-            if self.rng.random() < 0.6:
+            if self.rng.random() < 0.6 * self.strength:
                 band, width = self.rng.randrange(70), self.rng.randint(2, 12)
                 row[band : band + width] = row.mean()
-            if self.rng.random() < 0.4:
+            if self.rng.random() < 0.4 * self.strength:
                 start, width = self.rng.randrange(max(1, length)), self.rng.randint(2, 12)
                 row[:, start : start + width] = row.mean()
 

@@ -16,7 +16,7 @@ from muon import Muon
 from network import Whisper
 
 #: (share of the total time at which the stage ends, longest single utterance in seconds; None: joined utterances)
-STAGES = ((0.08, 1.6), (0.30, 4.0), (0.60, 9.0), (1.0, None))
+STAGES = ((0.36, 1.6), (0.52, 4.0), (0.72, 9.0), (1.0, None))
 PEAK_RATE, LAST_RATE = 1.5e-3, 4e-5
 #: Muon takes larger steps than AdamW at this width.
 MUON_BOOST = 2.5
@@ -76,7 +76,8 @@ class Trainer:
     def _batches(self, longest: float | None) -> Iterator[Batch]:
         clips = load(self.work / "full") if longest != STAGES[0][1] else []
         clips = [*clips, *load(self.work / "short")] if longest is not None else clips
-        sampler = Sampler(clips, self.tokenizer, self.steps, self.budget_seconds)
+        first = longest == STAGES[0][1]
+        sampler = Sampler(clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), 0.3 if first else 1.0)
         return sampler.joined() if longest is None else sampler.single(longest)
 
     def _rate(self) -> float:

@@ -1,0 +1,102 @@
+"""One HTTP call to the fleet: with the key, with patience for what passes by itself, with errors as `ClientError`."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from client.errors import ClientError
+
+#: The queue is full, or the store or the whole gateway is away for the moment.
+PASSING = frozenset({429, 502, 503, 504})
+#: A server that asks for more patience than this is not waited for.
+MAX_PAUSE_SECONDS = 30.0
+
+Audio = bytes | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How often a call is tried again, and how long the pauses grow."""
+
+    retries: int = 5
+    first_pause_seconds: float = 0.25
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def pause(self, attempt: int, asked_seconds: float | None) -> None:
+        """Wait before the next try: what the server asked for, else twice as long each time; with jitter."""
+        seconds = self.first_pause_seconds * 2**attempt if asked_seconds is None else asked_seconds
+        self.sleep(min(MAX_PAUSE_SECONDS, seconds) * random.uniform(1.0, 1.25))  # noqa: S311 - jitter need not be secret
+
+
+class Transport:
+    """Sends requests; safe to share between threads, as `httpx.Client` is."""
+
+    def __init__(self, http: httpx.Client, patience: Patience) -> None:
+        self._http, self._patience = http, patience
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        audio: Audio | None = None,
+        hold_seconds: float = 0.0,
+    ) -> httpx.Response:
+        """The first answer that is final. `hold_seconds` is how long the server may hold it on purpose.
+
+        Raises `ClientError` for every answer of 400 and above, and as `unreachable` when there is none.
+        """
+        given = {k: v for k, v in (params or {}).items() if v is not None}
+        send = partial(self._http.request, method, path, params=given, headers=headers, timeout=self._timeout(hold_seconds))
+        for attempt in range(self._patience.retries + 1):
+            last = attempt == self._patience.retries
+            try:
+                with _opened(audio) as content:
+                    response = send(content=content)
+            except httpx.TransportError as error:
+                if last or isinstance(error, httpx.UnsupportedProtocol):
+                    raise self._unreachable(error) from error
+                self._patience.pause(attempt, None)
+                continue
+            if not response.is_error:
+                return response
+            problem = ClientError.from_response(response)
+            asked = problem.retry_after_seconds
+            if last or response.status_code not in PASSING or (asked or 0.0) > MAX_PAUSE_SECONDS:
+                raise problem
+            self._patience.pause(attempt, asked)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _timeout(self, hold_seconds: float) -> httpx.Timeout:
+        usual = self._http.timeout
+        read = None if usual.read is None else usual.read + hold_seconds
+        return httpx.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)
+
+    def _unreachable(self, error: httpx.TransportError) -> ClientError:
+        return ClientError(
+            "unreachable", f"No answer from {self._http.base_url}: {(str(error) or type(error).__name__).rstrip('.')}."
+        )
+
+
+def _opened(audio: Audio | None) -> AbstractContextManager[bytes | IO[bytes] | None]:
+    """The body of one attempt: a file is read anew, from its start, each time."""
+    return _file(audio) if isinstance(audio, Path) else nullcontext(audio)
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as handle:
+        yield handle

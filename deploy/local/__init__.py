@@ -1,0 +1,1 @@
+"""The local stack: what `make demo` and `make up` run."""

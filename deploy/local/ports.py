@@ -1,0 +1,37 @@
+"""TCP ports for the local stack: the usual ones, or free ones in their place."""
+
+import socket
+from collections.abc import Mapping
+
+
+class PortTaken(Exception):
+    """A port that was asked for by name is in use; the text says which."""
+
+
+def choose(environment: Mapping[str, str], name: str, usual: int, count: int = 1, host: str = "127.0.0.1") -> int:
+    """The first of `count` consecutive free ports.
+
+    A port that the environment names is taken as it is, or `PortTaken`; the usual one gives way to the next free ones.
+    """
+    if environment.get(name):
+        first = int(environment[name])
+        if not all(_is_free(host, first + i) for i in range(count)):
+            span = f"{first}" if count == 1 else f"{first} to {first + count - 1}"
+            raise PortTaken(f"{name}: port {span} is in use; name another, or leave it out and a free one is chosen.")
+        return first
+    for first in range(usual, usual + 1000):
+        if all(_is_free(host, first + i) for i in range(count)):
+            return first
+    raise PortTaken(f"No {count} consecutive free ports between {usual} and {usual + 1000}.")
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a port whose last connections are still fading is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True

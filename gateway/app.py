@@ -1,0 +1,89 @@
+"""The composition root: every part of a gateway is made and joined here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway import jobs, service, shortforms
+from gateway.access import Access
+from gateway.edge import RequestIds, Shield
+from gateway.fleet import Fleet
+from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
+from gateway.services import Services
+from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore, connect
+from gateway.submission import Submitter
+from gateway.waiting import LongPoll, Waiters
+from shared.errors import FleetError
+from shared.keys import Keys
+from shared.settings import GatewaySettings
+
+
+def create_app(settings: GatewaySettings) -> Starlette:
+    """A gateway, ready to be served. Connects to Redis when it starts, and works through Redis' outages."""
+    app = Starlette(
+        routes=[*service.ROUTES, *jobs.ROUTES, *shortforms.ROUTES],
+        middleware=_middleware(settings),
+        exception_handlers={HTTPException: on_http_exception, FleetError: on_fleet_error, RedisError: on_redis_error},
+        lifespan=_lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.settings = settings
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    settings: GatewaySettings = app.state.settings
+    url, keys = settings.redis_url.get_secret_value(), Keys(settings.fleet_prefix)
+    redis, uploads = connect(url, ANSWER_SECONDS), connect(url, UPLOAD_SECONDS)
+    app.state.services = services = _assemble(settings, keys, redis, uploads)
+    listening = asyncio.create_task(services.waiters.run())
+    try:
+        yield
+    finally:
+        services.waiters.release()
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        await redis.aclose()
+        await uploads.aclose()
+
+
+def _assemble(settings: GatewaySettings, keys: Keys, redis: "Redis", uploads: "Redis") -> Services:
+    store, fleet, waiters = JobStore(redis, uploads, keys, settings), Fleet(redis, keys, settings), Waiters(redis, keys.events)
+    return Services(
+        settings=settings,
+        store=store,
+        fleet=fleet,
+        submitter=Submitter(store, fleet, keys, settings),
+        waiters=waiters,
+        long_poll=LongPoll(store, waiters),
+    )
+
+
+def _middleware(settings: GatewaySettings) -> list[Middleware]:
+    """From the outside in. CORS stands before the key, since browsers send preflights without one; errors pass through it."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
+        allow_headers=[
+            "X-API-Key",
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "Prefer",
+            "If-None-Match",
+            "X-Request-Id",
+        ],
+        expose_headers=["Location", "Retry-After", "X-Request-Id", "X-Job-Id", "ETag"],
+    )
+    allowed = [cors] if settings.cors_origins else []
+    return [Middleware(RequestIds), *allowed, Middleware(Shield), Middleware(Access, api_key=settings.api_key)]

@@ -1,0 +1,136 @@
+"""The three forms in which audio comes in, read under a size limit that holds while the bytes arrive, and kept off disk."""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.problems import UploadStalled
+from shared.errors import MalformedRequest, MissingAudio, RequestTooLarge, UnknownField
+from shared.settings import GatewaySettings
+
+MEGABYTE = 1_000_000
+#: What a JSON or multipart body may hold beside the audio: prompt, hotwords, metadata, boundaries.
+ROOM_FOR_FIELDS_BYTES = 128 * 1024
+MAX_FIELDS = 32
+MAX_FIELD_BYTES = 32 * 1024
+LINGER_SECONDS = 1.0
+#: Query parameters that steer the answer and are no option of the job.
+_STEERING = frozenset({"wait"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A body as it came in. Either `audio` is there, or `json_body` holds it and the fields."""
+
+    audio: bytes | None = None
+    json_body: bytes | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+async def read_upload(request: Request, settings: GatewaySettings, extras: frozenset[str] = frozenset()) -> Upload:
+    """Take in a body by its Content-Type: JSON, multipart, or else the audio itself with its options in the query.
+
+    `extras` are fields beyond a job's own that may also stand in the query of JSON and multipart requests.
+    Raises `RequestTooLarge` as soon as the limit is passed, `UploadStalled`, `MalformedRequest`, `MissingAudio`,
+    `UnknownField`; `ClientDisconnect` when the client left. What it returns is complete.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    query = single_values(request.query_params.multi_items(), ignored=_STEERING)
+    if kind not in ("application/json", "multipart/form-data"):
+        return Upload(audio=await _read(request, settings, int(settings.max_file_size_mb * MEGABYTE)), fields=query)
+    if strangers := sorted(set(query) - extras):
+        raise UnknownField(f"The query field {strangers[0][:60]!r} is not taken here; with {kind}, options go into the body.")
+    if kind == "application/json":
+        limit = int(settings.max_base64_size_mb * MEGABYTE * 4 / 3) + ROOM_FOR_FIELDS_BYTES
+        return Upload(json_body=await _read(request, settings, limit), fields=query)
+    return await _read_multipart(request, settings, query)
+
+
+def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Text fields by name; empty ones count as left out. Raises `MalformedRequest` when one is given twice."""
+    found: dict[str, Any] = {}
+    for name, value in items:
+        if name in found:
+            raise MalformedRequest(f"The field {name[:60]!r} is given twice; send it once.")
+        if name not in ignored and value != "":
+            found[name] = value
+    return found
+
+
+async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in _bounded(request, limit_bytes, settings.upload_timeout_seconds):
+        body += chunk
+    return bytes(body)
+
+
+async def _bounded(request: Request, limit_bytes: int, stall_seconds: float) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, no more than the limit in all, and none that is waited for too long."""
+    too_large = RequestTooLarge(f"The body is too large: at most {limit_bytes / MEGABYTE:.2f} MB are taken in this form.")
+    stream = request.stream()
+    if int(request.headers.get("content-length", 0)) > limit_bytes:
+        await _linger(request, stream)
+        raise too_large
+    received = 0
+    while (chunk := await _next_chunk(stream, stall_seconds)) is not None:
+        received += len(chunk)
+        if received > limit_bytes:
+            await _linger(request, stream)
+            raise too_large
+        yield chunk
+
+
+async def _next_chunk(stream: AsyncGenerator[bytes, None], stall_seconds: float) -> bytes | None:
+    try:
+        with anyio.fail_after(stall_seconds):
+            return await anext(stream, None)
+    except TimeoutError as error:
+        raise UploadStalled(f"No data came for {stall_seconds:g} s, so the upload was dropped; send it again.") from error
+
+
+async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None:
+    """Throw away what is still coming for a moment: closing at once would reset the connection before our answer is read."""
+    if "expect" in request.headers:
+        return
+    with anyio.move_on_after(LINGER_SECONDS):
+        async for _ in stream:
+            pass
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser, with one file that never spools to disk, few and small fields, and a known end."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limit_bytes: int) -> None:
+        super().__init__(headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+        self.spool_max_size = limit_bytes + 1
+        self.complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
+async def _read_multipart(request: Request, settings: GatewaySettings, query: Mapping[str, str]) -> Upload:
+    limit = int(settings.max_file_size_mb * MEGABYTE) + ROOM_FOR_FIELDS_BYTES
+    parser = _InMemoryParser(request.headers, _bounded(request, limit, settings.upload_timeout_seconds), limit)
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise MalformedRequest(f"The multipart body is not well-formed. {error.message.rstrip('.')}.") from error
+    if not parser.complete:
+        raise MalformedRequest("The multipart body breaks off before its closing boundary; send it whole.")
+    fields = single_values([*query.items(), *form.multi_items()])
+    part = fields.pop("file", None)
+    if not isinstance(part, UploadFile):
+        raise MissingAudio("The multipart body has no file part named 'file' (with a file name); send the audio as such a part.")
+    if stray := next((name for name, value in fields.items() if isinstance(value, UploadFile)), None):
+        raise UnknownField(f"The file part {stray[:60]!r} is not known; the audio's part is named 'file'.")
+    audio = await part.read()
+    await part.close()
+    if len(audio) > settings.max_file_size_mb * MEGABYTE:
+        raise RequestTooLarge(f"The file is too large: at most {settings.max_file_size_mb:g} MB are taken.")
+    return Upload(audio=audio, fields=fields)

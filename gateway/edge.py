@@ -1,0 +1,89 @@
+"""The outermost layers of every request: its id, its log line, and a clean answer when something unforeseen happens."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.problems import problem
+from shared.errors import FleetError
+from shared.logs import get_logger
+
+_LOG = get_logger(__name__)
+_ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestIds:
+    """ASGI middleware: an `X-Request-Id` on every answer (the caller's own if it is harmless) and in every log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, started, status = _request_id(scope), time.perf_counter(), 0
+
+        async def labelled(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, labelled)
+            _log_request(scope, status, time.perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    given: bytes = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    """Without the query, which may hold a prompt. Successful reads are many and dull."""
+    write = _LOG.debug if scope["method"] in ("GET", "HEAD") and status < 400 else _LOG.info
+    write("request", method=scope["method"], path=scope["path"][:200], status=status, milliseconds=round(seconds * 1000, 1))
+
+
+class Shield:
+    """ASGI middleware: whatever nobody foresaw becomes a plain 500, logged by its kind and place, never by its content."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            _LOG.debug("client_hung_up")
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            _LOG.error("internal_error", kind=type(error).__name__, place=_place(error))
+            if not started:
+                await problem(FleetError("Something went wrong in the gateway; the request id helps to find it in the log."))(
+                    scope, receive, send
+                )
+
+
+def _place(error: BaseException) -> list[str]:
+    """The innermost frames, without values."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        frames.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return frames[-6:]

@@ -1,0 +1,171 @@
+"""What the gateway knows of the fleet: who works with which model, how much waits, and how fast it goes away."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from redis.asyncio import Redis
+
+from shared import rq_transport
+from shared.errors import UnknownModel
+from shared.keys import Keys
+from shared.settings import GatewaySettings
+
+FRESH_SECONDS = 1.0
+DRAIN_MINUTES = 5
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that has been heard of lately."""
+
+    name: str
+    card: Mapping[str, str]
+    silent_seconds: float
+
+    @property
+    def model(self) -> str:
+        return self.card.get("model", "")
+
+    @property
+    def is_ready(self) -> bool:
+        """Its model is loaded."""
+        return self.card.get("state") == "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What waits in all lanes, and the audio seconds that the fleet gets through per second (None: nothing measured yet)."""
+
+    jobs: int
+    size_bytes: int
+    audio_seconds: float
+    drain_rate: float | None
+
+    def seconds_for(self, jobs: float) -> float | None:
+        """How long so many average jobs of the queue take; None when unknown."""
+        if not self.drain_rate or self.jobs <= 0:
+            return None
+        return self.audio_seconds * jobs / self.jobs / self.drain_rate
+
+
+class _Fresh(Generic[T]):
+    """A value looked up at most once a second, by one task for all."""
+
+    def __init__(self, look_up: Callable[[], Awaitable[T]]) -> None:
+        self._look_up, self._lock = look_up, asyncio.Lock()
+        self._value: T | None = None
+        self._at = -math.inf
+
+    async def get(self) -> T:
+        async with self._lock:
+            if self._value is None or time.monotonic() - self._at > FRESH_SECONDS:
+                self._value, self._at = await self._look_up(), time.monotonic()
+            return self._value
+
+
+class Fleet:
+    """Methods raise redis-py's errors when Redis is away."""
+
+    def __init__(self, redis: "Redis", keys: Keys, settings: GatewaySettings) -> None:
+        self._redis, self._keys, self._settings = redis, keys, settings
+        self._workers, self._load = _Fresh(self._look_up_workers), _Fresh(self._look_up_load)
+
+    async def workers(self) -> list[Worker]:
+        """Those alive, by name; at most a second old."""
+        return await self._workers.get()
+
+    async def load(self) -> Load:
+        """What waits; at most a second old."""
+        return await self._load.get()
+
+    async def is_ready(self) -> bool:
+        """Whether somebody with a loaded model is there, now."""
+        return any(worker.is_ready for worker in await self._look_up_workers())
+
+    async def resolve_model(self, named: str | None) -> str:
+        """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`."""
+        own, held = self._settings.model_name, sorted({w.model for w in await self.workers() if w.model})
+        if named is None:
+            return own if own in held or not held else held[0]
+        if named not in (held or [own]):
+            raise UnknownModel(
+                f"No worker holds the model {named!r}; there is {', '.join(held or [own])}. Leave it out to take that."
+            )
+        return named
+
+    async def stats(self) -> dict[str, Any]:
+        """The numbers behind `GET /stats`."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.smembers(rq_transport.queue_key("").removesuffix(":queue:") + ":queues")
+            pipeline.zcard(self._keys.in_flight)
+            pipeline.hgetall(self._keys.totals)
+            names, in_flight, totals = await pipeline.execute()
+        load, counts = await self._look_up_load(), {name: int(count) for name, count in totals.items()}
+        return {
+            "queues": await self._lane_lengths(names),
+            "queued_jobs": load.jobs,
+            "queued_bytes": load.size_bytes,
+            "queued_audio_seconds": load.audio_seconds,
+            "in_flight": int(in_flight),
+            "drain_rate": load.drain_rate,
+            "cache_hit_rate": _share(counts, "cache_hits", "shared_flights", "cache_misses"),
+            "workers": [_card(worker) for worker in await self._look_up_workers()],
+            "totals": dict(sorted(counts.items())),
+        }
+
+    async def _lane_lengths(self, queue_names: set[str]) -> dict[str, int]:
+        start = rq_transport.queue_key(self._keys.prefix + ".")
+        mine = sorted(name for name in queue_names if name.startswith(start))
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for name in mine:
+                pipeline.llen(name)
+            lengths = await pipeline.execute() if mine else []
+        return {name.removeprefix(start): int(length) for name, length in zip(mine, lengths, strict=True)}
+
+    async def _look_up_workers(self) -> list[Worker]:
+        now = await self._now()
+        oldest = now - 3 * self._settings.lease_seconds
+        seen: Any = await self._redis.zrangebyscore(self._keys.workers, f"({oldest * 1000:.0f}", "+inf", withscores=True)
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for name, _ in seen:
+                pipeline.hgetall(self._keys.worker(name))
+            cards = await pipeline.execute() if seen else []
+        found = [Worker(name, card, max(0.0, now - at / 1000)) for (name, at), card in zip(seen, cards, strict=True) if card]
+        return sorted(found, key=lambda worker: worker.name)
+
+    async def _look_up_load(self) -> Load:
+        now = await self._now()
+        minutes = [int(now // 60) - back for back in range(DRAIN_MINUTES)]
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(self._keys.load, ["jobs", "bytes", "audio_ms"])
+            for minute in minutes:
+                pipeline.hget(self._keys.drained(minute), "audio_ms")
+            (jobs, size_bytes, audio_ms), *drained = await pipeline.execute()
+        return Load(int(jobs or 0), int(size_bytes or 0), int(audio_ms or 0) / 1000, _drain_rate(drained, now % 60))
+
+    async def _now(self) -> float:
+        seconds, micros = await self._redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+
+def _drain_rate(drained_ms: list[str | None], seconds_of_this_minute: float) -> float | None:
+    """Audio seconds per second, over the minutes in which something was done: an idle night says nothing about speed."""
+    spans = [max(1.0, seconds_of_this_minute), *[60.0] * (len(drained_ms) - 1)]
+    busy = [(int(done), span) for done, span in zip(drained_ms, spans, strict=True) if done]
+    if not busy:
+        return None
+    return round(sum(done for done, _ in busy) / 1000 / sum(span for _, span in busy), 3)
+
+
+def _share(counts: Mapping[str, int], part: str, *others: str) -> float | None:
+    total = sum(counts.get(name, 0) for name in (part, *others))
+    return round(counts.get(part, 0) / total, 4) if total else None
+
+
+def _card(worker: Worker) -> dict[str, Any]:
+    return {"name": worker.name, **worker.card, "silent_seconds": round(worker.silent_seconds, 1)}

@@ -1,0 +1,157 @@
+"""The one place where errors become HTTP: status, headers, and a problem+json body (RFC 9457) with a stable `code`."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+
+from shared.errors import (
+    AccessDenied,
+    FleetError,
+    ImpossibleRequest,
+    JobFailed,
+    JobGone,
+    JobNotFinished,
+    JobNotRetryable,
+    MalformedRequest,
+    MethodNotAllowed,
+    NoSuchPage,
+    NotAudio,
+    QueueFull,
+    RequestTooLarge,
+    StoreUnavailable,
+    UnknownJob,
+)
+
+
+class UploadStalled(MalformedRequest):
+    """The client stopped sending in the middle of its body."""
+
+    code = "upload_stalled"
+    retryable = True
+
+
+class JobCanceled(FleetError):
+    """A result was asked for, yet the job was cancelled before it had one."""
+
+    code = "job_canceled"
+
+
+class JobExpired(FleetError):
+    """A result was asked for, yet no worker was free before the job's deadline."""
+
+    code = "job_expired"
+
+
+class NotReady(FleetError):
+    """The gateway is up, but nobody would do the work."""
+
+    code = "not_ready"
+    retryable = True
+
+
+#: The table. An error that is not in it has the status of its nearest ancestor that is.
+STATUSES: Mapping[type[FleetError], HTTPStatus] = {
+    FleetError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    MalformedRequest: HTTPStatus.BAD_REQUEST,
+    UploadStalled: HTTPStatus.REQUEST_TIMEOUT,
+    AccessDenied: HTTPStatus.UNAUTHORIZED,
+    UnknownJob: HTTPStatus.NOT_FOUND,
+    NoSuchPage: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    JobNotFinished: HTTPStatus.CONFLICT,
+    JobNotRetryable: HTTPStatus.CONFLICT,
+    JobCanceled: HTTPStatus.CONFLICT,
+    JobGone: HTTPStatus.GONE,
+    JobExpired: HTTPStatus.GONE,
+    RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    NotAudio: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ImpossibleRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+#: What a job that failed answers when its result is asked for: its audio's fault, or its workers'.
+UNFIT_AUDIO, LOST_TO_WORKERS = HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
+
+_RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {StoreUnavailable: 2, NotReady: 5, JobNotFinished: 1}
+#: Answers of a Redis that is there and cannot serve for now.
+_PASSING_TROUBLE = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "LOADING", "READONLY", "BUSY", "CLUSTERDOWN")
+
+
+def status_of(error: FleetError) -> HTTPStatus:
+    """The HTTP status of an error."""
+    if isinstance(error, JobFailed):
+        return LOST_TO_WORKERS if error.job_retryable else UNFIT_AUDIO
+    return next(STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUSES)
+
+
+def problem(error: FleetError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that tells a caller about an error."""
+    status = status_of(error)
+    failed = error if isinstance(error, JobFailed) else None
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": error.message,
+        "code": failed.job_code if failed else error.code,
+        "retryable": failed.job_retryable if failed else error.retryable,
+    }
+    return JSONResponse(body, status.value, _headers(error) | dict(headers or {}), media_type="application/problem+json")
+
+
+def _headers(error: FleetError) -> dict[str, str]:
+    if isinstance(error, AccessDenied):
+        return {"WWW-Authenticate": 'Bearer realm="whisper-fleet"'}
+    seconds = error.retry_after_seconds if isinstance(error, QueueFull) else _RETRY_AFTER_SECONDS.get(type(error))
+    return {"Retry-After": str(seconds)} if seconds else {}
+
+
+def from_redis(error: RedisError) -> FleetError | None:
+    """`StoreUnavailable` when Redis is away or cannot serve for now; None when the mistake is ours."""
+    away = isinstance(error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError)
+    if away or (isinstance(error, ResponseError) and any(word in str(error) for word in _PASSING_TROUBLE)):
+        return StoreUnavailable("The queue cannot be reached right now; nothing was changed by this request. Try again shortly.")
+    return None
+
+
+async def on_fleet_error(_: Request, error: Exception) -> Response:
+    """For Starlette's table of exception handlers."""
+    assert isinstance(error, FleetError)
+    return problem(error)
+
+
+async def on_redis_error(_: Request, error: Exception) -> Response:
+    """Likewise; an error that is our own mistake goes on to become a 500."""
+    assert isinstance(error, RedisError)
+    known = from_redis(error)
+    if known is None:
+        raise error
+    return problem(known)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own: unknown pages and foreign methods."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_allowed_methods(request))
+        return problem(
+            MethodNotAllowed(f"This address does not take {request.method[:20]}; it takes {allowed}."), {"Allow": allowed}
+        )
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return problem(NoSuchPage("There is no such page; GET / lists the entry points."))
+    return problem(MalformedRequest("The request cannot be understood."))
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """What all routes of this path take together."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})

@@ -1,0 +1,58 @@
+"""The routes about the service itself: its card, its health, its numbers, and the caller's cache."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.access import tenant_of
+from gateway.problems import NotReady
+from gateway.services import services_of
+
+
+def service_version() -> str:
+    """The installed version; a checkout that was never installed has none."""
+    try:
+        return version("whisper-fleet")
+    except PackageNotFoundError:
+        return "0+checkout"
+
+
+async def card(request: Request) -> Response:
+    """Who this is, and where to go."""
+    root = request.scope.get("root_path", "")
+    names = {"jobs": "/v1/jobs", "transcribe": "/transcribe", "stats": "/stats", "health": "/health", "ready": "/ready"}
+    links = {name: f"{root}{path}" for name, path in names.items()}
+    return JSONResponse({"name": "whisper-fleet", "version": service_version(), "links": links})
+
+
+async def health(_: Request) -> Response:
+    """The gateway is up. Asks nobody else, so that an outage of Redis does not get gateways restarted."""
+    return JSONResponse({"status": "ok"})
+
+
+async def ready(request: Request) -> Response:
+    """A submit now would be worked on: Redis answers, and a worker with a loaded model is alive."""
+    if not await services_of(request).fleet.is_ready():
+        raise NotReady("No worker with a loaded model is there; jobs can be submitted, and wait until one arrives.")
+    return JSONResponse({"status": "ready"})
+
+
+async def stats(request: Request) -> Response:
+    """Queues, workers, totals, rates."""
+    return JSONResponse(await services_of(request).fleet.stats())
+
+
+async def clear_cache(request: Request) -> Response:
+    """Forget the caller's cached transcripts."""
+    return JSONResponse({"cleared": await services_of(request).store.clear_cache(tenant_of(request))})
+
+
+ROUTES = [
+    Route("/", card, methods=["GET"]),
+    Route("/health", health, methods=["GET"]),
+    Route("/ready", ready, methods=["GET"]),
+    Route("/stats", stats, methods=["GET"]),
+    Route("/cache", clear_cache, methods=["DELETE"]),
+]

@@ -1,0 +1,30 @@
+"""What the routes work with. Built once per process by `create_app`."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from gateway.fleet import Fleet
+from gateway.store import JobStore
+from gateway.submission import Submitter
+from gateway.waiting import LongPoll, Waiters
+from shared.settings import GatewaySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of one gateway."""
+
+    settings: GatewaySettings
+    store: JobStore
+    fleet: Fleet
+    submitter: Submitter
+    waiters: Waiters
+    long_poll: LongPoll
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that handles this request."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services

@@ -1,0 +1,76 @@
+"""The short forms: transcribe in one call, and submit and poll with as little as possible in the answers."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.access import tenant_of
+from gateway.bodies import read_upload
+from gateway.fields import choice, wait_seconds
+from gateway.results import canonical, result_response
+from gateway.services import services_of
+from gateway.store import Snapshot
+from gateway.submission import Prepared
+from gateway.views import job_body, waiting_headers
+from shared.errors import InvalidOption
+from shared.formats import ResultFormat
+
+#: Longest time that `POST /transcribe` keeps a caller waiting before it hands out the job instead.
+SYNCHRONOUS_SECONDS = 600.0
+_FORMAT_FIELDS = frozenset({"format", "response_format"})
+
+
+async def transcribe(request: Request) -> Response:
+    """The transcript in the wanted form; 202 and the job if it takes longer than ten minutes. Hanging up cancels nothing."""
+    services, tenant = services_of(request), tenant_of(request)
+    _wanted_format(dict(request.query_params))
+    prepared = await services.submitter.prepare(await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS)
+    result_format = _wanted_format(prepared.extras)
+    submitted = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    snapshot = await services.long_poll.until_ended(request, submitted.job_id, tenant, SYNCHRONOUS_SECONDS)
+    if snapshot.job.state.is_terminal:
+        response = result_response(snapshot, result_format)
+        response.headers["X-Job-Id"] = submitted.job_id
+        return response
+    body = await job_body(services, request, snapshot)
+    return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
+
+
+def _wanted_format(fields: dict[str, str]) -> ResultFormat:
+    """OpenAI's field name and ours; ours goes first."""
+    name = "format" if fields.get("format") else "response_format"
+    return choice(ResultFormat, name, fields.get(name) or ResultFormat.JSON.value)
+
+
+async def submit(request: Request) -> Response:
+    """`{"job_id", "status"}`."""
+    services, tenant = services_of(request), tenant_of(request)
+    prepared: Prepared = await services.submitter.prepare(await read_upload(request, services.settings))
+    submitted = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    job = (await services.store.read(submitted.job_id, tenant)).job
+    body = {"job_id": job.id, "status": job.state.value}
+    return JSONResponse(body, 200 if job.state.is_terminal else 202, {"Location": f"/v1/jobs/{job.id}", **waiting_headers(body)})
+
+
+async def poll(request: Request) -> Response:
+    """`{"status", "result"}`, and `error` when there will be no result."""
+    services = services_of(request)
+    job_id = request.query_params.get("job_id")
+    if not job_id:
+        raise InvalidOption("job_id: must name the job, as in /transcribe-async?job_id=...")
+    wait = wait_seconds(request, services.settings.max_wait_seconds)
+    body = _short(await services.long_poll.until_ended(request, job_id, tenant_of(request), wait))
+    return JSONResponse(body, headers=waiting_headers(body))
+
+
+def _short(snapshot: Snapshot) -> dict[str, object]:
+    job, transcript = snapshot.job, snapshot.transcript
+    body: dict[str, object] = {"status": job.state.value, "result": canonical(job, transcript) if transcript else None}
+    return body | {"error": job.error.model_dump()} if job.error else body
+
+
+ROUTES = [
+    Route("/transcribe", transcribe, methods=["POST"]),
+    Route("/transcribe-async", submit, methods=["POST"]),
+    Route("/transcribe-async", poll, methods=["GET"]),
+]

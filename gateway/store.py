@@ -1,0 +1,208 @@
+"""The gateway's half of Redis: the scripts that submit, cancel and clear, and reads that see one moment each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from shared import rq_transport, scripting
+from shared.errors import JobGone, QueueFull, UnknownJob
+from shared.job import Job, JobState
+from shared.keys import Keys
+from shared.options import Priority
+from shared.settings import GatewaySettings
+from shared.transcript import Segment, Transcript
+
+ID = re.compile(r"[0-9a-f-]{32,36}")
+CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
+IDEMPOTENCY_SECONDS = 86_400
+#: When Redis itself is out of memory there is no drain rate to go by.
+FULL_MEMORY_RETRY_SECONDS = 30
+CONNECTIONS = 64
+ANSWER_SECONDS = 1.0
+#: Storing a large upload may take longer than a read.
+UPLOAD_SECONDS = 20.0
+#: How many records a filtered listing looks at before it hands out a cursor.
+LIST_SCAN = 1_000
+
+
+def connect(url: str, answer_seconds: float) -> "Redis":
+    """A client with few connections and short patience. It repeats no command: a submit without an answer may have happened."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        socket_timeout=answer_seconds,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+        # While they are on, redis-py hands out connections that a restarted server has closed.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+    )
+    return Redis.from_pool(pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A job at one moment, with its transcript when completed, or the segments decoded so far."""
+
+    job: Job
+    transcript: Transcript | None
+    partial: Sequence[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A job about to be submitted. `record` holds the fields of its Redis hash."""
+
+    record: Mapping[str, Any]
+    description: str
+    start_deadline_seconds: int
+    idempotency: Mapping[str, str] | None
+
+    @property
+    def id(self) -> str:
+        return str(self.record["id"])
+
+
+class JobStore:
+    """Everything about jobs. Methods raise redis-py's errors when Redis is away."""
+
+    def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
+        self._redis, self._uploads, self._keys, self._settings = redis, uploads, keys, settings
+        self._scripts = {name: redis.register_script(scripting.source(name)) for name in ("submit", "cancel", "clear_cache")}
+
+    async def submit(self, draft: Draft, audio: bytes) -> list[Any]:
+        """Run the submit script; its verdict and what comes with it. Empty `audio` tries without.
+
+        Raises `QueueFull` when Redis has no memory left; the verdict `full` is the caller's to explain.
+        """
+        settings = self._settings
+        named = {
+            "job": draft.record,
+            "use_cache": settings.enable_cache,
+            "idempotency": draft.idempotency,
+            "max_bytes": settings.max_queue_bytes,
+            "max_audio_ms": settings.max_queue_audio_seconds * 1000,
+            "start_deadline_ms": draft.start_deadline_seconds * 1000,
+            "audio_ttl": settings.audio_ttl_seconds(),
+            "idempotency_ttl": IDEMPOTENCY_SECONDS,
+        }
+        rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
+        try:
+            return list(await self._run("submit", named, audio, *rq_fields, client=self._uploads if audio else self._redis))
+        except ResponseError as error:
+            if "OOM" in str(error):
+                raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
+            raise
+
+    async def read(self, job_id: str, tenant: str) -> Snapshot:
+        """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
+        if not ID.fullmatch(job_id):
+            raise _unknown()
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(self._keys.job(job_id))
+            pipeline.get(self._keys.gone(job_id))
+            pipeline.get(self._keys.transcript(job_id))
+            pipeline.lrange(self._keys.partial(job_id), 0, -1)
+            stored, gone, transcript, partial = await pipeline.execute()
+        job = Job.from_hash(stored) if stored else None
+        if (job.tenant if job else gone) != tenant:
+            raise _unknown()
+        if job is None or (job.state is JobState.COMPLETED and transcript is None):
+            raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
+        return Snapshot(
+            job,
+            Transcript.model_validate_json(transcript) if transcript else None,
+            [Segment.model_validate_json(segment) for segment in partial],
+        )
+
+    async def jobs_ahead(self, job: Job) -> int | None:
+        """How many jobs will be started before this waiting one; a follower stands where its leader does. None: in no lane."""
+        lane, waiting_id = self._keys.lane(job.model, job.priority.value), job.id
+        if job.leader:
+            waiting_id = job.leader
+            lane = scripting.text(await self._redis.hget(self._keys.job(job.leader), "lane") or lane)
+        first = self._keys.lane(job.model, Priority.INTERACTIVE.value)
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.lpos(rq_transport.queue_key(lane), waiting_id)
+            pipeline.llen(rq_transport.queue_key(first))
+            place, interactive = await pipeline.execute()
+        if place is None:
+            return None
+        return int(place) + (int(interactive) if lane != first else 0)
+
+    async def cancel(self, job_id: str, tenant: str) -> str:
+        """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
+        if not ID.fullmatch(job_id):
+            raise _unknown()
+        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}))
+        if verdict == "unknown":
+            raise _unknown()
+        if verdict == "gone":
+            raise JobGone("This job has already been erased, or was kept no longer.")
+        return verdict
+
+    async def clear_cache(self, tenant: str) -> int:
+        """Forget the tenant's cached transcripts; how many there were."""
+        return int(await self._run("clear_cache", {"tenant": tenant}))
+
+    async def page(
+        self, tenant: str, *, limit: int, cursor: tuple[int, str] | None, state: JobState | None
+    ) -> tuple[list[Job], str | None]:
+        """Jobs, newest first, older than the cursor; and the cursor of the next page, None at the end.
+
+        A page can be shorter than `limit` although more follow: a filtered search stops after a bounded stretch.
+        """
+        found: list[Job] = []
+        scanned = 0
+        while scanned < LIST_SCAN:
+            batch = await self._batch(tenant, cursor, limit)
+            for score, job_id, job in batch:
+                cursor = (score, job_id)
+                if job and (state is None or job.state is state):
+                    found.append(job)
+                if len(found) == limit:
+                    return found, f"{score}-{job_id}"
+            scanned += len(batch)
+            if len(batch) < limit:
+                return found, None
+        return found, f"{cursor[0]}-{cursor[1]}" if cursor else None
+
+    async def _batch(self, tenant: str, cursor: tuple[int, str] | None, limit: int) -> list[tuple[int, str, Job | None]]:
+        """The next `limit` ids below the cursor, with their records where these still exist."""
+        newest = str(cursor[0]) if cursor else "+inf"
+        # Entries of the cursor's own millisecond come again; there are as many as were submitted within it.
+        ids: list[tuple[int, str]] = []
+        offset = 0
+        while len(ids) < limit:
+            page: Any = await self._redis.zrevrangebyscore(
+                self._keys.jobs(tenant), newest, "-inf", start=offset, num=limit, withscores=True
+            )
+            entries = [(int(score), scripting.text(job_id)) for job_id, score in page]
+            ids += [entry for entry in entries if cursor is None or entry < cursor]
+            if len(page) < limit:
+                break
+            offset += limit
+        ids = ids[:limit]
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for _, job_id in ids:
+                pipeline.hgetall(self._keys.job(job_id))
+            stored = await pipeline.execute() if ids else []
+        return [(score, job_id, Job.from_hash(h) if h else None) for (score, job_id), h in zip(ids, stored, strict=True)]
+
+    async def _run(self, script: str, named: Mapping[str, Any], *tail: str | bytes, client: "Redis | None" = None) -> Any:
+        named = {**named, **self._settings.terminal_ttls()}
+        return await self._scripts[script](
+            args=scripting.arguments(self._keys.prefix, named, *tail), client=client or self._redis
+        )
+
+
+def _unknown() -> UnknownJob:
+    return UnknownJob("There is no such job, or it is not yours; check the id that the submit returned.")

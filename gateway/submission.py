@@ -1,0 +1,141 @@
+"""The steps of a submit: check the fields, probe the audio, find the model, and write the job in one atomic step."""
+
+import hashlib
+import json
+import math
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+
+from gateway.bodies import MEGABYTE, Upload
+from gateway.fields import json_fields, submission
+from gateway.fleet import Fleet
+from gateway.store import Draft, JobStore
+from shared.audio import AudioInfo, probe, with_known_length
+from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
+from shared.keys import Keys
+from shared.options import Submission
+from shared.rq_transport import describe
+from shared.settings import GatewaySettings
+
+MAX_IDEMPOTENCY_KEY = 255
+UNMEASURED_RETRY_SECONDS = 10
+LONGEST_RETRY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A submit that has passed every check that needs no Redis."""
+
+    audio: bytes
+    info: AudioInfo
+    sha256: str
+    submission: Submission
+    #: Fields beyond a job's own that the route asked for.
+    extras: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`replayed`: the same Idempotency-Key was used before, and this is the job of then."""
+
+    job_id: str
+    replayed: bool
+
+
+class Submitter:
+    """Turns uploads into jobs."""
+
+    def __init__(self, store: JobStore, fleet: Fleet, keys: Keys, settings: GatewaySettings) -> None:
+        self._store, self._fleet, self._keys, self._settings = store, fleet, keys, settings
+
+    async def prepare(self, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
+        """Check an upload, off the event loop. Raises the errors of fields (400, 422) and of audio (400, 415, 422)."""
+        return await anyio.to_thread.run_sync(self._prepare, upload, extras)
+
+    async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Submitted:
+        """Write the job. Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`."""
+        draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
+        # First without the audio: what the cache or a job in flight can serve need not travel.
+        verdict, *rest = await self._store.submit(draft, b"")
+        if verdict == "need_audio":
+            verdict, *rest = await self._store.submit(draft, prepared.audio)
+        if verdict == "conflict":
+            raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
+        if verdict == "full":
+            raise await self._full()
+        return Submitted(str(rest[0]), replayed=True) if verdict == "replay" else Submitted(draft.id, replayed=False)
+
+    def _prepare(self, upload: Upload, extras: frozenset[str]) -> Prepared:
+        typed = upload.json_body is not None
+        audio, fields = self._unpack(upload)
+        steering = {name: fields.pop(name) for name in sorted(extras) if name in fields}
+        if not all(isinstance(value, str) for value in steering.values()):
+            raise InvalidOption(f"{', '.join(steering)}: must be a string.")
+        checked = submission(fields, typed=typed)
+        audio = with_known_length(audio)
+        settings = self._settings
+        info = probe(audio, min_seconds=settings.min_audio_length_seconds, max_seconds=settings.max_audio_length_seconds)
+        return Prepared(audio, info, hashlib.sha256(audio).hexdigest(), checked, steering)
+
+    def _unpack(self, upload: Upload) -> tuple[bytes, dict[str, Any]]:
+        if upload.json_body is None:
+            return upload.audio or b"", dict(upload.fields)
+        audio, fields = json_fields(upload.json_body)
+        if len(audio) > self._settings.max_base64_size_mb * MEGABYTE:
+            limit = self._settings.max_base64_size_mb
+            raise RequestTooLarge(f"The audio is too large for JSON: at most {limit:g} MB; send it as multipart or raw body.")
+        return audio, {**upload.fields, **fields}
+
+    def _draft(self, prepared: Prepared, tenant: str, model: str, idempotency_key: str | None) -> Draft:
+        asked, info = prepared.submission, prepared.info
+        options = asked.options().canonical()
+        record = {
+            "id": new_job_id(),
+            "tenant": tenant,
+            "options": options,
+            "model": model,
+            "lane": self._keys.lane(model, asked.priority.value),
+            "priority": asked.priority.value,
+            "digest": _sha256(tenant, prepared.sha256, options, model),
+            "sha256": prepared.sha256,
+            "audio_format": info.container.value,
+            "audio_seconds": round(info.seconds, 3),
+            "size_bytes": len(prepared.audio),
+            "attempt": 0,
+        }
+        if asked.metadata is not None:
+            record["metadata"] = json.dumps(asked.metadata)
+        deadline = min(asked.deadline_seconds or math.inf, self._settings.start_deadline_seconds)
+        about = describe(info.seconds, info.container.value, asked.language, prepared.sha256)
+        return Draft(record, about, int(deadline), _idempotency(idempotency_key, prepared))
+
+    async def _full(self) -> QueueFull:
+        """How long until there is room: at most what waits, at the measured rate."""
+        load = await self._fleet.load()
+        seconds = load.seconds_for(load.jobs)
+        retry = UNMEASURED_RETRY_SECONDS if seconds is None else min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds / 10)))
+        return QueueFull("Too much audio is waiting already; try again after the time that Retry-After names.", retry)
+
+
+def new_job_id() -> str:
+    """A UUID of version 7: sorts by time, and cannot be guessed."""
+    bits = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    return str(uuid.UUID(int=bits & ~(0x3 << 62) | 0x2 << 62))
+
+
+def _idempotency(key: str | None, prepared: Prepared) -> dict[str, str] | None:
+    if key is None:
+        return None
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise InvalidOption(f"Idempotency-Key: must have 1 to {MAX_IDEMPOTENCY_KEY} characters.")
+    return {"key": _sha256(key), "digest": _sha256(prepared.sha256, prepared.submission.model_dump_json())}
+
+
+def _sha256(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

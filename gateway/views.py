@@ -1,0 +1,84 @@
+"""A job as its caller reads it while it waits, runs and after it has ended; and the headers that go with it."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.results import canonical, iso
+from gateway.services import Services
+from gateway.store import Snapshot
+from shared.job import Job, JobState
+from shared.transcript import join_text
+
+LONGEST_RETRY_SECONDS = 10
+
+
+async def job_body(services: Services, request: Request, snapshot: Snapshot) -> dict[str, Any]:
+    """Everything about a job, with its place in the queue or its result."""
+    job = snapshot.job
+    body = summary(request, job) | await _place(services, job)
+    if job.state is JobState.RUNNING:
+        body["partial_transcript"] = join_text(list(snapshot.partial))
+    if snapshot.transcript is not None:
+        body["result"] = canonical(job, snapshot.transcript)
+    return body
+
+
+def summary(request: Request, job: Job) -> dict[str, Any]:
+    """What a listing says of a job."""
+    return {
+        "job_id": job.id,
+        "status": job.state.value,
+        "model": job.model,
+        "priority": job.priority.value,
+        "options": job.options.model_dump(mode="json", exclude_none=True),
+        "audio": {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256},
+        "progress": {"audio_seconds_done": min(job.progress_seconds, job.audio_seconds), "audio_seconds": job.audio_seconds},
+        "attempt": job.attempt,
+        "worker": job.worker,
+        "created_at": iso(job.created_at_ms),
+        "started_at": iso(job.started_at_ms),
+        "finished_at": iso(job.finished_at_ms),
+        "error": job.error.model_dump() if job.error else None,
+        "metadata": job.metadata,
+        "urls": urls(request, job.id),
+    }
+
+
+def urls(request: Request, job_id: str) -> dict[str, str]:
+    """Where to go on from here. Paths, so that they hold behind any proxy."""
+    self_path = f"{request.scope.get('root_path', '')}/v1/jobs/{job_id}"
+    return {"self": self_path, "result": f"{self_path}/result"}
+
+
+async def _place(services: Services, job: Job) -> dict[str, Any]:
+    """Position counts from 1, which is next; both are null for a job that does not wait."""
+    ahead = await services.store.jobs_ahead(job) if job.state is JobState.QUEUED else None
+    if ahead is None:
+        return {"position": None, "eta_seconds": None}
+    seconds = (await services.fleet.load()).seconds_for(ahead + 1)
+    return {"position": ahead + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
+
+
+def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:
+    """`Retry-After` for a job that has not ended: about when it may be worth asking again."""
+    if JobState(body["status"]).is_terminal:
+        return {}
+    return {"Retry-After": str(min(LONGEST_RETRY_SECONDS, max(1, math.ceil(body.get("eta_seconds") or 1))))}
+
+
+def tagged(request: Request, body: Mapping[str, Any]) -> Response:
+    """200 with an ETag, or 304 when the caller has this state already."""
+    response = JSONResponse(body, headers=waiting_headers(body))
+    tag = f'"{hashlib.sha256(response.body).hexdigest()[:24]}"'
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "private, no-cache"
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "content-type")}
+        return Response(status_code=304, headers=kept)
+    return response

@@ -1,0 +1,158 @@
+"""Long-polls: one Redis subscription per process wakes whoever waits for a job that ends. Nobody polls Redis."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.problems import from_redis
+from gateway.store import JobStore, Snapshot
+from shared import scripting
+from shared.job import Job
+from shared.logs import get_logger
+
+_LOG = get_logger(__name__)
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 2.0
+#: A subscription that has been silent for so long is asked whether it is still there, and given up without an answer.
+SILENCE_SECONDS, PONG_SECONDS = 10.0, 3.0
+#: How soon a waiter that could not look at its job tries again.
+BLIND_SECONDS = 1.0
+
+
+class Waiters:
+    """Who waits for which job. `run` must be running for anybody to be woken."""
+
+    def __init__(self, redis: "Redis", channel: str) -> None:
+        self._redis, self._channel = redis, channel
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._released = False
+
+    @property
+    def released(self) -> bool:
+        """The process is about to end: nobody is to wait any longer."""
+        return self._released
+
+    @contextmanager
+    def watch(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the job may have ended. Look at the job after entering, then wait, then look again."""
+        event = asyncio.Event()
+        self._waiting.setdefault(job_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            events = self._waiting[job_id]
+            events.discard(event)
+            if not events:
+                del self._waiting[job_id]
+
+    def release(self) -> None:
+        """Let everybody go with what is known."""
+        self._released = True
+        self._wake_all()
+
+    async def run(self) -> None:
+        """Listen until cancelled; after every interruption subscribe again, and have everybody look for what they missed."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            began = time.monotonic()
+            try:
+                await self._listen()
+            except (RedisError, OSError) as error:
+                _LOG.warning("subscription_lost", kind=type(error).__name__)
+            if time.monotonic() - began > LONGEST_BACKOFF_SECONDS:
+                backoff = FIRST_BACKOFF_SECONDS
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            asked = False
+            while True:
+                message = await pubsub.get_message(timeout=PONG_SECONDS if asked else SILENCE_SECONDS)
+                if message is None:
+                    if asked:
+                        raise RedisConnectionError("the subscription is silent")
+                    await pubsub.ping()
+                asked = message is None
+                if message and message["type"] == "subscribe":
+                    self._wake_all()
+                elif message and message["type"] == "message":
+                    self._wake(scripting.text(message["data"]))
+
+    def _wake(self, job_id: str) -> None:
+        for event in self._waiting.get(job_id, ()):
+            event.set()
+
+    def _wake_all(self) -> None:
+        for job_id in self._waiting:
+            self._wake(job_id)
+
+
+class LongPoll:
+    """Holds an answer until a job has ended."""
+
+    def __init__(self, store: JobStore, waiters: Waiters) -> None:
+        self._store, self._waiters = store, waiters
+
+    async def until_ended(self, request: Request, job_id: str, tenant: str, seconds: float) -> Snapshot:
+        """The job as soon as it has ended, or as it is after so many seconds.
+
+        Raises what `JobStore.read` raises, and `ClientDisconnect` when the caller has hung up; the job does not mind.
+        """
+        deadline = time.monotonic() + seconds
+        with self._waiters.watch(job_id) as woken:
+            snapshot = await self._store.read(job_id, tenant)
+            if snapshot.job.state.is_terminal or seconds <= 0:
+                return snapshot
+            hang_up = asyncio.create_task(_hang_up(request))
+            try:
+                return await self._wait(woken, hang_up, snapshot, deadline)
+            finally:
+                hang_up.cancel()
+                with suppress(asyncio.CancelledError):
+                    await hang_up
+
+    async def _wait(self, woken: asyncio.Event, hang_up: "asyncio.Task[None]", last: Snapshot, deadline: float) -> Snapshot:
+        blind = False
+        while not self._waiters.released and (left := deadline - time.monotonic()) > 0:
+            if not await _first(woken, hang_up, min(left, BLIND_SECONDS) if blind else left) and not blind:
+                break
+            woken.clear()
+            seen = await self._look(last.job)
+            blind, last = seen is None, seen or last
+            if last.job.state.is_terminal:
+                return last
+        return await self._look(last.job) or last
+
+    async def _look(self, job: Job) -> Snapshot | None:
+        """None while Redis is away, which a long wait survives."""
+        try:
+            return await self._store.read(job.id, job.tenant)
+        except RedisError as error:
+            if from_redis(error) is None:
+                raise
+            return None
+
+
+async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: float) -> bool:
+    """True when woken in time. Raises `ClientDisconnect`."""
+    waiting = asyncio.create_task(woken.wait())
+    try:
+        await asyncio.wait({waiting, hang_up}, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if hang_up.done():
+        raise ClientDisconnect
+    return woken.is_set()
+
+
+async def _hang_up(request: Request) -> None:
+    """Returns when the client has closed the connection. The body must have been read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,48 @@
+"""States, moves and the record."""
+
+import re
+
+from shared.job import LEGAL_MOVES, Job, JobState
+from tests.processes import ROOT
+
+
+def test_every_state_has_its_moves_and_terminal_states_have_none() -> None:
+    assert set(LEGAL_MOVES) == set(JobState)
+    assert {s for s in JobState if s.is_terminal} == {JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}
+
+
+def test_the_scripts_know_the_same_terminal_states() -> None:
+    prelude = (ROOT / "shared" / "scripts" / "_prelude.lua").read_text()
+    listed = re.search(r"TERMINAL = \{(.*?)\}", prelude)
+    assert listed is not None
+    assert set(re.findall(r"(\w+) = true", listed[1])) == {s.value for s in JobState if s.is_terminal}
+
+
+def test_a_record_is_read_from_its_hash() -> None:
+    job = Job.from_hash(
+        {
+            "id": "a",
+            "state": "failed",
+            "tenant": "t",
+            "options": '{"language":"de","beam_size":2}',
+            "model": "demo",
+            "sha256": "ab" * 32,
+            "audio_format": "wav",
+            "size_bytes": "10",
+            "audio_seconds": "2.5",
+            "created_at_ms": "5",
+            "error": '{"code":"not_audio","message":"m"}',
+            "metadata": '{"k":1}',
+            "a_field_of_a_newer_version": "x",
+        }
+    )
+    assert (job.options.language, job.options.beam_size, job.error and job.error.code) == ("de", 2, "not_audio")
+    assert job.metadata == {"k": 1}
+
+
+def test_logs_say_nothing_of_the_content() -> None:
+    job = Job.from_hash(
+        {"id": "a", "state": "queued", "tenant": "t", "options": '{"prompt":"secret"}', "model": "m", "sha256": "ab" * 32,
+         "audio_format": "wav", "size_bytes": "1", "audio_seconds": "1", "created_at_ms": "1", "metadata": '{"name":"secret"}'}
+    )  # fmt: skip
+    assert "secret" not in str(job.log_context())

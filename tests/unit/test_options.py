@@ -1,0 +1,35 @@
+"""Options: what is taken, what is refused, and one canonical form."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.options import LANGUAGES, Submission, TranscriptionOptions
+
+
+def test_the_canonical_form_does_not_depend_on_how_it_was_written() -> None:
+    explicit = Submission.model_validate({"vad": True, "language": "EN", "task": "transcribe", "beam_size": None, "prompt": ""})
+    assert explicit.options().canonical() == Submission(language="en").options().canonical()
+
+
+@pytest.mark.parametrize("change", [{"language": "de"}, {"task": "translate"}, {"beam_size": 1}, {"vad": False}, {"prompt": "x"},
+                                    {"hotwords": "x"}, {"temperature": 0.0}, {"word_timestamps": True}])  # fmt: skip
+def test_every_option_that_changes_the_transcript_changes_the_canonical_form(change: dict[str, object]) -> None:
+    assert TranscriptionOptions.model_validate(change).canonical() != TranscriptionOptions().canonical()
+
+
+@pytest.mark.parametrize("change", [{"priority": "batch"}, {"metadata": {"a": 1}}, {"deadline_seconds": 5}, {"model": "x"}])
+def test_what_does_not_change_the_transcript_is_no_part_of_it(change: dict[str, object]) -> None:
+    assert Submission.model_validate(change).options() == TranscriptionOptions()
+
+
+@given(st.text(max_size=8))
+def test_only_whispers_languages_are_taken(language: str) -> None:
+    known = language.lower() in LANGUAGES or language in ("", "auto")
+    try:
+        TranscriptionOptions(language=language)
+    except ValidationError:
+        assert not known
+    else:
+        assert known

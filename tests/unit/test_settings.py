@@ -1,0 +1,44 @@
+"""Settings are declared once, documented, and refused early when they are unsafe."""
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import GatewaySettings, WorkerSettings
+from tests.processes import ROOT
+
+DECLARED = {name.upper(): field for kind in (GatewaySettings, WorkerSettings) for name, field in kind.model_fields.items()}
+
+
+def test_the_example_file_lists_every_setting_and_no_other() -> None:
+    listed = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert listed - {"WORKERS", "GATEWAYS", "API_BIND", "DASHBOARD_PORT"} == set(DECLARED)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert not [name for name, field in DECLARED.items() if not (field.description or "").endswith((".", "demo."))]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
+def test_beyond_loopback_a_key_is_required(host: str) -> None:
+    with pytest.raises(ValidationError, match="API_KEY"):
+        GatewaySettings(api_host=host)
+    assert GatewaySettings(api_host=host, api_key="secret").api_key is not None  # type: ignore[arg-type]
+    assert GatewaySettings(api_host=host, allow_anonymous=True).allow_anonymous
+
+
+def test_a_container_is_judged_by_where_its_port_is_published() -> None:
+    assert GatewaySettings(api_host="0.0.0.0", api_published_host="127.0.0.1").api_key is None
+    with pytest.raises(ValidationError, match="API_KEY"):
+        GatewaySettings(api_host="0.0.0.0", api_published_host="10.0.0.1")
+
+
+def test_secrets_are_masked_in_the_log() -> None:
+    settings = GatewaySettings(api_key="hush", redis_url="redis://:hush@127.0.0.1:6379/0")  # type: ignore[arg-type]
+    assert "hush" not in str(settings.for_log())
+
+
+def test_cors_origins_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example, https://b.example")
+    assert GatewaySettings().cors_origins == ["https://a.example", "https://b.example"]
