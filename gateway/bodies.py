@@ -35,7 +35,7 @@ class Upload:
 async def read_upload(request: Request, settings: GatewaySettings, extras: frozenset[str] = frozenset()) -> Upload:
     """Take in a body by its Content-Type: JSON, multipart, or else the audio itself with its options in the query.
 
-    `extras` are fields beyond a job's own that may also stand in the query of JSON and multipart requests.
+    Multipart may have options in the query, too. `extras` are fields beyond a job's own that also JSON requests may have there.
     Raises `RequestTooLarge` as soon as the limit is passed, `UploadStalled`, `MalformedRequest`, `MissingAudio`,
     `UnknownField`; `ClientDisconnect` when the client left. What it returns is complete.
     """
@@ -43,12 +43,12 @@ async def read_upload(request: Request, settings: GatewaySettings, extras: froze
     query = single_values(request.query_params.multi_items(), ignored=_STEERING)
     if kind not in ("application/json", "multipart/form-data"):
         return Upload(audio=await _read(request, settings, int(settings.max_file_size_mb * MEGABYTE)), fields=query)
+    if kind == "multipart/form-data":
+        return await _read_multipart(request, settings, query)
     if strangers := sorted(set(query) - extras):
-        raise UnknownField(f"The query field {strangers[0][:60]!r} is not taken here; with {kind}, options go into the body.")
-    if kind == "application/json":
-        limit = int(settings.max_base64_size_mb * MEGABYTE * 4 / 3) + ROOM_FOR_FIELDS_BYTES
-        return Upload(json_body=await _read(request, settings, limit), fields=query)
-    return await _read_multipart(request, settings, query)
+        raise UnknownField(f"The query field {strangers[0][:60]!r} is not taken beside a JSON body; options go into the body.")
+    limit = int(settings.max_base64_size_mb * MEGABYTE * 4 / 3) + ROOM_FOR_FIELDS_BYTES
+    return Upload(json_body=await _read(request, settings, limit), fields=query)
 
 
 def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozenset()) -> dict[str, Any]:

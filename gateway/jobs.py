@@ -42,9 +42,11 @@ async def show(request: Request) -> Response:
 
 
 async def result(request: Request) -> Response:
-    """The transcript in one of its forms."""
+    """The transcript in one of its forms, at once or as soon as the job has ended within `wait`."""
+    services = services_of(request)
     result_format = choice(ResultFormat, "format", request.query_params.get("format") or ResultFormat.JSON.value)
-    snapshot = await services_of(request).store.read(request.path_params["job_id"], tenant_of(request))
+    wait = wait_seconds(request, services.settings.max_wait_seconds)
+    snapshot = await services.long_poll.until_ended(request, request.path_params["job_id"], tenant_of(request), wait)
     return result_response(snapshot, result_format)
 
 

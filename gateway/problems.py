@@ -119,7 +119,9 @@ def from_redis(error: RedisError) -> FleetError | None:
     """`StoreUnavailable` when Redis is away or cannot serve for now; None when the mistake is ours."""
     away = isinstance(error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError)
     if away or (isinstance(error, ResponseError) and any(word in str(error) for word in _PASSING_TROUBLE)):
-        return StoreUnavailable("The queue cannot be reached right now; nothing was changed by this request. Try again shortly.")
+        return StoreUnavailable(
+            "The queue cannot be reached right now; try again shortly. With an Idempotency-Key a repeated submit stays one job."
+        )
     return None
 
 

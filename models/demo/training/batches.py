@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from lexicon import Lexicon
 from network import CHARACTERS
 from voices import SAMPLE_RATE_HZ
 
@@ -44,12 +45,14 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """mel (batch, 80, frames); tokens (batch, length) with -100 as padding; characters flattened for CTC."""
+    """mel (batch, 80, frames); tokens (batch, length) with -100 as padding; characters and phonemes flattened for CTC."""
 
     mel: Tensor
     tokens: Tensor
     characters: Tensor
     character_lengths: Tensor
+    phonemes: Tensor
+    phoneme_lengths: Tensor
     frame_lengths: Tensor
 
 
@@ -89,9 +92,10 @@ class Features:
 class Sampler:
     """Draws batches of about `budget_seconds` of audio from clips, in curriculum stages."""
 
-    def __init__(self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float, strength: float) -> None:
+    def __init__(self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float, lexicon: Lexicon, strength: float) -> None:
         """`strength`: 1.0 for the full augmentation, less while the first words are learnt."""
         self.strength = strength
+        self.lexicon = lexicon
         self.clips, self.tokenizer, self.budget_seconds = sorted(clips, key=lambda c: len(c.samples)), tokenizer, budget_seconds
         self.rng, self.noise, self.features = random.Random(seed), np.random.default_rng(seed), Features()
         self.seconds = np.array([c.seconds for c in self.clips])
@@ -167,12 +171,15 @@ class Sampler:
         tokens = torch.full((len(rows), max(map(len, rows))), -100)
         for row, ids in zip(tokens, rows, strict=True):
             row[: len(ids)] = torch.tensor(ids)
-        spoken = [[CHARACTERS.index(c) + 1 for c in " ".join(t for _, end, t in e.segments if end <= WINDOW_SECONDS)] for e in examples]
+        said = [" ".join(t for _, end, t in e.segments if end <= WINDOW_SECONDS) for e in examples]
+        spoken, sounds = [[CHARACTERS.index(c) + 1 for c in s] for s in said], [self.lexicon(s) for s in said]
         return Batch(
             mel=mel,
             tokens=tokens,
             characters=torch.tensor([c for s in spoken for c in s]),
             character_lengths=torch.tensor([len(s) for s in spoken]),
+            phonemes=torch.tensor([p for s in sounds for p in s]),
+            phoneme_lengths=torch.tensor([len(s) for s in sounds]),
             frame_lengths=((lengths + 1) // 2).clamp(max=mel.shape[-1] // 2),
         )
 

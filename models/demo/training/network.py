@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexicon import MAX_PHONEMES
+
 WIDTH, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 192, 3, 4, 3
 MEL_BINS, ENCODER_POSITIONS, DECODER_POSITIONS = 80, 1500, 448
 #: The auxiliary CTC alphabet: blank, 26 letters, apostrophe, space.
@@ -58,7 +60,10 @@ class Block(nn.Module):
 
 
 class Whisper(nn.Module):
-    """Mel (batch, 80, frames) and tokens (batch, length) in; token logits and per-position character logits out."""
+    """`encode`: mel (batch, 80, frames) to (batch, frames / 2, width). `decode`: tokens to hidden states, logits by the embedding.
+
+    `characters` and `phonemes` are heads on the encoder's output for the auxiliary losses; they are not exported.
+    """
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -72,6 +77,7 @@ class Whisper(nn.Module):
         self.decoder = nn.ModuleList(Block(cross=True) for _ in range(DECODER_LAYERS))
         self.decoder_norm = nn.LayerNorm(WIDTH)
         self.characters = nn.Linear(WIDTH, len(CHARACTERS) + 1)
+        self.phonemes = nn.Linear(WIDTH, MAX_PHONEMES + 1)
         nn.init.normal_(self.embedding.weight, 0, 0.03)
 
     def encode(self, mel: Tensor) -> Tensor:
@@ -86,7 +92,3 @@ class Whisper(nn.Module):
         for block in self.decoder:
             x = block(x, memory)
         return self.decoder_norm(x)
-
-    def forward(self, mel: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        memory = self.encode(mel)
-        return self.decode(tokens, memory) @ self.embedding.weight.T, self.characters(memory)

@@ -11,7 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import text
 from batches import Batch, Sampler, load
+from lexicon import Lexicon
 from muon import Muon
 from network import Whisper
 
@@ -20,7 +22,7 @@ STAGES = ((0.36, 1.6), (0.52, 4.0), (0.72, 9.0), (1.0, None))
 PEAK_RATE, LAST_RATE = 1.5e-3, 4e-5
 #: Muon takes larger steps than AdamW at this width.
 MUON_BOOST = 2.5
-CTC_WEIGHT, LABEL_SMOOTHING, TOKEN_NOISE = 0.5, 0.05, 0.06
+CTC_WEIGHT, LABEL_SMOOTHING, TOKEN_NOISE = 0.8, 0.05, 0.06
 
 
 class Trainer:
@@ -28,6 +30,8 @@ class Trainer:
 
     def __init__(self, work: Path, minutes: float, budget_seconds: float) -> None:
         self.work, self.total_seconds, self.budget_seconds = work, minutes * 60, budget_seconds
+        words = {*text.vocabulary(), *(word for s in text.natural_sentences() for word in s.split())}
+        self.lexicon = Lexicon(words, work / "phonemes.json")
         self.tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
         self.model = Whisper(self.tokenizer.get_vocab_size())
         self.average = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -77,7 +81,7 @@ class Trainer:
         clips = load(self.work / "full") if longest != STAGES[0][1] else []
         clips = [*clips, *load(self.work / "short")] if longest is not None else clips
         first = longest == STAGES[0][1]
-        sampler = Sampler(clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), 0.3 if first else 1.0)
+        sampler = Sampler(clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0)
         return sampler.joined() if longest is None else sampler.single(longest)
 
     def _rate(self) -> float:
@@ -116,11 +120,18 @@ class Trainer:
         wanted = (targets != -100) & (torch.arange(targets.shape[1])[None, :] >= prompt_end[:, None])
         logits = hidden[wanted] @ self.model.embedding.weight.T
         attention = F.cross_entropy(logits, targets[wanted], label_smoothing=LABEL_SMOOTHING)
-        characters = self.model.characters(memory).log_softmax(-1).transpose(0, 1)
-        ctc = F.ctc_loss(
-            characters, batch.characters, batch.frame_lengths, batch.character_lengths, zero_infinity=True
-        )
-        return attention, ctc
+        return attention, self._ctc(memory, batch)
+
+    def _ctc(self, memory: Tensor, batch: Batch) -> Tensor:
+        """Half letters, half sounds."""
+        total = torch.zeros(())
+        for head, targets, lengths in (
+            (self.model.characters, batch.characters, batch.character_lengths),
+            (self.model.phonemes, batch.phonemes, batch.phoneme_lengths),
+        ):
+            log_probabilities = head(memory).log_softmax(-1).transpose(0, 1)
+            total = total + F.ctc_loss(log_probabilities, targets, batch.frame_lengths, lengths, zero_infinity=True) / 2
+        return total
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
@@ -138,11 +149,13 @@ class Trainer:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
+        self.elapsed_seconds, self.steps, self.heard_seconds = state["clock"]
+        complete = not self.model.load_state_dict(state["model"], strict=False).missing_keys
+        self.average |= state["average"]
+        if not complete:
+            return  # the checkpoint is of a model with fewer heads: its optimizers do not fit
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.elapsed_seconds, self.steps, self.heard_seconds = state["clock"]
 
 
 def main() -> None:
