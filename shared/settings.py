@@ -20,21 +20,32 @@ class FleetSettings(BaseSettings):
 
     redis_url: Annotated[SecretStr, Field(description="Where the queue lives.")] = SecretStr("redis://127.0.0.1:6379/0")
     fleet_prefix: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="Prefix of all keys; two fleets with two prefixes can share a server.")
+        str,
+        Field(pattern=r"^[A-Za-z0-9_-]+$", description="Prefix of all keys; two fleets with two prefixes can share a server."),
     ] = "fleet"
     whisper_model: Annotated[
         str, Field(min_length=1, description="tiny, base, small, medium, large-v3, a Hugging Face id, a path, or demo.")
     ] = "base"
     enable_cache: Annotated[bool, Field(description="Answer equal audio and options from earlier transcripts.")] = True
     cache_ttl_seconds: Annotated[int, Field(ge=1, description="How long a transcript is kept for equal submissions.")] = 86_400
-    cache_max_entries: Annotated[int, Field(ge=1, description="How many cached transcripts a tenant may have; the oldest go first.")] = 10_000
+    cache_max_entries: Annotated[
+        int, Field(ge=1, description="How many cached transcripts a tenant may have; the oldest go first.")
+    ] = 10_000
     result_ttl_seconds: Annotated[int, Field(ge=1, description="How long a finished job can be fetched.")] = 86_400
-    failed_audio_ttl_seconds: Annotated[int, Field(ge=0, description="How long a failed job's audio is kept for a retry.")] = 3_600
-    gone_ttl_seconds: Annotated[int, Field(ge=1, description="How long an expired or erased id answers 410 instead of 404.")] = 604_800
+    failed_audio_ttl_seconds: Annotated[int, Field(ge=0, description="How long a failed job's audio is kept for a retry.")] = (
+        3_600
+    )
+    gone_ttl_seconds: Annotated[int, Field(ge=1, description="How long an expired or erased id answers 410 instead of 404.")] = (
+        604_800
+    )
     max_audio_length_seconds: Annotated[float, Field(gt=0, description="Longer audio is refused.")] = 14_400.0
     min_audio_length_seconds: Annotated[float, Field(ge=0, description="Shorter audio is refused.")] = 0.1
-    start_deadline_seconds: Annotated[int, Field(ge=1, description="A job that no worker took by then expires (a job may ask for less).")] = 86_400
-    lease_seconds: Annotated[float, Field(ge=1, description="A worker that is silent for so long loses its jobs to others.")] = 10.0
+    start_deadline_seconds: Annotated[
+        int, Field(ge=1, description="A job that no worker took by then expires (a job may ask for less).")
+    ] = 86_400
+    lease_seconds: Annotated[float, Field(ge=1, description="A worker that is silent for so long loses its jobs to others.")] = (
+        10.0
+    )
     max_attempts: Annotated[int, Field(ge=1, description="A job that took down so many workers is given up as poison_job.")] = 3
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="How much is logged.")] = "INFO"
     log_format: Annotated[Literal["console", "json"], Field(description="For people, or for a log store.")] = "console"
@@ -66,15 +77,23 @@ class GatewaySettings(FleetSettings):
 
     api_host: Annotated[str, Field(description="Address to listen on. Beyond loopback a key is required.")] = "127.0.0.1"
     api_published_host: Annotated[
-        str | None, Field(description="Address a container's port is published on; judged instead of API_HOST, which is 0.0.0.0 in there.")
+        str | None,
+        Field(description="Address a container's port is published on; judged instead of API_HOST, which is 0.0.0.0 in there."),
     ] = None
     api_port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on.")] = 8000
     api_key: Annotated[SecretStr | None, Field(description="Callers send it as X-API-Key or Authorization: Bearer.")] = None
     allow_anonymous: Annotated[bool, Field(description="Serve beyond loopback without a key.")] = False
-    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split), Field(description="Browser origins that may call, comma-separated; * for any.")] = []
+    cors_origins: Annotated[
+        list[str],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="Browser origins that may call, comma-separated; * for any."),
+    ] = []
     max_file_size_mb: Annotated[float, Field(gt=0, description="Largest upload as multipart or raw body.")] = 100.0
     max_base64_size_mb: Annotated[float, Field(gt=0, description="Largest decoded audio in a JSON body.")] = 10.0
-    max_queue_bytes: Annotated[int, Field(ge=1, description="Audio bytes that may wait before submits are answered 429.")] = 1_000_000_000
+    max_queue_bytes: Annotated[int, Field(ge=1, description="Audio bytes that may wait before submits are answered 429.")] = (
+        1_000_000_000
+    )
     max_queue_audio_seconds: Annotated[int, Field(ge=1, description="Seconds of audio that may wait, likewise.")] = 86_400
     max_wait_seconds: Annotated[float, Field(gt=0, le=600, description="Longest that a long-poll is held.")] = 60.0
     upload_timeout_seconds: Annotated[float, Field(gt=0, description="An upload that stalls for so long is dropped.")] = 30.0
@@ -98,11 +117,19 @@ class WorkerSettings(FleetSettings):
     whisper_compute_type: Annotated[str, Field(description="CTranslate2 compute type: default, int8, float16, ...")] = "default"
     whisper_beam_size: Annotated[int, Field(ge=1, le=20, description="Beam size of jobs that name none.")] = 5
     whisper_language: Annotated[str | None, Field(description="Language of jobs that name none; unset: detected.")] = None
-    whisper_cpu_threads: Annotated[int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")] = 0
-    whisper_num_workers: Annotated[int, Field(ge=1, description="Parallel decodes within one model (CTranslate2's inter_threads).")] = 1
+    whisper_cpu_threads: Annotated[
+        int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")
+    ] = 0
+    whisper_num_workers: Annotated[
+        int, Field(ge=1, description="Parallel decodes within one model (CTranslate2's inter_threads).")
+    ] = 1
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
-    drain_seconds: Annotated[float, Field(ge=0, description="After SIGTERM, how long a decode may still take before it is handed back.")] = 25.0
-    cancel_grace_seconds: Annotated[float, Field(ge=0, description="How long a cancelled decode may take to stop before its process is killed.")] = 0.5
+    drain_seconds: Annotated[
+        float, Field(ge=0, description="After SIGTERM, how long a decode may still take before it is handed back.")
+    ] = 25.0
+    cancel_grace_seconds: Annotated[
+        float, Field(ge=0, description="How long a cancelled decode may take to stop before its process is killed.")
+    ] = 0.5
 
     def model_location(self) -> str:
         """What faster-whisper is told to load."""

@@ -68,7 +68,9 @@ FORMATS: dict[str, Callable[[NDArray[np.float32]], bytes]] = {
 }
 
 
-def wav_header(rate_hz: int = RATE_HZ, channels: int = 1, bits: int = 16, claimed_bytes: int = 32_000, data: bytes = b"") -> bytes:
+def wav_header(
+    rate_hz: int = RATE_HZ, channels: int = 1, bits: int = 16, claimed_bytes: int = 32_000, data: bytes = b""
+) -> bytes:
     """A hand-made wav whose header may claim anything."""
     align = channels * bits // 8
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate_hz, (rate_hz * align) & 0xFFFFFFFF, align, bits)

@@ -17,6 +17,8 @@ import redis
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
+#: Redis options of tests that need no persistence.
+WITHOUT_FILES = ("--appendonly", "no", "--save", "")
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> None:
@@ -70,7 +72,9 @@ def start(command: list[str], log: Path, **environment: str) -> Running:
     """Start a process in the project's root; settings of the surrounding environment do not leak in."""
     inherited = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
     with log.open("ab") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=inherited | environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=inherited | environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+        )
     return Running(process=process, log=log)
 
 
@@ -90,7 +94,7 @@ class RedisServer:
 
     folder: Path
     port: int = field(default_factory=free_port)
-    options: tuple[str, ...] = ("--appendonly", "no", "--save", "")
+    options: tuple[str, ...]
     running: Running | None = None
 
     @property
@@ -120,7 +124,7 @@ class RedisServer:
 @contextmanager
 def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
     """A running server for the time of a `with`."""
-    server = RedisServer(folder=folder, **({"options": options} if options else {}))
+    server = RedisServer(folder=folder, options=options or WITHOUT_FILES)
     server.start()
     try:
         yield server
@@ -162,7 +166,7 @@ class Stack:
 
         def enough() -> bool:
             cards = httpx.get(f"{self.urls[0]}/stats", headers=self._headers()).json()["workers"]
-            return sum(card["state"] == "ready" for card in cards) >= workers
+            return len([card for card in cards if card["state"] == "ready"]) >= workers
 
         wait_until(lambda: enough() or any(_died(w) for w in self.workers), f"{workers} workers are ready", START_SECONDS)
 

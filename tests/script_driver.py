@@ -81,7 +81,7 @@ class ScriptDriver:
         return str(self.run("cancel", id=job_id, tenant=tenant))
 
     def job(self, job_id: str) -> dict[str, str]:
-        return scripting.text_hash(self.redis.hgetall(KEYS.job(job_id)))
+        return scripting.text_hash(self.redis.hgetall(KEYS.job(job_id)))  # type: ignore[arg-type]
 
     def state(self, job_id: str) -> str | None:
         return self.job(job_id).get("state")

@@ -44,10 +44,16 @@ def _av_blocks(content: bytes) -> Iterator[Samples]:
         with open_av(content, sniff(content)) as container:
             for frame in _frames(container):
                 frame.pts = None
-                yield from (f.to_ndarray().reshape(-1) for f in resampler.resample(frame))
-            yield from (f.to_ndarray().reshape(-1) for f in resampler.resample(None))
+                yield from (_samples(f) for f in resampler.resample(frame))
+            yield from (_samples(f) for f in resampler.resample(None))
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise MalformedAudio("The audio is damaged and cannot be decoded; convert it to wav or flac and submit it again.") from error
+        raise MalformedAudio(
+            "The audio is damaged and cannot be decoded; convert it to wav or flac and submit it again."
+        ) from error
+
+
+def _samples(frame: av.AudioFrame) -> Samples:
+    return np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1)
 
 
 def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:

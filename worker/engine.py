@@ -49,7 +49,7 @@ class Engine:
     def canary(self) -> None:
         """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
         noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
-        self.transcribe(noise, TranscriptionOptions(vad=False, beam_size=1, temperature=0.0), 0.0, lambda segment: None)
+        self.transcribe(noise, TranscriptionOptions(vad=False, beam_size=1, temperature=0.0), 0.0, lambda _: None)
 
     def transcribe(
         self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]

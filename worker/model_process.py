@@ -34,11 +34,7 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     except Exception as error:
         pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
         return
-    pipe.send(
-        Ready(
-            model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started
-        )
-    )
+    pipe.send(Ready(model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started))
     ModelProcess(pipe, engine).serve()
 
 

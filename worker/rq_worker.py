@@ -17,14 +17,14 @@ class FleetWorker(BaseWorker):
 
     def arrive(self, ttl_seconds: int) -> None:
         """Appear, idle."""
-        self.register_birth()
+        self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.IDLE)
         self.heartbeat(ttl_seconds)
 
     def beat(self, ttl_seconds: int, busy: bool) -> None:
         """Stay visible for `ttl_seconds` more. A record that vanished (Redis was emptied) is written anew."""
         if not self.connection.exists(self.key):
-            self.register_birth()
+            self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
         self.heartbeat(ttl_seconds)
 
@@ -39,4 +39,4 @@ class FleetWorker(BaseWorker):
 
     def leave(self) -> None:
         """Vanish from the dashboard."""
-        self.register_death()
+        self.register_death()  # type: ignore[no-untyped-call]

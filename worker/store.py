@@ -135,7 +135,7 @@ class WorkerStore:
         seconds, micros = self._redis.time()
         now_ms = seconds * 1000 + micros // 1000
         with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(self.keys.worker(self._worker), mapping=card)
+            pipeline.hset(self.keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self.keys.worker(self._worker), ttl_ms)
             pipeline.zadd(self.keys.workers, {self._worker: now_ms})
             pipeline.zremrangebyscore(self.keys.workers, "-inf", now_ms - 10 * ttl_ms)

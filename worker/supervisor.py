@@ -98,11 +98,22 @@ class Supervisor:
     def _became_ready(self, event: Ready) -> None:
         self._ready, self._failed_loads = event, 0
         self._presence.ready(event)
-        _LOG.info("model_ready", model=event.model, revision=event.revision, device=event.device, load_seconds=round(event.load_seconds, 2))
+        _LOG.info(
+            "model_ready",
+            model=event.model,
+            revision=event.revision,
+            device=event.device,
+            load_seconds=round(event.load_seconds, 2),
+        )
         self._claim()
 
     def _cannot_load(self, reason: str) -> None:
-        _LOG.error("model_cannot_load", model=self._settings.whisper_model, reason=reason, hint="check WHISPER_MODEL, WHISPER_DEVICE and WHISPER_COMPUTE_TYPE")
+        _LOG.error(
+            "model_cannot_load",
+            model=self._settings.whisper_model,
+            reason=reason,
+            hint="check WHISPER_MODEL, WHISPER_DEVICE and WHISPER_COMPUTE_TYPE",
+        )
         self._exit_code = EXIT_CANNOT_LOAD
 
     def _model_died(self, event: ModelDied) -> None:

@@ -28,8 +28,18 @@ MEANING = {
 }
 BOUNDARY_TOLERANCE_SECONDS = 0.3
 #: British spellings of the test sets, as a word error rate usually folds them (OpenAI's English normalizer does).
-SPELLINGS = {"colour": "color", "neighbour": "neighbor", "neighbours": "neighbors", "favourite": "favorite", "tyre": "tire",
-             "grey": "gray", "centre": "center", "theatre": "theater", "programme": "program", "harbour": "harbor"}
+SPELLINGS = {
+    "colour": "color",
+    "neighbour": "neighbor",
+    "neighbours": "neighbors",
+    "favourite": "favorite",
+    "tyre": "tire",
+    "grey": "gray",
+    "centre": "center",
+    "theatre": "theater",
+    "programme": "program",
+    "harbour": "harbor",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +115,11 @@ def report(heard: list[Heard]) -> str:
         lines.append(f"| {kind}: {MEANING[kind]} | {len(group)} | {words} | {rate:.1%} | {target} |")
     share = boundaries_within(by_kind["joined"])
     count = 2 * sum(len(h.true_segments) for h in by_kind["joined"])
-    lines += ["", f"Segment boundaries of the joined clips within {BOUNDARY_TOLERANCE_SECONDS} s of the truth: {share:.1%} of {count} (target: 90 %)."]
+    lines += [
+        "",
+        f"Segment boundaries of the joined clips within {BOUNDARY_TOLERANCE_SECONDS} s of the truth: "
+        f"{share:.1%} of {count} (target: 90 %).",
+    ]
     return "\n".join(lines)
 
 
@@ -121,7 +135,8 @@ def main() -> None:
                 print(f"{h.kind:9} {h.expected}\n{'':9} {h.got}")
     table = report(heard)
     print(table)
-    head = "# Accuracy of the demo model\n\nMeasured through HTTP, queue, worker and back by `make accuracy`; beam 5, language en, VAD on.\n"
+    how = "Measured through HTTP, queue, worker and back by `make accuracy`; beam 5, language en, VAD on."
+    head = f"# Accuracy of the demo model\n\n{how}\n"
     machine = f"\n{platform.machine()}, Python {platform.python_version()}.\n"
     (ROOT / "docs" / "accuracy.md").write_text(f"{head}{machine}\n{table}\n")
 

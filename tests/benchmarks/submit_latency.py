@@ -101,7 +101,7 @@ def main() -> None:
     lines += ["", f"{completed} of {len(took)} jobs completed. Target: p95 <= 100 ms."]
     table = "\n".join(lines)
     print(table)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; clients, gateways, workers and Redis on the same machine."
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; all on the same machine."
     (ROOT / "docs" / "performance.md").write_text(f"# Submit latency\n\nMeasured by `make bench`. {machine}\n\n{table}\n")
 
 

@@ -36,10 +36,20 @@ def test_the_key_is_taken_in_every_usual_place(anonymous: httpx.Client, headers:
     assert anonymous.get("/v1/jobs", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"X-API-Key": KEY[:-1]}, {"X-API-Key": KEY + " x"}, {"Authorization": "Bearer"},
-                                     {"Authorization": "Bearer wrong"}, {"X-API-Key": "ä".encode("latin-1").decode("latin-1")}])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": KEY[:-1]},
+        {"X-API-Key": KEY + " x"},
+        {"X-API-Key": "ä"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer wrong"},
+    ],
+)
 def test_without_the_key_nothing_is_told(anonymous: httpx.Client, headers: dict[str, str]) -> None:
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     for method, path in (("GET", "/v1/jobs"), ("POST", "/v1/jobs"), ("GET", "/stats"), ("DELETE", "/cache"), ("GET", "/nothing")):
         answer = anonymous.request(method, path, headers=encoded)
         assert (answer.status_code, answer.json()["code"]) == (401, "access_denied")
@@ -121,8 +131,8 @@ def test_an_upload_that_breaks_off_makes_no_job(locked: Stack) -> None:
 
 def test_an_idempotency_key_makes_a_repeated_submit_one_job(locked: Stack) -> None:
     with locked.client() as client:
-        send = lambda content: client.post("/v1/jobs", content=content, headers={"Idempotency-Key": "order-7"})  # noqa: E731
-        first, again, other = send(wav(1.0)), send(wav(1.0)), send(wav(1.2))
+        key = {"Idempotency-Key": "order-7"}
+        first, again, other = (client.post("/v1/jobs", content=wav(s), headers=key) for s in (1.0, 1.0, 1.2))
         assert first.json()["job_id"] == again.json()["job_id"]
         assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
         client.delete(f"/v1/jobs/{first.json()['job_id']}")

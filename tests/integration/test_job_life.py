@@ -1,5 +1,7 @@
 """The atomic steps of a job's life, each against a real Redis."""
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -11,6 +13,10 @@ from tests.script_driver import KEYS, LANE, ScriptDriver
 @pytest.fixture
 def fleet(store: "redis.Redis") -> ScriptDriver:
     return ScriptDriver(store)
+
+
+def keys_of(fleet: ScriptDriver) -> set[bytes]:
+    return {bytes(k) for k in fleet.redis.scan_iter("*")}
 
 
 def test_a_submitted_job_waits_with_its_audio_and_is_weighed(fleet: ScriptDriver) -> None:
@@ -240,7 +246,7 @@ def test_a_submit_rings_for_an_idle_worker(fleet: ScriptDriver) -> None:
 
 def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
     """With results, tombstones and cache expired, what is left belongs to the fleet, not to a job."""
-    short = {"result_ttl": 1, "failed_audio_ttl": 1, "gone_ttl": 1}
+    short: dict[str, Any] = {"result_ttl": 1, "failed_audio_ttl": 1, "gone_ttl": 1}
     for name in "abcd":
         fleet.submit(name, digest="same" if name in "cd" else name, **short)
     fleet.finish("a", fleet.claim()["token"], cache_ttl=1, **short)
@@ -249,6 +255,9 @@ def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
     fleet.run("cancel", id="d", tenant="default", **short)
     fleet.redis.delete(KEYS.bell("demo"))
     ours = {b"test:load", b"test:totals", b"test:token", b"rq:queues"}
-    left = lambda: {k for k in fleet.redis.keys("*") if not k.startswith(b"test:drained")} - ours  # noqa: E731
+
+    def left() -> set[bytes]:
+        return {k for k in keys_of(fleet) if not k.startswith(b"test:drained")} - ours
+
     wait_until(lambda: not left(), "all keys of the jobs are gone", 5)
-    assert queue_key(LANE).encode() not in fleet.redis.keys("*")
+    assert queue_key(LANE).encode() not in keys_of(fleet)

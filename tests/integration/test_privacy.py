@@ -36,7 +36,9 @@ def _answers(client: httpx.Client) -> bool:
         return False
 
 
-def test_the_dashboard_shows_jobs_by_id_and_nothing_of_their_content(stack: Stack, dashboard: httpx.Client, clips: list[Clip]) -> None:
+def test_the_dashboard_shows_jobs_by_id_and_nothing_of_their_content(
+    stack: Stack, dashboard: httpx.Client, clips: list[Clip]
+) -> None:
     with stack.client() as client:
         client.delete("/cache")
         job = client.post("/v1/jobs?wait=60&prompt=my+secret+words", content=clips[0].content).json()
@@ -62,7 +64,7 @@ def test_no_base64_reaches_redis(stack: Stack, clips: list[Clip]) -> None:
     ended = threading.Event()
 
     def watch() -> None:
-        with stack.server.client().monitor() as monitor:
+        with stack.server.client().monitor() as monitor:  # type: ignore[no-untyped-call]
             listening.set()
             while not ended.is_set():
                 seen.append(monitor.next_command()["command"])

@@ -132,7 +132,9 @@ def test_another_option_is_its_own_decode(client: httpx.Client, clips: list[Clip
 def test_many_clients_each_get_their_own_transcript(stack: Stack, client: httpx.Client, clips: list[Clip]) -> None:
     """200 submissions of 20 clients at once; options vary, so that each is decoded or shared, never mixed up."""
     short = [c for c in clips if c.kind != "joined"]
-    expected = {c.name: finished(client, submit(client, c.content, "?beam_size=1")["job_id"])["result"]["transcript"] for c in short}
+    expected = {
+        c.name: finished(client, submit(client, c.content, "?beam_size=1")["job_id"])["result"]["transcript"] for c in short
+    }
     client.delete("/cache")
 
     def one_client(number: int) -> list[tuple[str, str]]:
@@ -171,7 +173,9 @@ def test_a_job_that_is_erased_is_gone_and_its_list_entry_too(client: httpx.Clien
     assert job_id not in [job["job_id"] for job in client.get("/v1/jobs").json()["jobs"]]
 
 
-def test_a_running_decode_is_cancelled_within_a_second_and_the_worker_goes_on(stack: Stack, client: httpx.Client, clips: list[Clip]) -> None:
+def test_a_running_decode_is_cancelled_within_a_second_and_the_worker_goes_on(
+    stack: Stack, client: httpx.Client, clips: list[Clip]
+) -> None:
     job_id = submit(client, FORMATS["wav 16 bit"](tone(600.0)), "?vad=false&beam_size=10")["job_id"]
     wait_until(lambda: client.get(f"/v1/jobs/{job_id}").json()["status"] == "running", "it runs")
     assert client.delete(f"/v1/jobs/{job_id}").json()["status"] == "canceled"

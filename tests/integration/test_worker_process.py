@@ -38,7 +38,9 @@ def status(fleet: Stack, job_id: str) -> str:
 
 def model_process(pid: int) -> psutil.Process:
     """The child that holds the model (not the interpreter's resource tracker)."""
-    return next(p for p in psutil.Process(pid).children() if any("spawn_main" in a for a in p.cmdline()) or "model" in p.cmdline()[0])
+    return next(
+        p for p in psutil.Process(pid).children() if any("spawn_main" in a for a in p.cmdline()) or "model" in p.cmdline()[0]
+    )
 
 
 def test_ready_means_a_worker_with_a_loaded_model(fleet: Stack) -> None:
@@ -78,7 +80,9 @@ def test_a_killed_worker_loses_its_job_to_another(fleet: Stack) -> None:
     orphan = model_process(first.pid)
     first.signal(signal.SIGKILL)
     first.wait()
-    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE, "the orphaned model process ends itself", 10)
+    wait_until(
+        lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE, "the orphaned model process ends itself", 10
+    )
     fleet.start_worker()
     wait_until(lambda: fleet.server.client().hget(f"fleet:job:{job_id}", "attempt") == b"2", "it runs elsewhere", 15)
 

@@ -12,7 +12,7 @@ DECLARED = {name.upper(): field for kind in (GatewaySettings, WorkerSettings) fo
 
 
 def test_the_example_file_lists_every_setting_and_no_other() -> None:
-    listed = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.M))
+    listed = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert listed - {"WORKERS", "GATEWAYS", "API_BIND", "DASHBOARD_PORT"} == set(DECLARED)
 
 

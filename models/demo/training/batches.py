@@ -92,7 +92,9 @@ class Features:
 class Sampler:
     """Draws batches of about `budget_seconds` of audio from clips, in curriculum stages."""
 
-    def __init__(self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float, lexicon: Lexicon, strength: float) -> None:
+    def __init__(
+        self, clips: list[Clip], tokenizer: Tokenizer, seed: int, budget_seconds: float, lexicon: Lexicon, strength: float
+    ) -> None:
         """`strength`: 1.0 for the full augmentation, less while the first words are learnt."""
         self.strength = strength
         self.lexicon = lexicon

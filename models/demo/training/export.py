@@ -76,7 +76,9 @@ def main() -> None:
     special = tokenizer.token_to_id
     vocabulary = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
     spec.register_vocabulary(vocabulary)
-    spec.config.suppress_ids = [special(t) for t in ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")]
+    spec.config.suppress_ids = [
+        special(t) for t in ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
+    ]
     spec.config.suppress_ids_begin = [special("<|endoftext|>")]
     spec.config.lang_ids = [special("<|en|>")]
     spec.config.alignment_heads = [[layer, head] for layer in (DECODER_LAYERS - 2, DECODER_LAYERS - 1) for head in range(HEADS)]

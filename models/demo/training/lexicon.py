@@ -34,4 +34,7 @@ def _pronounce(words: list[str]) -> dict[str, list[str]]:
     out = subprocess.run(command, input="\n\n".join(words), capture_output=True, text=True, check=True, timeout=300).stdout
     lines = [line for line in out.splitlines() if line.strip()]
     assert len(lines) == len(words), (len(lines), len(words))
-    return {w: [p for p in re.sub(r"[',%=|]", "", line).replace(" ", "_").split("_") if p] for w, line in zip(words, lines, strict=True)}
+    return {
+        w: [p for p in re.sub(r"[',%=|]", "", line).replace(" ", "_").split("_") if p]
+        for w, line in zip(words, lines, strict=True)
+    }

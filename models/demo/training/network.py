@@ -60,7 +60,9 @@ class Block(nn.Module):
 
 
 class Whisper(nn.Module):
-    """`encode`: mel (batch, 80, frames) to (batch, frames / 2, width). `decode`: tokens to hidden states, logits by the embedding.
+    """`encode`: mel (batch, 80, frames) to (batch, frames / 2, width). `decode`: tokens to hidden states.
+
+    The logits are the hidden states times the embedding.
 
     `characters` and `phonemes` are heads on the encoder's output for the auxiliary losses; they are not exported.
     """

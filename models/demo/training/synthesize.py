@@ -25,7 +25,9 @@ def texts(kind: str, count: int, seed: int) -> list[str]:
         pool = list(natural)
         while len(pool) < count:
             long_draw = rng.random() < 0.6
-            pool.append(text.random_draw(rng, words, rng.randint(3, 10)) if long_draw else text.fragment(rng, natural, rng.randint(2, 6)))
+            pool.append(
+                text.random_draw(rng, words, rng.randint(3, 10)) if long_draw else text.fragment(rng, natural, rng.randint(2, 6))
+            )
     rng.shuffle(pool)
     return pool[:count]
 
@@ -64,7 +66,10 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     sentences = texts(args.kind, args.count, args.seed)
-    jobs = [(args.out, i, sentences[i * SHARD_UTTERANCES : (i + 1) * SHARD_UTTERANCES], args.seed) for i in range(-(-len(sentences) // SHARD_UTTERANCES))]
+    jobs = [
+        (args.out, i, sentences[i * SHARD_UTTERANCES : (i + 1) * SHARD_UTTERANCES], args.seed)
+        for i in range(-(-len(sentences) // SHARD_UTTERANCES))
+    ]
     with get_context("spawn").Pool(args.processes) as pool:
         for number in pool.imap_unordered(shard, jobs):
             print(f"shard {number} of {len(jobs)}", flush=True)

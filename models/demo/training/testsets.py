@@ -60,8 +60,16 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(SEED + args.clips)
     own, daily, entries = text.held_out_sentences(), everyday(), dict[str, dict[str, object]]()
-    sizes = {"own": 8, "everyday": 14, "held_out": 5, "joined": 1} if args.clips else {"own": 150, "everyday": 160, "held_out": 160, "joined": 12}
-    for kind, sentences, voice in (("own", own, trained_voice), ("everyday", daily, trained_voice), ("held_out", daily, held_out_voice)):
+    sizes = (
+        {"own": 8, "everyday": 14, "held_out": 5, "joined": 1}
+        if args.clips
+        else {"own": 150, "everyday": 160, "held_out": 160, "joined": 12}
+    )
+    for kind, sentences, voice in (
+        ("own", own, trained_voice),
+        ("everyday", daily, trained_voice),
+        ("held_out", daily, held_out_voice),
+    ):
         for number, sentence in enumerate(rng.sample(sentences, sizes[kind])):
             write(args.out, entries, f"{kind}_{number:03d}.wav", spoken(voice(rng), sentence), text=sentence, kind=kind)
     for number in range(sizes["joined"]):

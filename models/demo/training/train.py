@@ -81,7 +81,9 @@ class Trainer:
         clips = load(self.work / "full") if longest != STAGES[0][1] else []
         clips = [*clips, *load(self.work / "short")] if longest is not None else clips
         first = longest == STAGES[0][1]
-        sampler = Sampler(clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0)
+        sampler = Sampler(
+            clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0
+        )
         return sampler.joined() if longest is None else sampler.single(longest)
 
     def _rate(self) -> float:
