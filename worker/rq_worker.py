@@ -28,15 +28,6 @@ class FleetWorker(BaseWorker):
         self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
         self.heartbeat(ttl_seconds)
 
-    def tally(self, succeeded: bool) -> None:
-        """Count a job on the dashboard's worker page."""
-        with self.connection.pipeline() as pipeline:
-            if succeeded:
-                self.increment_successful_job_count(pipeline)
-            else:
-                self.increment_failed_job_count(pipeline)
-            pipeline.execute()
-
     def leave(self) -> None:
         """Vanish from the dashboard."""
         self.register_death()  # type: ignore[no-untyped-call]

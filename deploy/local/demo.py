@@ -17,7 +17,7 @@ from client.errors import ClientError
 from client.fleet import FleetClient
 from deploy.local.ports import PortTaken, choose
 from deploy.local.processes import Child, ProcessEnded, child
-from deploy.local.redis_server import own_redis
+from deploy.local.redis_server import NoRedisServer, own_redis
 from deploy.local.samples import Sample, samples, word_error_rate
 
 READY_SECONDS = 120.0
@@ -32,7 +32,7 @@ def run() -> int:
     try:
         with _stack(console) as (url, children):
             return _demonstrate(url, children, console)
-    except (PortTaken, ProcessEnded, ClientError, TimeoutError) as error:
+    except (NoRedisServer, PortTaken, ProcessEnded, ClientError, TimeoutError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
 

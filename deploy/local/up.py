@@ -14,7 +14,7 @@ from honcho.environ import expand_processes, parse_procfile
 from deploy.local.foreground import ForegroundManager
 from deploy.local.ports import PortTaken, choose
 from deploy.local.processes import ROOT, ProcessEnded
-from deploy.local.redis_server import own_redis
+from deploy.local.redis_server import NoRedisServer, own_redis
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
 DRAIN_SECONDS = 5.0
@@ -25,7 +25,7 @@ def run() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="whisper-fleet-") as folder, _environment(Path(folder)) as environment:
             return _keep_running(environment)
-    except (PortTaken, ProcessEnded, TimeoutError, ValueError) as error:
+    except (NoRedisServer, PortTaken, ProcessEnded, TimeoutError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -95,6 +95,14 @@ local function end_execution(job)
   redis.call('HDEL', key('job', job.id), 'execution')
 end
 
+-- RQ's own counters on its page of workers. A worker that RQ has forgotten gets no key anew.
+local function tally(job, what)
+  local worker = RQ .. ':worker:' .. job.worker
+  if redis.call('EXISTS', worker) == 1 then
+    redis.call('HINCRBY', worker, what, 1)
+  end
+end
+
 -- The one way into a terminal state. Refuses a job that already is in one.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)

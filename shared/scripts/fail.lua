@@ -12,6 +12,7 @@ local job = held(a.id, a.token)
 if not job then
   return 'stale'
 end
+tally(job, 'failed_job_count')
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
   end_execution(job)
   enter_lane(job, true)

@@ -38,5 +38,6 @@ local drained = key('drained', integer(math.floor(NOW / 60000)))
 redis.call('HINCRBY', drained, 'jobs', 1)
 redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio_seconds) * 1000)))
 redis.call('EXPIRE', drained, 900)
+tally(job, 'successful_job_count')
 count('decoded')
 return 1

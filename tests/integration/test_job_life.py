@@ -50,6 +50,18 @@ def test_a_claim_leases_the_job_and_shows_in_rq(fleet: ScriptDriver) -> None:
     assert fleet.redis.smembers("rq:worker:w1:executions") == {b"a:x-w1"}
 
 
+def test_rqs_page_of_workers_counts_what_they_did(fleet: ScriptDriver) -> None:
+    fleet.redis.hset("rq:worker:w1", "state", "busy")
+    fleet.submit("a")
+    fleet.finish("a", fleet.claim()["token"])
+    fleet.submit("b")
+    fleet.fail("b", fleet.claim()["token"], retryable=False)
+    assert fleet.redis.hmget("rq:worker:w1", "successful_job_count", "failed_job_count") == [b"1", b"1"]
+    fleet.submit("c")
+    fleet.finish("c", fleet.claim("forgotten")["token"])
+    assert not fleet.redis.exists("rq:worker:forgotten")
+
+
 def test_finishing_writes_all_at_once_and_drops_the_audio(fleet: ScriptDriver) -> None:
     fleet.submit("a")
     token = fleet.claim()["token"]

@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import text
 from batches import Batch, Sampler, load
 from lexicon import Lexicon
 from muon import Muon
@@ -30,7 +29,7 @@ class Trainer:
 
     def __init__(self, work: Path, minutes: float, budget_seconds: float) -> None:
         self.work, self.total_seconds, self.budget_seconds = work, minutes * 60, budget_seconds
-        words = {*text.vocabulary(), *(word for s in text.natural_sentences() for word in s.split())}
+        words = {word for kind in ("short", "full") for clip in load(work / kind) for word in clip.text.split()}
         self.lexicon = Lexicon(words, work / "phonemes.json")
         self.tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
         self.model = Whisper(self.tokenizer.get_vocab_size())

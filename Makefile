@@ -1,0 +1,47 @@
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SOURCES := gateway worker shared client deploy tests models
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up check format test bench lock env-example clean
+
+help: ## What there is
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: $(VENV)/.installed-local ## Start a fleet, transcribe the sample clips, stop; right transcripts or a non-zero exit
+	@$(PY) -m deploy.local demo
+
+up: $(VENV)/.installed-local ## Keep a fleet in the foreground (API_PORT, REDIS_URL, WHISPER_MODEL, WORKERS, GATEWAYS)
+	@$(PY) -m deploy.local up
+
+check: $(VENV)/.installed-dev ## Format, lint, types, import direction
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## Put the code in its format and sort the imports
+	$(VENV)/bin/ruff check --fix --select I .
+	$(VENV)/bin/ruff format .
+
+test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processes
+	$(PY) -m pytest tests
+
+bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md
+	$(PY) -m tests.benchmarks.submit_latency
+
+lock: $(VENV)/.installed-dev ## Choose the newest versions anew and write requirements.lock
+	$(PY) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --universal --all-extras --python-version 3.10 --upgrade --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+env-example: $(VENV)/.installed-dev ## Write .env.example from the settings classes
+	$(PY) -m deploy.local.env_example
+
+clean: ## Remove what was made here, the virtual environment included
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed-%: pyproject.toml requirements.lock
+	@$(PYTHON) deploy/local/install.py $(VENV) $*
