@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SOURCES := gateway worker shared client deploy tests models
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check format test bench lock env-example clean
+.PHONY: help demo up check format test bench accuracy demo-model lock env-example clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -30,6 +30,13 @@ test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processe
 
 bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md
 	$(PY) -m tests.benchmarks.submit_latency
+
+accuracy: $(VENV)/.installed-dev ## Word error rates through the whole stack; writes docs/accuracy.md (needs espeak-ng, flite)
+	$(PY) models/demo/training/testsets.py build/testsets
+	$(PY) -m tests.benchmarks.accuracy build/testsets
+
+demo-model: ## Train the demo model again: hours, resumable (needs espeak-ng, flite)
+	PYTHON=$(PYTHON) sh models/demo/training/run.sh
 
 lock: $(VENV)/.installed-dev ## Choose the newest versions anew and write requirements.lock
 	$(PY) -m pip install --quiet uv

@@ -83,7 +83,18 @@ UNFIT_AUDIO, LOST_TO_WORKERS = HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_G
 
 _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {StoreUnavailable: 2, NotReady: 5, JobNotFinished: 1}
 #: Answers of a Redis that is there and cannot serve for now.
-_PASSING_TROUBLE = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "LOADING", "READONLY", "BUSY", "CLUSTERDOWN", "DENIED", "NOAUTH")
+_PASSING_TROUBLE = (
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "LOADING",
+    "READONLY",
+    "BUSY",
+    "CLUSTERDOWN",
+    "DENIED",
+    "NOAUTH",
+)
 
 
 def status_of(error: FleetError) -> HTTPStatus:

@@ -115,11 +115,8 @@ def report(heard: list[Heard]) -> str:
         lines.append(f"| {kind}: {MEANING[kind]} | {len(group)} | {words} | {rate:.1%} | {target} |")
     share = boundaries_within(by_kind["joined"])
     count = 2 * sum(len(h.true_segments) for h in by_kind["joined"])
-    lines += [
-        "",
-        f"Segment boundaries of the joined clips within {BOUNDARY_TOLERANCE_SECONDS} s of the truth: "
-        f"{share:.1%} of {count} (target: 90 %).",
-    ]
+    near = f"Segment boundaries of the joined clips within {BOUNDARY_TOLERANCE_SECONDS} s of the truth"
+    lines += ["", f"{near}: {share:.1%} of {count} (target: 90 %)."]
     return "\n".join(lines)
 
 
