@@ -58,6 +58,14 @@ async def delete(request: Request) -> Response:
     return JSONResponse(await job_body(services, request, await services.store.read(job_id, tenant)))
 
 
+async def retry(request: Request) -> Response:
+    """202 and the record: the job waits again, under its id."""
+    services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
+    await services.store.retry(job_id, tenant)
+    body = await job_body(services, request, await services.store.read(job_id, tenant))
+    return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
+
+
 async def listing(request: Request) -> Response:
     """The caller's jobs, newest first."""
     query = request.query_params
@@ -88,6 +96,7 @@ ROUTES = [
     Route("/v1/jobs", submit, methods=["POST"]),
     Route("/v1/jobs", listing, methods=["GET"]),
     Route("/v1/jobs/{job_id}/result", result, methods=["GET"]),
+    Route("/v1/jobs/{job_id}/retry", retry, methods=["POST"]),
     _any_id(show, "GET"),
     _any_id(delete, "DELETE"),
 ]

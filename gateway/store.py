@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from shared import rq_transport, scripting
-from shared.errors import JobGone, QueueFull, UnknownJob
+from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
 from shared.keys import Keys
 from shared.options import Priority
@@ -76,7 +76,9 @@ class JobStore:
 
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._uploads, self._keys, self._settings = redis, uploads, keys, settings
-        self._scripts = {name: redis.register_script(scripting.source(name)) for name in ("submit", "cancel", "clear_cache")}
+        self._scripts = {
+            name: redis.register_script(scripting.source(name)) for name in ("submit", "cancel", "retry", "clear_cache")
+        }
 
     async def submit(self, draft: Draft, audio: bytes) -> list[Any]:
         """Run the submit script; its verdict and what comes with it. Empty `audio` tries without.
@@ -148,6 +150,27 @@ class JobStore:
         if verdict == "gone":
             raise JobGone("This job has already been erased, or was kept no longer.")
         return verdict
+
+    async def retry(self, job_id: str, tenant: str) -> None:
+        """Queue a failed or expired job again, under its id. Raises `UnknownJob`, `JobGone`, `JobNotRetryable`."""
+        if not ID.fullmatch(job_id):
+            raise _unknown()
+        deadline_ms = self._settings.start_deadline_seconds * 1000
+        named = {
+            "id": job_id,
+            "tenant": tenant,
+            "start_deadline_ms": deadline_ms,
+            "audio_ttl": self._settings.audio_ttl_seconds(),
+        }
+        verdict = scripting.text(await self._run("retry", named))
+        if verdict == "unknown":
+            raise _unknown()
+        if verdict == "gone":
+            raise JobGone("This job was erased, or was kept no longer; submit the audio again.")
+        if verdict == "not_retryable":
+            raise JobNotRetryable("Only a failed or an expired job can be retried; look at its status.")
+        if verdict == "no_audio":
+            raise JobNotRetryable("The audio of this job is kept no longer; submit it again as a new job.")
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""

@@ -44,6 +44,7 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
         "started_at": iso(job.started_at_ms),
         "finished_at": iso(job.finished_at_ms),
         "error": job.error.model_dump() if job.error else None,
+        "attempts": [note.model_dump(exclude={"at_ms"}) | {"at": iso(note.at_ms)} for note in job.history],
         "metadata": job.metadata,
         "urls": urls(request, job.id),
     }

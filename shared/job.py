@@ -28,8 +28,8 @@ class JobState(str, Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Terminal states are write-once."""
-        return not LEGAL_MOVES[self]
+        """Terminal states are write-once; only the owner's retry, or an operator's requeue, starts a new life."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 #: Every legal move. The Lua scripts in `shared/scripts` make them; anything else is refused there.
@@ -37,9 +37,9 @@ LEGAL_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
     JobState.RUNNING: frozenset({JobState.QUEUED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED}),
     JobState.COMPLETED: frozenset(),
-    JobState.FAILED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELED: frozenset(),
-    JobState.EXPIRED: frozenset(),
+    JobState.EXPIRED: frozenset({JobState.QUEUED}),
 }
 
 
@@ -60,6 +60,18 @@ class JobError(BaseModel):
     code: str
     message: str
     retryable: bool = False
+
+
+class AttemptNote(BaseModel):
+    """Why one attempt ended without a result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    worker: str | None = None
+    code: str
+    message: str
+    at_ms: int
 
 
 class Job(BaseModel):
@@ -89,6 +101,7 @@ class Job(BaseModel):
     cached_at_ms: int | None = None
     leader: str | None = None
     error: JobError | None = None
+    history: list[AttemptNote] = []
 
     @classmethod
     def from_hash(cls, stored: Mapping[str, str]) -> "Job":
@@ -97,8 +110,9 @@ class Job(BaseModel):
         for name, model in (("options", TranscriptionOptions), ("error", JobError)):
             if name in fields:
                 fields[name] = model.model_validate_json(fields[name])
-        if "metadata" in fields:
-            fields["metadata"] = json.loads(fields["metadata"])
+        for name in ("metadata", "history"):
+            if name in fields:
+                fields[name] = json.loads(fields[name])
         return cls.model_validate(fields)
 
     def log_context(self) -> dict[str, object]:

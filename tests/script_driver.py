@@ -54,7 +54,15 @@ class ScriptDriver:
 
     def claim(self, worker: str = "w1", lease_ms: int = 10_000) -> dict[str, str]:
         """The claimed job's hash, {} if nothing waits."""
-        flat = self.run("claim", lanes=[LANE], worker=worker, execution=f"x-{worker}", lease_ms=lease_ms, audio_ttl=600)
+        flat = self.run(
+            "claim",
+            lanes=[LANE],
+            worker=worker,
+            execution=f"x-{worker}",
+            lease_ms=lease_ms,
+            audio_ttl=600,
+            start_deadline_ms=60_000,
+        )
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
@@ -67,6 +75,9 @@ class ScriptDriver:
 
     def hand_back(self, job_id: str, token: str) -> int:
         return int(self.run("hand_back", id=job_id, token=int(token)))
+
+    def retry(self, job_id: str, tenant: str = "default") -> str:
+        return str(self.run("retry", id=job_id, tenant=tenant, start_deadline_ms=60_000, audio_ttl=600))
 
     def renew(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
         jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "segments": segments or []}]

@@ -152,7 +152,11 @@ class WorkerStore:
 
     def _lease(self) -> dict[str, int]:
         settings = self._settings
-        return {"lease_ms": int(settings.lease_seconds * 1000), "audio_ttl": settings.audio_ttl_seconds()}
+        return {
+            "lease_ms": int(settings.lease_seconds * 1000),
+            "audio_ttl": settings.audio_ttl_seconds(),
+            "start_deadline_ms": settings.start_deadline_seconds * 1000,
+        }
 
     def _run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
         if script not in self._scripts:

@@ -95,6 +95,16 @@ local function end_execution(job)
   redis.call('HDEL', key('job', job.id), 'execution')
 end
 
+-- Why an attempt ended without a result; the list is part of the record, for whoever looks into a dead letter.
+local function note_attempt(job, code, message)
+  local history = job.history and cjson.decode(job.history) or {}
+  history[#history + 1] = {
+    attempt = tonumber(job.attempt), worker = job.worker, code = code, message = message, at_ms = NOW,
+  }
+  job.history = cjson.encode(history)
+  hset(key('job', job.id), { history = job.history })
+end
+
 -- RQ's own counters on its page of workers. A worker that RQ has forgotten gets no key anew.
 local function tally(job, what)
   local worker = RQ .. ':worker:' .. job.worker
@@ -136,6 +146,24 @@ local function settle(job, state, fields)
   redis.call('PUBLISH', PREFIX .. ':events', job.id)
   job.state = state
   return true
+end
+
+-- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.
+-- The caller has seen that its audio is still there, and puts it into a lane or starts it.
+-- Needs a.audio_ttl and a.start_deadline_ms.
+local function revive(job)
+  local name = key('job', job.id)
+  redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds')
+  hset(name, { state = 'queued', attempt = 0 })
+  redis.call('PERSIST', name)
+  redis.call('DEL', key('gone', job.id))
+  redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
+  redis.call('PERSIST', RQ .. ':job:' .. job.id)
+  redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
+  redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
+  redis.call('SET', key('flight', job.digest), job.id, 'NX')
+  count('revived')
+  job.state, job.attempt, job.leader = 'queued', '0', nil
 end
 
 local function followers_of(job)

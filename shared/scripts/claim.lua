@@ -5,6 +5,7 @@
 -- a.execution     a fresh id for RQ's execution record
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
+-- a.start_deadline_ms   of a job that an operator requeued
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns the job hash as {field, value, ...}, or an empty list when nothing waits.
@@ -43,6 +44,12 @@ for _, lane in ipairs(a.lanes) do
       break
     end
     local job = load_job(id)
+    local dead = job and (job.state == 'failed' or job.state == 'expired')
+    if dead and redis.call('EXISTS', key('audio', id)) == 1 then
+      -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
+      revive(job)
+      return start(job)
+    end
     if job and job.state == 'queued' then
       weigh(job, -1)
       local deadline = redis.call('ZSCORE', PREFIX .. ':deadlines', id)

@@ -12,6 +12,8 @@ local job = held(a.id, a.token)
 if not job then
   return 'stale'
 end
+local error = cjson.decode(a.error)
+note_attempt(job, error.code, error.message)
 tally(job, 'failed_job_count')
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
   end_execution(job)

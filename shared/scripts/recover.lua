@@ -13,11 +13,13 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', 
   if not job or job.state ~= 'running' then
     redis.call('ZREM', PREFIX .. ':in_flight', id)
   elseif tonumber(job.attempt) < a.max_attempts then
+    note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
     end_execution(job)
     enter_lane(job, true)
     count('recovered')
     back[#back + 1] = id
   else
+    note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
     local followers = close_flight(job)
     settle(job, 'failed', { error = a.poison_error })
     for _, follower in ipairs(followers) do

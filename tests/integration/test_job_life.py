@@ -1,9 +1,12 @@
 """The atomic steps of a job's life, each against a real Redis."""
 
+import json
 from typing import Any
 
 import pytest
 import redis
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
 
 from shared.rq_transport import queue_key
 from tests.processes import wait_until
@@ -158,6 +161,44 @@ def test_the_cache_is_bounded_and_can_be_cleared(fleet: ScriptDriver) -> None:
     assert len(fleet.redis.keys("test:cache:*")) == 2
     assert fleet.run("clear_cache", tenant="default") == 2
     assert not fleet.redis.keys("test:cache*")
+
+
+def test_a_dead_letter_says_why_each_attempt_ended_and_can_be_brought_back(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.fail("a", fleet.claim()["token"], retryable=True)
+    fleet.claim(lease_ms=0)
+    fleet.recover()
+    fleet.fail("a", fleet.claim("w3")["token"], retryable=True)
+    notes = json.loads(fleet.job("a")["history"])
+    assert [(n["attempt"], n["worker"], n["code"]) for n in notes] == [
+        (1, "w1", "transcription_failed"),
+        (2, "w1", "worker_lost"),
+        (3, "w3", "transcription_failed"),
+    ]
+    assert fleet.retry("a", tenant="other") == "unknown"
+    assert fleet.retry("a") == "queued"
+    assert (fleet.state("a"), fleet.load(), fleet.waiting()) == ("queued", (1, 4, 2000), ["a"])
+    assert fleet.redis.ttl(KEYS.job("a")) == -1
+    assert fleet.retry("a") == "not_retryable"
+    assert fleet.claim()["attempt"] == "1"
+
+
+def test_a_dead_letter_whose_audio_is_gone_cannot_be_brought_back(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.fail("a", fleet.claim()["token"], retryable=False)
+    fleet.redis.delete(KEYS.audio("a"))
+    assert fleet.retry("a") == "no_audio"
+    assert fleet.state("a") == "failed"
+
+
+def test_a_requeue_with_rqs_own_tools_brings_a_dead_letter_back(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.fail("a", fleet.claim()["token"], retryable=False)
+    FailedJobRegistry(LANE, connection=fleet.redis, serializer=JSONSerializer).requeue("a")
+    assert fleet.claim()["id"] == "a"
+    assert (fleet.state("a"), fleet.load()) == ("running", (0, 0, 0))
+    fleet.finish("a", fleet.job("a")["token"])
+    assert fleet.state("a") == "completed"
 
 
 def test_cancelling_a_queued_job_takes_it_out_at_once(fleet: ScriptDriver) -> None:

@@ -6,8 +6,9 @@ from shared.job import LEGAL_MOVES, Job, JobState
 from tests.processes import ROOT
 
 
-def test_every_state_has_its_moves_and_terminal_states_have_none() -> None:
+def test_every_state_has_its_moves_and_a_terminal_one_leads_at_most_to_a_new_life() -> None:
     assert set(LEGAL_MOVES) == set(JobState)
+    assert all(LEGAL_MOVES[s] <= {JobState.QUEUED} for s in JobState if s.is_terminal)
     assert {s for s in JobState if s.is_terminal} == {JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}
 
 

@@ -1,0 +1,24 @@
+-- Give a failed or expired job a new life: same id, attempts counted anew, at the end of its lane.
+--
+-- a.id, a.tenant        the job and who asks
+-- a.start_deadline_ms   how long it may wait this time
+-- a.audio_ttl           seconds
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns 'unknown' (or somebody else's), 'gone', 'not_retryable', 'no_audio' (kept no longer) or 'queued'.
+local job = load_job(a.id)
+if not job then
+  return redis.call('GET', key('gone', a.id)) == a.tenant and 'gone' or 'unknown'
+end
+if job.tenant ~= a.tenant then
+  return 'unknown'
+end
+if job.state ~= 'failed' and job.state ~= 'expired' then
+  return 'not_retryable'
+end
+if redis.call('EXISTS', key('audio', job.id)) == 0 then
+  return 'no_audio'
+end
+revive(job)
+enter_lane(job, false)
+return 'queued'
