@@ -124,6 +124,16 @@ class WorkerSettings(FleetSettings):
         int, Field(ge=1, description="Parallel decodes within one model (CTranslate2's inter_threads).")
     ] = 1
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
+    no_progress_timeout_seconds: Annotated[
+        float,
+        Field(gt=0, description="A decode without a new segment for so long, plus a tenth of the audio, is killed and retried."),
+    ] = 120.0
+    recycle_after_jobs: Annotated[int, Field(ge=0, description="The model process is replaced after so many jobs; 0: never.")] = (
+        1000
+    )
+    recycle_above_rss_mb: Annotated[
+        int, Field(ge=0, description="Likewise when it holds more memory than this; 0: whatever it holds.")
+    ] = 0
     drain_seconds: Annotated[
         float, Field(ge=0, description="After SIGTERM, how long a decode may still take before it is handed back.")
     ] = 25.0

@@ -11,14 +11,16 @@ from queue import SimpleQueue
 from worker import model_entry
 from worker.engine_settings import EngineSettings
 from worker.messages import FromModel, FromSupervisor
+from worker.process_memory import resident_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDied:
-    """The model process is gone. `cause` is for people: `SIGSEGV`, or `exit code 3`."""
+    """The model process is gone. `cause` is for people: `SIGSEGV`, or `exit code 3`; `rss_bytes` is what it last held."""
 
     generation: int
     cause: str
+    rss_bytes: int
 
 
 class ModelHandle:
@@ -26,6 +28,7 @@ class ModelHandle:
 
     def __init__(self, settings: EngineSettings, generation: int, deliver: Callable[[FromModel | ModelDied], None]) -> None:
         self.generation = generation
+        self._rss_bytes = 0
         self._deliver = deliver
         self._outbox: SimpleQueue[FromSupervisor | None] = SimpleQueue()
         # Spawned, not forked: neither CUDA nor CTranslate2's threads survive a fork.
@@ -58,11 +61,14 @@ class ModelHandle:
         try:
             while True:
                 self._deliver(pipe.recv())
+                # Noted while it lives: once it is gone, nobody can tell.
+                self._rss_bytes = resident_bytes(self._process.pid or 0) or self._rss_bytes
         except (EOFError, OSError):
             pass
         self._process.join()
         self._outbox.put(None)
-        self._deliver(ModelDied(generation=self.generation, cause=_cause(self._process.exitcode)))
+        cause = _cause(self._process.exitcode)
+        self._deliver(ModelDied(generation=self.generation, cause=cause, rss_bytes=self._rss_bytes))
 
     def _write(self, pipe: Connection) -> None:
         while (message := self._outbox.get()) is not None:

@@ -14,9 +14,9 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
-from worker.engine_settings import EngineSettings
 from worker.messages import CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped, Transcribe
-from worker.model_handle import ModelDied, ModelHandle
+from worker.model_handle import ModelDied
+from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
 from worker.store import Held, WorkerStore
 from worker.work import Assignment, Outcome, Work
@@ -24,8 +24,6 @@ from worker.work import Assignment, Outcome, Work
 TICK_SECONDS = 0.25
 #: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
 EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
-#: How often a model process that dies while loading is tried before it counts as unable to load.
-LOAD_TRIES = 3
 
 _LOG = get_logger(__name__)
 
@@ -44,11 +42,7 @@ class Supervisor:
         self._settings, self._store, self._presence, self._bell = settings, store, presence, bell
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._work = Work(store)
-        self._model: ModelHandle | None = None
-        self._ready: Ready | None = None
-        self._generation = 0
-        self._loading_since = 0.0
-        self._failed_loads = 0
+        self._model = ModelKeeper(settings, self._inbox.put)
         self._stops_asked = 0
         self._drain_until = float("inf")
         self._exit_code: int | None = None
@@ -58,7 +52,6 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._inbox.put(StopAsked()))
         self._bell.start(self._inbox.put)
-        self._start_model()
         while self._exit_code is None:
             try:
                 self._handle(self._inbox.get(timeout=TICK_SECONDS))
@@ -77,9 +70,11 @@ class Supervisor:
             case Progress():
                 self._work.progress(event)
             case Done():
+                self._model.job_done()
                 self._work.conclude(event.job_id, Outcome(transcript=event.transcript))
                 self._claim()
             case Failed():
+                self._model.job_done()
                 error = JobError(code=event.code, message=event.message, retryable=event.retryable)
                 self._work.conclude(event.job_id, Outcome(error=error))
                 self._claim()
@@ -96,18 +91,16 @@ class Supervisor:
                 self._stop_asked()
 
     def _became_ready(self, event: Ready) -> None:
-        self._ready, self._failed_loads = event, 0
+        if not self._model.became_ready(event):
+            return
         self._presence.ready(event)
-        _LOG.info(
-            "model_ready",
-            model=event.model,
-            revision=event.revision,
-            device=event.device,
-            load_seconds=round(event.load_seconds, 2),
-        )
         self._claim()
 
     def _cannot_load(self, reason: str) -> None:
+        """The end of this worker, unless a model is at work and it was only its successor that failed."""
+        if self._model.ready is not None:
+            _LOG.error("successor_cannot_load", reason=reason)
+            return
         _LOG.error(
             "model_cannot_load",
             model=self._settings.whisper_model,
@@ -117,18 +110,12 @@ class Supervisor:
         self._exit_code = EXIT_CANNOT_LOAD
 
     def _model_died(self, event: ModelDied) -> None:
-        if self._model is None or event.generation != self._model.generation or self._exit_code is not None:
+        if not self._model.died(event):
             return
-        was_ready, self._ready, self._model = self._ready is not None, None, None
         self._presence.loading()
-        message = f"The model process died ({event.cause}) while it decoded this audio."
-        _LOG.warning("model_died", cause=event.cause, jobs=self._work.ids())
+        _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._work.ids())
+        message = f"The model process died ({event.cause}, {event.rss_bytes // 1_000_000} MB) while it decoded this audio."
         self._work.abandon(JobError(code="poison_job", message=message, retryable=True))
-        self._failed_loads += 0 if was_ready else 1
-        if self._failed_loads >= LOAD_TRIES:
-            self._cannot_load(f"the model process died while loading ({event.cause}), {self._failed_loads} times")
-        elif self._stops_asked == 0:
-            self._start_model()
 
     def _stop_asked(self) -> None:
         self._stops_asked += 1
@@ -138,11 +125,6 @@ class Supervisor:
         _LOG.info("draining", jobs=self._work.ids(), grace_seconds=grace)
 
     # -- steps ----------------------------------------------------------------------------------------------------
-
-    def _start_model(self) -> None:
-        self._generation += 1
-        self._loading_since = time.monotonic()
-        self._model = ModelHandle(EngineSettings.of(self._settings), self._generation, self._inbox.put)
 
     def _claim(self) -> None:
         """Take a job if there is room; then have the bell listened to, if there still is."""
@@ -158,7 +140,7 @@ class Supervisor:
             self._bell.listen()
 
     def _has_room(self) -> bool:
-        return self._ready is not None and not self._stops_asked and not self._work.assignments
+        return self._model.has_room and not self._stops_asked and not self._work.assignments
 
     def _begin(self, held: Held) -> None:
         assignment = self._work.begin(held)
@@ -167,7 +149,6 @@ class Supervisor:
             message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
             self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))
             return
-        assert self._model is not None
         _LOG.info("job_started", **held.job.log_context())
         self._model.send(
             Transcribe(
@@ -189,6 +170,7 @@ class Supervisor:
         except RedisError as error:
             _LOG.warning("store_away", step="tick", error=type(error).__name__)
         self._end_overdue(now)
+        self._keep_model()
         if self._stops_asked and (not self._work.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
 
@@ -196,25 +178,32 @@ class Supervisor:
         """The job is no longer ours: ask the decode to stop at its next segment, and remember when to insist."""
         _LOG.info("job_withdrawn", **assignment.held.job.log_context())
         assignment.withdrawn_at = now
-        if self._model is not None:
-            self._model.send(Stop(job_id=assignment.held.job.id))
+        self._model.send(Stop(job_id=assignment.held.job.id))
 
     def _end_overdue(self, now: float) -> None:
-        """Kill a model process that does not stop when told to, or does not load in time."""
-        if self._model is None:
-            return
-        if self._ready is None and now - self._loading_since > self._settings.model_load_timeout:
-            self._cannot_load(f"not ready after {self._settings.model_load_timeout:.0f} s")
+        """Kill a model process that does not stop when told to, or makes no progress."""
         if self._work.stopping_since(now) > self._settings.cancel_grace_seconds:
-            _LOG.info("model_killed", why="a cancelled decode did not stop")
             self._work.forget_withdrawn()
-            self._model.kill()
+            self._model.kill("a cancelled decode did not stop")
+        for stuck in self._work.stuck(self._settings.no_progress_timeout_seconds):
+            message = "The decode made no progress for too long and was ended."
+            self._work.conclude(stuck.held.job.id, Outcome(error=JobError(code="no_progress", message=message, retryable=True)))
+            self._model.kill("no progress")
+
+    def _keep_model(self) -> None:
+        """A model process where one is wanted and possible."""
+        if reason := self._model.unable():
+            self._cannot_load(reason)
+        elif not self._stops_asked:
+            had_room = self._model.has_room
+            self._model.tick(idle=not self._work.assignments)
+            if self._model.has_room and not had_room:
+                self._claim()
 
     def _leave(self) -> None:
         """In this order: no new wake-ups; the model, so that it burns no more; the jobs, for others to take; our name."""
         self._bell.stop()
-        if self._model is not None:
-            self._model.close(timeout_seconds=5.0)
+        self._model.close(timeout_seconds=5.0)
         try:
             self._work.hand_back_all()
             self._presence.leave()

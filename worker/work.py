@@ -1,6 +1,9 @@
 """The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+
+from redis import RedisError
 
 from shared.job import JobError
 from shared.logs import get_logger
@@ -16,9 +19,10 @@ _LOG = get_logger(__name__)
 
 @dataclass(kw_only=True)
 class Assignment:
-    """A job that the model process is decoding. `withdrawn_at`: since when it is no longer ours (monotonic seconds)."""
+    """A job that the model process is decoding. Times are monotonic seconds; `withdrawn_at`: since when it is not ours."""
 
     held: Held
+    moved_at: float = field(default_factory=time.monotonic)
     withdrawn_at: float | None = None
 
 
@@ -58,6 +62,7 @@ class Work:
         if (assignment := self.assignments.get(event.job_id)) and assignment.withdrawn_at is None:
             assignment.held.unsent.append(event.segment)
             assignment.held.done_seconds = event.done_seconds
+            assignment.moved_at = time.monotonic()
 
     def conclude(self, job_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
@@ -78,6 +83,12 @@ class Work:
         """The model process died under these jobs."""
         for job_id in self.ids():
             self.conclude(job_id, Outcome(error=error))
+
+    def stuck(self, limit_seconds: float) -> list[Assignment]:
+        """Decodes that have shown no progress for the limit plus a tenth of their audio's length."""
+        now = time.monotonic()
+        ours = [a for a in self.assignments.values() if a.withdrawn_at is None]
+        return [a for a in ours if now - a.moved_at > limit_seconds + 0.1 * a.held.job.audio_seconds]
 
     def stopping_since(self, now: float) -> float:
         """For how many seconds the slowest withdrawn decode has kept us waiting."""
@@ -110,8 +121,6 @@ class Work:
 
     def write_back_if_possible(self) -> None:
         """As `write_back`, but an absent Redis is only logged."""
-        from redis import RedisError
-
         try:
             self.write_back()
         except RedisError as error:

@@ -96,6 +96,27 @@ def test_a_killed_model_process_is_replaced_and_the_job_tried_again(fleet: Stack
     assert "SIGKILL" in worker.log_text()
 
 
+def test_a_model_process_is_recycled_without_losing_a_job(fleet: Stack) -> None:
+    worker = fleet.start_worker(RECYCLE_AFTER_JOBS="2")
+    fleet.wait_ready()
+    with fleet.client() as client:
+        for number in range(6):
+            content = with_soundfile(tone(1.0 + number / 10), "WAV", "PCM_16")
+            assert client.post("/v1/jobs?wait=60&vad=false&beam_size=1", content=content).json()["status"] == "completed"
+    wait_until(lambda: worker.log_text().count('"model_ready"') >= 2, "a successor took over", 20)
+    assert "model_died" not in worker.log_text()
+
+
+def test_a_decode_that_hangs_is_ended_within_the_limit_and_tried_again(fleet: Stack) -> None:
+    worker = fleet.start_worker(NO_PROGRESS_TIMEOUT_SECONDS="1")
+    fleet.wait_ready()
+    with fleet.client() as client:
+        job_id = client.post("/v1/jobs?vad=false", content=with_soundfile(tone(5.0), "WAV", "PCM_16")).json()["job_id"]
+        model_process(worker.pid).suspend()
+        wait_until(lambda: "no_progress" in str(client.get(f"/v1/jobs/{job_id}").json()["attempts"]), "it is given up", 6)
+        assert client.get(f"/v1/jobs/{job_id}?wait=60").json()["status"] == "completed"
+
+
 def test_workers_outlive_an_absence_of_redis(fleet: Stack, server: RedisServer) -> None:
     del server
     worker = fleet.start_worker()
