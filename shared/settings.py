@@ -113,6 +113,13 @@ class GatewaySettings(FleetSettings):
 class WorkerSettings(FleetSettings):
     """What only a worker reads."""
 
+    whisper_engine: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9_.]+:[A-Za-z0-9_]+$",
+            description="module:class that loads and decodes; for tests and other back ends.",
+        ),
+    ] = "worker.engine:Engine"
     whisper_device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where the model runs.")] = "auto"
     whisper_compute_type: Annotated[str, Field(description="CTranslate2 compute type: default, int8, float16, ...")] = "default"
     whisper_beam_size: Annotated[int, Field(ge=1, le=20, description="Beam size of jobs that name none.")] = 5

@@ -21,7 +21,7 @@ START_SECONDS = 60.0
 WITHOUT_FILES = ("--appendonly", "no", "--save", "")
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.02) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.05) -> None:
     """Return as soon as `condition` is true; fail with a message when it is not by the deadline."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

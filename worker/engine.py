@@ -22,10 +22,6 @@ from worker.engine_settings import EngineSettings
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-class DecodeStopped(Exception):
-    """Raised out of a decode whose job was given up."""
-
-
 class Engine:
     """A model in memory. `transcribe` may be called from several threads."""
 

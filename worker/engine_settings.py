@@ -10,6 +10,7 @@ from worker.cpu import usable_cores
 class EngineSettings:
     """Picklable: it travels to the model process. `beam_size` and `language` answer what a job leaves open."""
 
+    factory: str
     name: str
     location: str
     device: str
@@ -23,6 +24,7 @@ class EngineSettings:
     def of(cls, settings: WorkerSettings) -> "EngineSettings":
         """From the environment; 0 threads become one per usable core."""
         return cls(
+            factory=settings.whisper_engine,
             name=settings.model_name,
             location=settings.model_location(),
             device=settings.whisper_device,

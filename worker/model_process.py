@@ -14,7 +14,7 @@ from setproctitle import setproctitle
 from shared.errors import FleetError
 from shared.transcript import Segment
 from worker.decode import decode
-from worker.engine import DecodeStopped, Engine
+from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import CannotLoad, Done, Failed, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
 
@@ -29,7 +29,7 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         started = time.monotonic()
-        engine = Engine(settings)
+        engine = load_engine(settings)
         engine.canary()
     except Exception as error:
         pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
@@ -41,7 +41,7 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
 class ModelProcess:
     """Takes requests from the pipe in one thread, decodes in another, so that a stop is heard during a decode."""
 
-    def __init__(self, pipe: Connection, engine: Engine) -> None:
+    def __init__(self, pipe: Connection, engine: EngineProtocol) -> None:
         self._pipe, self._engine = pipe, engine
         self._requests: queue.Queue[Transcribe | None] = queue.Queue()
         self._stopped: set[str] = set()

@@ -1,0 +1,69 @@
+"""Everything a model can do to its process, and what becomes of the job and of the others."""
+
+import pytest
+
+from tests.faults.conftest import Zoo
+from tests.faults.zoo import Animal
+from tests.processes import wait_until
+
+
+@pytest.mark.parametrize(
+    ("animal", "cause"), [(Animal.SEGFAULT, "SIGSEGV"), (Animal.ABORT, "SIGABRT"), (Animal.EXIT, "exit code 3")]
+)
+def test_a_clip_that_kills_its_process_is_quarantined_after_three_attempts(zoo: Zoo, animal: Animal, cause: str) -> None:
+    good = [zoo.submit(Animal.GOOD, number, milliseconds=20) for number in range(100, 110)]
+    poison = zoo.submit(animal, 1)
+    more = [zoo.submit(Animal.GOOD, number, milliseconds=20) for number in range(200, 210)]
+    job = zoo.ended(poison)
+    assert (job["status"], job["error"]["code"]) == ("failed", "poison_job")
+    assert [note["attempt"] for note in job["attempts"]] == [1, 2, 3]
+    assert all(cause in note["message"] for note in job["attempts"])
+    heard = [zoo.ended(job_id)["result"]["transcript"] for job_id in [*good, *more]]
+    assert heard == [str(n) for n in [*range(100, 110), *range(200, 210)]]
+
+
+def test_a_hang_in_native_code_is_ended_within_the_limit(zoo: Zoo) -> None:
+    job_id = zoo.submit(Animal.HANG, 1)
+    zoo.runs(job_id)
+    wait_until(lambda: zoo.job(job_id)["attempts"], "the first attempt is given up", 3 + 0.1 + 1)
+    job = zoo.ended(job_id)
+    assert [note["code"] for note in job["attempts"]] == ["no_progress"] * 3
+    assert zoo.ended(zoo.submit(Animal.GOOD, 7))["result"]["transcript"] == "7"
+
+
+def test_an_exception_is_a_failure_without_content(zoo: Zoo) -> None:
+    job = zoo.ended(zoo.submit(Animal.RAISE, 1))
+    assert (job["status"], job["error"]["code"]) == ("failed", "transcription_failed")
+    assert "RuntimeError" in job["error"]["message"] and "content" not in job["error"]["message"]
+    assert "which no log may show" not in zoo.stack.workers[0].log_text()
+
+
+def test_a_cancelled_decode_frees_its_worker_within_a_second(zoo: Zoo) -> None:
+    for animal in (Animal.GOOD, Animal.SILENT):
+        running = zoo.submit(animal, 1, milliseconds=20_000)
+        waiting = zoo.submit(Animal.GOOD, 2 + animal)
+        zoo.runs(running)
+        zoo.client.delete(f"/v1/jobs/{running}").raise_for_status()
+        wait_until(lambda job_id=waiting: zoo.job(job_id)["status"] == "completed", "the next job is done", 1 + 3)  # type: ignore[misc]
+
+
+def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Zoo) -> None:
+    zoo.stack.workers.pop().stop()
+    worker = zoo.stack.start_worker(RECYCLE_ABOVE_RSS_MB="400")
+    zoo.stack.wait_ready()
+    for number in range(8):
+        assert zoo.ended(zoo.submit(Animal.LEAK, number))["status"] == "completed"
+    wait_until(lambda: '"model_recycling"' in worker.log_text(), "it is recycled", 10)
+    assert "model_died" not in worker.log_text()
+
+
+def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Zoo) -> None:
+    job_id = zoo.submit(Animal.EXIT, 1)
+    assert zoo.ended(job_id)["status"] == "failed"
+    assert job_id in [job["job_id"] for job in zoo.client.get("/v1/jobs?status=failed").json()["jobs"]]
+    again = zoo.client.post(f"/v1/jobs/{job_id}/retry")
+    assert (again.status_code, again.json()["status"], again.json()["attempt"]) == (202, "queued", 0)
+    assert zoo.ended(job_id)["status"] == "failed"
+    done = zoo.submit(Animal.GOOD, 5)
+    zoo.ended(done)
+    assert zoo.client.post(f"/v1/jobs/{done}/retry").json()["code"] == "job_not_retryable"

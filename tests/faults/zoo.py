@@ -1,0 +1,113 @@
+"""A zoo of misbehaving models. What an animal does is in the audio it hears, so the product runs unchanged.
+
+A zoo clip is a wav whose first samples are a message: the animal, a number that becomes the transcript, and milliseconds.
+`WHISPER_ENGINE=tests.faults.zoo:ZooEngine` makes a worker use this engine.
+"""
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from enum import IntEnum
+
+import numpy as np
+
+from shared.options import TranscriptionOptions
+from shared.transcript import Segment, Transcript
+from tests.audio_files import with_soundfile
+from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.engine_settings import EngineSettings
+
+SLICE_SECONDS = 0.05
+
+
+class Animal(IntEnum):
+    """What a clip makes the model do."""
+
+    #: Answers after its time, a segment every 50 ms.
+    GOOD = 1
+    #: Answers after its time, silent until then.
+    SILENT = 2
+    SEGFAULT = 3
+    ABORT = 4
+    EXIT = 5
+    #: Raises.
+    RAISE = 6
+    #: Never returns from native code, and holds the interpreter lock.
+    HANG = 7
+    #: Answers well, and keeps 100 MB.
+    LEAK = 8
+
+
+def clip(animal: Animal, number: int, milliseconds: int = 0, seconds: float = 1.0) -> bytes:
+    """The wav for an animal; `number` (below 30,000) comes back as the transcript."""
+    samples = np.full(int(seconds * SAMPLE_RATE_HZ), 100, np.int16)
+    samples[:4] = animal, number, milliseconds // 1000, milliseconds % 1000
+    return with_soundfile(samples.astype(np.float32) / 32768, "WAV", "PCM_16")
+
+
+class ZooEngine:
+    """An engine without a model."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._name, self.revision, self.device = settings.name, "zoo", "cpu"
+        self._leaked: list[bytearray] = []
+
+    def canary(self) -> None:
+        """Nothing to warm."""
+
+    def transcribe(
+        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
+    ) -> Transcript:
+        animal, number, whole, rest = (round(float(s) * 32768) for s in samples[:4])
+        self._misbehave(Animal(animal))
+        segments = self._work(Animal(animal), whole + rest / 1000, on_segment)
+        return Transcript(
+            transcript=str(number),
+            language=options.language or "en",
+            language_probability=1.0,
+            duration=len(samples) / SAMPLE_RATE_HZ,
+            segments=segments,
+            preprocess_ms=preprocess_ms,
+            transcribe_ms=1000 * (whole + rest / 1000),
+            model=self._name,
+            model_revision=self.revision,
+            device=self.device,
+        )
+
+    def _misbehave(self, animal: Animal) -> None:
+        if animal is Animal.SEGFAULT:
+            ctypes.string_at(0)
+        if animal is Animal.ABORT:
+            os.abort()
+        if animal is Animal.EXIT:
+            os._exit(3)
+        if animal is Animal.RAISE:
+            raise RuntimeError("the content of the audio, which no log may show")
+        if animal is Animal.HANG:
+            ctypes.PyDLL(None).pause()
+        if animal is Animal.LEAK:
+            self._leaked.append(bytearray(os.urandom(1) * 100_000_000))
+
+    def _work(self, animal: Animal, seconds: float, on_segment: Callable[[Segment], None]) -> list[Segment]:
+        segments: list[Segment] = []
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, SLICE_SECONDS))
+            if animal is not Animal.SILENT:
+                segments.append(_segment(len(segments)))
+                on_segment(segments[-1])
+        return segments
+
+
+def _segment(number: int) -> Segment:
+    return Segment(
+        id=number,
+        start=number * SLICE_SECONDS,
+        end=(number + 1) * SLICE_SECONDS,
+        text="word",
+        confidence=1.0,
+        avg_logprob=0.0,
+        no_speech_prob=0.0,
+        compression_ratio=1.0,
+    )

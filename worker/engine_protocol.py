@@ -1,0 +1,40 @@
+"""What the model process asks of an engine. `worker.engine.Engine` is the one that ships; tests bring misbehaving ones."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol
+
+from shared.options import TranscriptionOptions
+from shared.transcript import Segment, Transcript
+from worker.decode import Samples
+from worker.engine_settings import EngineSettings
+
+
+class DecodeStopped(Exception):
+    """Raised out of a decode whose job was given up."""
+
+
+class EngineProtocol(Protocol):
+    """A loaded model. Constructed with `EngineSettings`; the constructor loads, and raises when it cannot."""
+
+    #: Part of the cache key: another revision's transcripts are not this one's.
+    revision: str
+    device: str
+
+    def __init__(self, settings: EngineSettings) -> None: ...
+
+    def canary(self) -> None:
+        """Decode something small, to prove that it works and to warm it; raises when it does not."""
+
+    def transcribe(
+        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
+    ) -> Transcript:
+        """Decode samples (mono float32, 16 kHz). `on_segment` sees each segment as it is decoded and may raise to stop."""
+        ...
+
+
+def load_engine(settings: EngineSettings) -> EngineProtocol:
+    """The engine that `settings.factory` ("module:attribute") names, loaded."""
+    module, _, attribute = settings.factory.partition(":")
+    engine: EngineProtocol = getattr(import_module(module), attribute)(settings)
+    return engine
