@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import queue
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +85,7 @@ class Trainer:
         sampler = Sampler(
             clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0
         )
-        return sampler.joined() if longest is None else sampler.single(longest)
+        return prefetched(sampler.joined() if longest is None else sampler.single(longest))
 
     def _rate(self) -> float:
         share = self.elapsed_seconds / self.total_seconds
@@ -157,6 +159,30 @@ class Trainer:
             return  # the checkpoint is of a model with fewer heads: its optimizers do not fit
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+
+
+def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, the next ones made in a thread while the last one is learnt from."""
+    made: queue.Queue[Batch] = queue.Queue(maxsize=2)
+    left = threading.Event()
+
+    def make() -> None:
+        for batch in batches:
+            while not left.is_set():
+                try:
+                    made.put(batch, timeout=1.0)
+                    break
+                except queue.Full:
+                    continue
+            if left.is_set():
+                return
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        while True:
+            yield made.get()
+    finally:
+        left.set()
 
 
 def main() -> None:

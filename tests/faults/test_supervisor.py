@@ -1,0 +1,72 @@
+"""What happens to whole workers: killed, stopped for a while, told to leave."""
+
+import signal
+
+import pytest
+
+from tests.faults.conftest import Zoo
+from tests.faults.zoo import Animal
+from tests.processes import wait_until
+
+
+def totals(zoo: Zoo) -> dict[str, int]:
+    counted: dict[str, int] = zoo.client.get("/stats").json()["totals"]
+    return counted
+
+
+def test_a_killed_worker_is_replaced_within_its_lease_and_a_sweep(zoo: Zoo) -> None:
+    job_id = zoo.submit(Animal.GOOD, 5, milliseconds=1500)
+    zoo.runs(job_id)
+    other = zoo.stack.start_worker()
+    zoo.stack.wait_ready(workers=2)
+    del other
+    victim = zoo.stack.workers.pop(0)
+    owner = zoo.job(job_id)["worker"]
+    victim.signal(signal.SIGKILL)
+    victim.wait()
+    job = zoo.ended(job_id)
+    assert (job["status"], job["result"]["transcript"]) == ("completed", "5")
+    if job["worker"] != owner:
+        assert job["attempt"] == 2 and job["attempts"][0]["code"] == "worker_lost"
+
+
+def test_a_zombies_late_result_is_refused(zoo: Zoo) -> None:
+    job_id = zoo.submit(Animal.SILENT, 9, milliseconds=900)
+    zoo.runs(job_id)
+    zombie = zoo.stack.workers[0]
+    zombie.signal(signal.SIGSTOP)
+    zoo.stack.start_worker()
+    job = zoo.ended(job_id)
+    assert (job["status"], job["attempt"], job["result"]["transcript"]) == ("completed", 2, "9")
+    zombie.signal(signal.SIGCONT)
+    wait_until(
+        lambda: totals(zoo).get("refused_writes", 0) >= 1 or "job_withdrawn" in zombie.log_text(), "the zombie is fenced off", 10
+    )
+    assert zoo.job(job_id) == job, "nothing of it changed"
+    assert totals(zoo)["completed"] == 1
+
+
+@pytest.mark.parametrize("second_signal", [False, True])
+def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Zoo, second_signal: bool) -> None:
+    zoo.stack.workers.pop().stop()
+    worker = zoo.stack.start_worker(DRAIN_SECONDS="30" if second_signal else "0.5")
+    zoo.stack.wait_ready()
+    running, waiting = zoo.submit(Animal.GOOD, 1, milliseconds=20_000), zoo.submit(Animal.GOOD, 2)
+    zoo.runs(running)
+    worker.signal(signal.SIGTERM)
+    if second_signal:
+        wait_until(lambda: '"draining"' in worker.log_text(), "it drains")
+        worker.signal(signal.SIGTERM)
+    assert worker.wait(0.5 + 1 + 2) == 0
+    zoo.stack.workers.remove(worker)
+    assert [(zoo.job(i)["status"], zoo.job(i)["attempt"]) for i in (running, waiting)] == [("queued", 0), ("queued", 0)]
+    assert zoo.job(running)["position"] == 1, "at the front"
+
+
+def test_sigterm_lets_a_short_decode_finish(zoo: Zoo) -> None:
+    running = zoo.submit(Animal.GOOD, 1, milliseconds=1500)
+    zoo.runs(running)
+    worker = zoo.stack.workers.pop()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(10) == 0
+    assert zoo.job(running)["status"] == "completed"
