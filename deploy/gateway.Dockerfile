@@ -10,6 +10,6 @@ COPY worker/__init__.py worker/__init__.py
 COPY client/__init__.py client/__init__.py
 RUN pip install --no-cache-dir --no-compile -c requirements.lock ".[gateway]"
 USER fleet
-ENV API_HOST=0.0.0.0 API_PORT=8000 LOG_FORMAT=json PYTHONUNBUFFERED=1
+ENV API_HOST=0.0.0.0 API_PORT=8000 PYTHONUNBUFFERED=1
 EXPOSE 8000
 CMD ["python", "-m", "gateway"]

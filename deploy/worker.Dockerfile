@@ -11,6 +11,6 @@ COPY client/__init__.py client/__init__.py
 RUN pip install --no-cache-dir --no-compile -c requirements.lock ".[worker]"
 COPY models/demo models/demo
 USER fleet
-ENV HF_HOME=/models LOG_FORMAT=json PYTHONUNBUFFERED=1
+ENV HF_HOME=/models PYTHONUNBUFFERED=1
 STOPSIGNAL SIGTERM
 CMD ["python", "-m", "worker"]

@@ -7,13 +7,12 @@ from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
-from redis.asyncio.connection import parse_url
 from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.service import service_version
 from shared import logs
-from shared.settings import GatewaySettings
+from shared.settings import GatewaySettings, complaint
 
 #: Longer than clients keep idle connections that they mean to use again.
 KEEP_ALIVE_SECONDS = 75
@@ -46,9 +45,8 @@ def main() -> int:
     """Serve until asked to end; the exit code."""
     try:
         settings = GatewaySettings()
-        parse_url(settings.redis_url.get_secret_value())
-    except ValueError as error:
-        print(f"whisper-fleet gateway: {_complaint(error)}", file=sys.stderr)
+    except ValidationError as error:
+        print(f"whisper-fleet gateway: {complaint(error)}", file=sys.stderr)
         return WRONG_SETTINGS
     logs.configure(settings.log_level, settings.log_format)
     logs.get_logger("gateway").info("gateway_starts", version=service_version(), **settings.for_log())
@@ -67,17 +65,6 @@ def main() -> int:
     server = _Server(config, app)
     server.run()
     return 0 if server.started else 1
-
-
-def _complaint(error: ValueError) -> str:
-    """One line that names the variables and never their values."""
-    if not isinstance(error, ValidationError):
-        return "REDIS_URL: must be a valid redis://, rediss:// or unix:// address"
-    complaints = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(
-        f"{'_'.join(str(part) for part in c['loc']).upper()}: {c['msg']}".removeprefix(": ").removeprefix("Value error, ")
-        for c in complaints
-    )
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ class Fleet:
     async def stats(self) -> dict[str, Any]:
         """The numbers behind `GET /stats`."""
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.smembers(rq_transport.queue_key("").removesuffix(":queue:") + ":queues")
+            pipeline.smembers(rq_transport.QUEUES_KEY)
             pipeline.zcard(self._keys.in_flight)
             pipeline.hgetall(self._keys.totals)
             names, in_flight, totals = await pipeline.execute()

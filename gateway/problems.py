@@ -78,8 +78,8 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-#: What a job that failed answers when its result is asked for: its audio's fault, or its workers'.
-UNFIT_AUDIO, LOST_TO_WORKERS = HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
+#: What a job that failed answers when its result is asked for: its workers' fault (these codes), or its audio's.
+LOST_TO_WORKERS = frozenset({"poison_job", "no_progress", "audio_lost", "transcription_failed"})
 
 _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {StoreUnavailable: 2, NotReady: 5, JobNotFinished: 1}
 #: Answers of a Redis that is there and cannot serve for now.
@@ -100,7 +100,7 @@ _PASSING_TROUBLE = (
 def status_of(error: FleetError) -> HTTPStatus:
     """The HTTP status of an error."""
     if isinstance(error, JobFailed):
-        return LOST_TO_WORKERS if error.job_retryable else UNFIT_AUDIO
+        return HTTPStatus.BAD_GATEWAY if error.job_code in LOST_TO_WORKERS else HTTPStatus.UNPROCESSABLE_ENTITY
     return next(STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUSES)
 
 

@@ -30,7 +30,7 @@ def result_response(snapshot: Snapshot, result_format: ResultFormat) -> Response
     if result_format is ResultFormat.JSON:
         return JSONResponse(canonical(snapshot.job, snapshot.transcript))
     if result_format is ResultFormat.VERBOSE_JSON:
-        return JSONResponse(verbose(snapshot.job, snapshot.transcript))
+        return JSONResponse(verbose(snapshot.transcript))
     return Response(
         render(result_format, snapshot.transcript), media_type=result_format.media_type, headers=_charset(result_format)
     )
@@ -57,6 +57,7 @@ def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
     transcribe_ms = 0.0 if from_cache else transcript.transcribe_ms
     body = {
         "transcript": transcript.transcript,
+        "task": transcript.task,
         "language": transcript.language,
         "language_probability": transcript.language_probability,
         "duration": transcript.duration,
@@ -85,10 +86,10 @@ def _between(start_ms: int | None, end_ms: int | None) -> int:
     return 0 if start_ms is None or end_ms is None else max(0, end_ms - start_ms)
 
 
-def verbose(job: Job, transcript: Transcript) -> dict[str, Any]:
+def verbose(transcript: Transcript) -> dict[str, Any]:
     """OpenAI's `verbose_json`."""
     body: dict[str, Any] = {
-        "task": job.options.task.value,
+        "task": transcript.task,
         "language": transcript.language,
         "duration": transcript.duration,
         "text": transcript.transcript,

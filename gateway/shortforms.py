@@ -26,11 +26,11 @@ async def transcribe(request: Request) -> Response:
     _wanted_format(dict(request.query_params))
     prepared = await services.submitter.prepare(await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS)
     result_format = _wanted_format(prepared.extras)
-    submitted = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
-    snapshot = await services.long_poll.until_ended(request, submitted.job_id, tenant, SYNCHRONOUS_SECONDS)
+    job_id = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    snapshot = await services.long_poll.until_ended(request, job_id, tenant, SYNCHRONOUS_SECONDS)
     if snapshot.job.state.is_terminal:
         response = result_response(snapshot, result_format)
-        response.headers["X-Job-Id"] = submitted.job_id
+        response.headers["X-Job-Id"] = job_id
         return response
     body = await job_body(services, request, snapshot)
     return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
@@ -46,14 +46,14 @@ async def submit(request: Request) -> Response:
     """`{"job_id", "status"}`."""
     services, tenant = services_of(request), tenant_of(request)
     prepared: Prepared = await services.submitter.prepare(await read_upload(request, services.settings))
-    submitted = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
-    job = (await services.store.read(submitted.job_id, tenant)).job
+    job_id = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    job = (await services.store.read(job_id, tenant)).job
     body = {"job_id": job.id, "status": job.state.value}
     return JSONResponse(body, 200 if job.state.is_terminal else 202, {"Location": f"/v1/jobs/{job.id}", **waiting_headers(body)})
 
 
 async def poll(request: Request) -> Response:
-    """`{"status", "result"}`, and `error` when there will be no result."""
+    """`{"status", "result"}`, and `error` when the job failed."""
     services = services_of(request)
     job_id = request.query_params.get("job_id")
     if not job_id:
@@ -66,7 +66,9 @@ async def poll(request: Request) -> Response:
 def _short(snapshot: Snapshot) -> dict[str, object]:
     job, transcript = snapshot.job, snapshot.transcript
     body: dict[str, object] = {"status": job.state.value, "result": canonical(job, transcript) if transcript else None}
-    return body | {"error": job.error.model_dump()} if job.error else body
+    if job.error:
+        return body | {"error": job.error.model_dump()}
+    return body
 
 
 ROUTES = [

@@ -39,14 +39,6 @@ class Prepared:
     extras: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """`replayed`: the same Idempotency-Key was used before, and this is the job of then."""
-
-    job_id: str
-    replayed: bool
-
-
 class Submitter:
     """Turns uploads into jobs."""
 
@@ -57,8 +49,11 @@ class Submitter:
         """Check an upload, off the event loop. Raises the errors of fields (400, 422) and of audio (400, 415, 422)."""
         return await anyio.to_thread.run_sync(self._prepare, upload, extras)
 
-    async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Submitted:
-        """Write the job. Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`."""
+    async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> str:
+        """Write the job, or find the one that the Idempotency-Key stands for; its id.
+
+        Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`.
+        """
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
         # First without the audio: what the cache or a job in flight can serve need not travel.
         verdict, *rest = await self._store.submit(draft, b"")
@@ -68,7 +63,7 @@ class Submitter:
             raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
         if verdict == "full":
             raise await self._full()
-        return Submitted(str(rest[0]), replayed=True) if verdict == "replay" else Submitted(draft.id, replayed=False)
+        return str(rest[0]) if verdict == "replay" else draft.id
 
     def _prepare(self, upload: Upload, extras: frozenset[str]) -> Prepared:
         typed = upload.json_body is not None

@@ -20,11 +20,6 @@ class ResultFormat(str, Enum):
     TSV = "tsv"
 
     @property
-    def is_json(self) -> bool:
-        """JSON forms carry more than the transcript; `render` does not make them."""
-        return self in (ResultFormat.JSON, ResultFormat.VERBOSE_JSON)
-
-    @property
     def media_type(self) -> str:
         """For the Content-Type header; text forms are UTF-8."""
         return _MEDIA_TYPES[self]

@@ -38,6 +38,11 @@ class Keys:
         return f"{self.prefix}:workers"
 
     @property
+    def models(self) -> str:
+        """Model name to what its workers' transcripts are cached under."""
+        return f"{self.prefix}:models"
+
+    @property
     def in_flight(self) -> str:
         return f"{self.prefix}:in_flight"
 

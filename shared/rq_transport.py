@@ -3,9 +3,14 @@
 from enum import Enum
 
 from redis import Redis
+from rq.defaults import RQ_KEY_PREFIX
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
+#: What all of RQ's own keys begin with.
+KEY_PREFIX = RQ_KEY_PREFIX
+#: The set of all queues that RQ knows.
+QUEUES_KEY = f"{KEY_PREFIX}:queues"
 #: RQ wants a function name. Only Whisper Fleet's own workers take these jobs; they go by the id, never by this name.
 FUNCTION = "whisper_fleet.transcribe"
 
@@ -34,7 +39,7 @@ def hash_fields(job_id: str, lane: str, description: str) -> list[str | bytes]:
 
 def queue_key(lane: str) -> str:
     """The Redis list in which RQ keeps the ids of a queue."""
-    return f"{RqJob.redis_job_namespace_prefix.removesuffix('job:')}queue:{lane}"
+    return f"{KEY_PREFIX}:queue:{lane}"
 
 
 def describe(audio_seconds: float, audio_format: str, language: str | None, sha256: str) -> str:

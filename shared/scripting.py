@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib import resources
 
-from rq.defaults import RQ_KEY_PREFIX
+from shared.rq_transport import KEY_PREFIX
 
 
 @cache
@@ -18,7 +18,7 @@ def source(name: str) -> str:
 
 def arguments(prefix: str, named: Mapping[str, object], *tail: str | bytes) -> Sequence[str | bytes]:
     """ARGV: prefixes, the time in RQ's notation, the named arguments as JSON, then whatever is no JSON."""
-    return [prefix, RQ_KEY_PREFIX, rq_time(), json.dumps(named), *tail]
+    return [prefix, KEY_PREFIX, rq_time(), json.dumps(named), *tail]
 
 
 def rq_time() -> str:

@@ -3,14 +3,24 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.connection import parse_url
+
+from shared.options import LANGUAGES
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
 
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def complaint(error: ValidationError) -> str:
+    """One line for the operator that names the variables and never their values."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    lines = (f"{'_'.join(str(part) for part in p['loc']).upper()}: {p['msg']}" for p in problems)
+    return "; ".join(line.removeprefix(": ").replace("Value error, ", "") for line in lines)
 
 
 class FleetSettings(BaseSettings):
@@ -49,6 +59,15 @@ class FleetSettings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1, description="A job that took down so many workers is given up as poison_job.")] = 3
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="How much is logged.")] = "INFO"
     log_format: Annotated[Literal["console", "json"], Field(description="For people, or for a log store.")] = "console"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address(cls, url: SecretStr) -> SecretStr:
+        try:
+            parse_url(url.get_secret_value())
+        except ValueError as error:
+            raise ValueError("must be a valid redis://, rediss:// or unix:// address") from error
+        return url
 
     @property
     def model_name(self) -> str:
@@ -128,7 +147,7 @@ class WorkerSettings(FleetSettings):
         int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")
     ] = 0
     whisper_num_workers: Annotated[
-        int, Field(ge=1, description="Parallel decodes within one model (CTranslate2's inter_threads).")
+        int, Field(ge=1, description="CTranslate2's inter_threads; of use once a worker decodes several jobs at a time.")
     ] = 1
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
     no_progress_timeout_seconds: Annotated[
@@ -147,6 +166,13 @@ class WorkerSettings(FleetSettings):
     cancel_grace_seconds: Annotated[
         float, Field(ge=0, description="How long a cancelled decode may take to stop before its process is killed.")
     ] = 0.5
+
+    @field_validator("whisper_language")
+    @classmethod
+    def _a_language(cls, code: str | None) -> str | None:
+        if code is not None and code not in LANGUAGES:
+            raise ValueError("must be a Whisper language code such as en, or unset to detect the language")
+        return code
 
     def model_location(self) -> str:
         """What faster-whisper is told to load."""

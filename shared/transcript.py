@@ -38,6 +38,7 @@ class Transcript(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     transcript: str
+    task: str = "transcribe"
     language: str
     language_probability: float
     duration: float

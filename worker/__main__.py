@@ -10,7 +10,7 @@ from redis.retry import Retry
 from setproctitle import setproctitle
 
 from shared.logs import configure, get_logger
-from shared.settings import WorkerSettings
+from shared.settings import WorkerSettings, complaint
 from worker.bell import Bell
 from worker.cpu import usable_cores
 from worker.presence import Presence, worker_name
@@ -28,8 +28,7 @@ def main() -> int:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        for problem in error.errors():
-            print(f"setting {'.'.join(map(str, problem['loc'])).upper() or ''}: {problem['msg']}", file=sys.stderr)
+        print(f"whisper-fleet worker: {complaint(error)}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
     configure(settings.log_level, settings.log_format)
     name = worker_name()

@@ -52,10 +52,12 @@ class Engine:
     ) -> Transcript:
         """Decode samples (mono float32, 16 kHz). `on_segment` sees each segment as it is decoded and may raise to stop."""
         started = time.perf_counter()
+        # An English-only model can do nothing else; the transcript tells task and language as they were.
+        task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
         found, info = self._model.transcribe(
             samples,
             language=options.language or self.settings.language,
-            task=options.task.value if self._model.model.is_multilingual else Task.TRANSCRIBE.value,
+            task=task.value,
             beam_size=options.beam_size or self.settings.beam_size,
             temperature=TEMPERATURES if options.temperature is None else options.temperature,
             vad_filter=options.vad,
@@ -71,6 +73,7 @@ class Engine:
             on_segment(segments[-1])
         return Transcript(
             transcript=join_text(segments),
+            task=task.value,
             language=info.language,
             language_probability=float(info.language_probability),
             duration=round(info.duration, 3),

@@ -1,7 +1,6 @@
 """The process that holds the model. It knows no Redis and no job record: requests come in by a pipe, results go out."""
 
 import gc
-import logging
 import os
 import queue
 import signal
@@ -17,8 +16,6 @@ from worker.decode import decode
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import CannotLoad, Done, Failed, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
-
-_LOG = logging.getLogger("worker.model_process")
 
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
@@ -88,8 +85,7 @@ class ModelProcess:
             return Failed(job_id=request.job_id, code=error.code, message=error.message, retryable=error.retryable)
         except Exception as error:
             # The text of a foreign exception may quote content; its type does not.
-            _LOG.error("decode raised %s", type(error).__name__)
-            message = f"The decode failed ({type(error).__name__}); it is tried again on its own."
+            message = f"The decode failed ({type(error).__name__})."
             return Failed(job_id=request.job_id, code="transcription_failed", message=message, retryable=True)
 
     def _send(self, message: FromModel) -> None:

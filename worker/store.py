@@ -90,7 +90,7 @@ class WorkerStore:
                 transcript.model_dump_json(),
                 id=held.job.id,
                 token=held.token,
-                revision=transcript.model_revision,
+                revision=self._cache_revision(transcript.model_revision),
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
             )
@@ -122,6 +122,7 @@ class WorkerStore:
             code="poison_job",
             message=f"The job was lost with its worker {self._settings.max_attempts} times and is given up; "
             "retry it by its id once the workers are well.",
+            retryable=True,
         )
         back, failed, expired = self._run(
             "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
@@ -140,7 +141,7 @@ class WorkerStore:
             pipeline.zadd(self.keys.workers, {self._worker: now_ms})
             pipeline.zremrangebyscore(self.keys.workers, "-inf", now_ms - 10 * ttl_ms)
             if revision:
-                pipeline.hset(f"{self._settings.fleet_prefix}:models", self._settings.model_name, revision)
+                pipeline.hset(self.keys.models, self._settings.model_name, self._cache_revision(revision))
             pipeline.execute()
 
     def withdraw(self) -> None:
@@ -149,6 +150,10 @@ class WorkerStore:
             pipeline.delete(self.keys.worker(self._worker))
             pipeline.zrem(self.keys.workers, self._worker)
             pipeline.execute()
+
+    def _cache_revision(self, revision: str) -> str:
+        """The model's revision and the defaults that jobs leave to the worker: both decide the transcript."""
+        return f"{revision}-{self._settings.whisper_beam_size}-{self._settings.whisper_language or 'auto'}"
 
     def _lease(self) -> dict[str, int]:
         settings = self._settings

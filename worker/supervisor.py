@@ -144,7 +144,12 @@ class Supervisor:
 
     def _begin(self, held: Held) -> None:
         assignment = self._work.begin(held)
-        audio = self._store.audio(held.job.id)
+        try:
+            audio = self._store.audio(held.job.id)
+        except RedisError:
+            # Ours by its lease, yet nothing to decode: it goes back as soon as Redis answers.
+            self._work.conclude(held.job.id, Outcome())
+            raise
         if audio is None:
             message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
             self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))

@@ -28,7 +28,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a decode ended: exactly one of the two is set."""
+    """How a decode ended: one of the two is set, or neither when the job was not decoded and goes back uncounted."""
 
     transcript: Transcript | None = None
     error: JobError | None = None
@@ -129,8 +129,9 @@ class Work:
     def _write(self, held: Held, outcome: Outcome) -> None:
         if outcome.transcript is not None:
             verdict = "completed" if self._store.finish(held, outcome.transcript) else "stale"
-        else:
-            assert outcome.error is not None
+        elif outcome.error is not None:
             verdict = self._store.fail(held, outcome.error)
+        else:
+            verdict = "handed_back" if self._store.hand_back(held) else "stale"
         code = outcome.error.code if outcome.error else None
         _LOG.info("job_ended" if verdict != "stale" else "write_refused", verdict=verdict, code=code, **held.job.log_context())

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,7 @@ from client.batch import transcribe_all
 from client.errors import ClientError
 from client.fleet import FleetClient
 from deploy.local.ports import PortTaken, choose
-from deploy.local.processes import Child, ProcessEnded, child
+from deploy.local.processes import Child, ProcessEnded, child, how_many
 from deploy.local.redis_server import NoRedisServer, own_redis
 from deploy.local.samples import Sample, samples, word_error_rate
 
@@ -39,29 +39,33 @@ def run() -> int:
 
 @contextmanager
 def _stack(console: Console) -> Iterator[tuple[str, list[Child]]]:
-    """A Redis, a gateway and a worker; nobody else's Redis is touched."""
-    environment = os.environ | {"WHISPER_MODEL": "demo", "API_HOST": "127.0.0.1", "DRAIN_SECONDS": "3", "PYTHONUNBUFFERED": "1"}
-    python = sys.executable
-    with tempfile.TemporaryDirectory(prefix="whisper-fleet-") as name:
-        folder = Path(name)
-        with own_redis(choose({}, "", 6379), folder, environment) as redis_url:
-            console.print(f"[green]✓[/green] redis    {redis_url}")
-            environment["REDIS_URL"] = redis_url
-            environment["API_PORT"] = str(choose(os.environ, "API_PORT", 8000))
-            url = f"http://127.0.0.1:{environment['API_PORT']}"
-            with (
-                child("worker", [python, "-m", "worker"], environment, folder / "worker.log", STOP_SECONDS) as worker,
-                child("gateway", [python, "-m", "gateway"], environment, folder / "gateway.log", STOP_SECONDS) as gateway,
-            ):
-                yield url, [gateway, worker]
-                worker.ask_to_stop()
+    """A Redis (its own, unless REDIS_URL names one), and as many gateways and workers as GATEWAYS and WORKERS say."""
+    environment = os.environ | {"API_HOST": "127.0.0.1", "DRAIN_SECONDS": "3", "PYTHONUNBUFFERED": "1"}
+    gateways, workers = how_many(environment, "GATEWAYS"), how_many(environment, "WORKERS")
+    environment.setdefault("WHISPER_MODEL", "demo")
+    first_port = choose(os.environ, "API_PORT", 8000, gateways)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whisper-fleet-")))
+        if not environment.get("REDIS_URL"):
+            environment["REDIS_URL"] = stack.enter_context(own_redis(choose({}, "", 6379), folder, environment))
+            console.print(f"[green]✓[/green] redis    {environment['REDIS_URL']}")
+
+        def start(name: str, module: str, **more: str) -> Child:
+            command = [sys.executable, "-m", module]
+            return stack.enter_context(child(name, command, environment | more, folder / f"{name}.log", STOP_SECONDS))
+
+        working = [start(f"worker{i}", "worker") for i in range(workers)]
+        answering = [start(f"gateway{i}", "gateway", API_PORT=str(first_port + i)) for i in range(gateways)]
+        yield f"http://127.0.0.1:{first_port}", [*answering, *working]
+        for worker in working:
+            worker.ask_to_stop()
 
 
 def _demonstrate(url: str, children: list[Child], console: Console) -> int:
     started = time.monotonic()
     _wait_ready(url, children)
     console.print(f"[green]✓[/green] gateway  {url}")
-    console.print(f"[green]✓[/green] worker   demo model loaded, ready after {time.monotonic() - started:.1f} s\n")
+    console.print(f"[green]✓[/green] worker   model loaded, ready after {time.monotonic() - started:.1f} s\n")
     started = time.monotonic()
     with FleetClient(url, os.environ.get("API_KEY")) as client:
         heard = _transcribe(client, samples(), children, console)

@@ -14,7 +14,7 @@ def choose(environment: Mapping[str, str], name: str, usual: int, count: int = 1
     A port that the environment names is taken as it is, or `PortTaken`; the usual one gives way to the next free ones.
     """
     if environment.get(name):
-        first = int(environment[name])
+        first = _number(name, environment[name])
         if not all(_is_free(host, first + i) for i in range(count)):
             span = f"{first}" if count == 1 else f"{first} to {first + count - 1}"
             raise PortTaken(f"{name}: port {span} is in use; name another, or leave it out and a free one is chosen.")
@@ -23,6 +23,12 @@ def choose(environment: Mapping[str, str], name: str, usual: int, count: int = 1
         if all(_is_free(host, first + i) for i in range(count)):
             return first
     raise PortTaken(f"No {count} consecutive free ports between {usual} and {usual + 1000}.")
+
+
+def _number(name: str, given: str) -> int:
+    if not given.isdecimal() or not 0 < int(given) < 65_536:
+        raise PortTaken(f"{name}={given}: a port between 1 and 65535 is needed.")
+    return int(given)
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -13,7 +13,7 @@ from honcho.environ import expand_processes, parse_procfile
 
 from deploy.local.foreground import ForegroundManager
 from deploy.local.ports import PortTaken, choose
-from deploy.local.processes import ROOT, ProcessEnded
+from deploy.local.processes import ROOT, ProcessEnded, how_many
 from deploy.local.redis_server import NoRedisServer, own_redis
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
@@ -38,11 +38,11 @@ def _environment(folder: Path) -> Iterator[dict[str, str]]:
         "PYTHONUNBUFFERED": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
-    gateways, workers = _count(environment, "GATEWAYS"), _count(environment, "WORKERS")
+    gateways, workers = how_many(environment, "GATEWAYS"), how_many(environment, "WORKERS")
     environment.setdefault("WHISPER_MODEL", "demo")
     environment.setdefault("DRAIN_SECONDS", f"{DRAIN_SECONDS:g}")
     # More threads than cores make every worker slower.
-    environment.setdefault("WHISPER_CPU_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    environment.setdefault("WHISPER_CPU_THREADS", str(max(1, (os.cpucount() or 1) // workers)))
     host = environment.setdefault("API_HOST", "127.0.0.1")
     environment["API_PORT"] = str(choose(environment, "API_PORT", 8000, gateways, host))
     environment["DASHBOARD_PORT"] = str(choose(environment, "DASHBOARD_PORT", 9181))
@@ -51,13 +51,6 @@ def _environment(folder: Path) -> Iterator[dict[str, str]]:
         return
     with own_redis(choose({}, "", 6379), folder, environment) as environment["REDIS_URL"]:
         yield environment
-
-
-def _count(environment: dict[str, str], name: str) -> int:
-    given = environment.setdefault(name, "1")
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"{name}={given}: a whole number of at least 1 is needed.")
-    return int(given)
 
 
 def _keep_running(environment: dict[str, str]) -> int:

@@ -15,6 +15,15 @@ local a = cjson.decode(ARGV[4])
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
+-- The legal moves, as in `shared/job.py`. Callers look before they leap; a move that is not here is a bug, and loud.
+local MOVES = {
+  queued = { queued = true, running = true, completed = true, failed = true, canceled = true, expired = true },
+  running = { queued = true, completed = true, failed = true, canceled = true },
+  completed = {},
+  failed = { queued = true },
+  canceled = {},
+  expired = { queued = true },
+}
 local TERMINAL = { completed = true, failed = true, canceled = true, expired = true }
 -- The registry in which RQ keeps a job of each state. Expired jobs stand with the failed ones; RQ knows no such state.
 local REGISTRY = { completed = 'finished', failed = 'failed', canceled = 'canceled', expired = 'failed' }
@@ -39,6 +48,12 @@ local function load_job(id)
   return job
 end
 
+local function check_move(job, state)
+  if not MOVES[job.state][state] then
+    error('illegal move of job ' .. job.id .. ': ' .. job.state .. ' -> ' .. state)
+  end
+end
+
 local function hset(name, fields)
   for field, value in pairs(fields) do
     if type(value) == 'number' then
@@ -61,6 +76,7 @@ local function weigh(job, sign)
 end
 
 local function enter_lane(job, at_front)
+  check_move(job, 'queued')
   hset(key('job', job.id), { state = 'queued' })
   redis.call('HDEL', key('job', job.id), 'token', 'leader')
   hset(RQ .. ':job:' .. job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
@@ -113,12 +129,10 @@ local function tally(job, what)
   end
 end
 
--- The one way into a terminal state. Refuses a job that already is in one.
+-- The one way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
-  if TERMINAL[job.state] then
-    return false
-  end
+  check_move(job, state)
   end_execution(job)
   fields.state = state
   fields.finished_at_ms = integer(NOW)
@@ -145,7 +159,6 @@ local function settle(job, state, fields)
   count(state)
   redis.call('PUBLISH', PREFIX .. ':events', job.id)
   job.state = state
-  return true
 end
 
 -- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.

@@ -11,6 +11,7 @@
 -- Returns the job hash as {field, value, ...}, or an empty list when nothing waits.
 
 local function start(job)
+  check_move(job, 'running')
   local token = redis.call('INCR', PREFIX .. ':token')
   hset(key('job', job.id), {
     state = 'running', token = token, worker = a.worker, execution = a.execution,

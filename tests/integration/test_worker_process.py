@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.audio_files import tone, with_soundfile
-from tests.processes import RedisServer, Stack, redis_server, wait_until
+from tests.processes import Stack, redis_server, wait_until
 from worker.supervisor import EXIT_CANNOT_LOAD
 
 
@@ -117,8 +117,7 @@ def test_a_decode_that_hangs_is_ended_within_the_limit_and_tried_again(fleet: St
         assert client.get(f"/v1/jobs/{job_id}?wait=60").json()["status"] == "completed"
 
 
-def test_workers_outlive_an_absence_of_redis(fleet: Stack, server: RedisServer) -> None:
-    del server
+def test_workers_outlive_an_absence_of_redis(fleet: Stack) -> None:
     worker = fleet.start_worker()
     fleet.wait_ready()
     fleet.server.kill()

@@ -19,6 +19,16 @@ def test_the_scripts_know_the_same_terminal_states() -> None:
     assert set(re.findall(r"(\w+) = true", listed[1])) == {s.value for s in JobState if s.is_terminal}
 
 
+def test_the_scripts_know_the_same_moves() -> None:
+    prelude = (ROOT / "shared" / "scripts" / "_prelude.lua").read_text()
+    table = re.search(r"local MOVES = \{(.*?)\n\}", prelude, re.DOTALL)
+    assert table is not None
+    written = {
+        JobState(a): {JobState(m) for m in re.findall(r"(\w+) = true", b)} for a, b in re.findall(r"(\w+) = \{(.*?)\}", table[1])
+    }
+    assert {state: moves - {state} for state, moves in written.items()} == LEGAL_MOVES
+
+
 def test_a_record_is_read_from_its_hash() -> None:
     job = Job.from_hash(
         {
