@@ -20,6 +20,8 @@ class Clip:
     name: str
     text: str
     kind: str
+    #: (start_seconds, end_seconds, text) of each utterance, for joined clips.
+    segments: tuple[tuple[float, float, str], ...] = ()
 
     @property
     def path(self) -> Path:
@@ -34,7 +36,15 @@ class Clip:
 def clips() -> list[Clip]:
     """The committed sample clips."""
     index = json.loads((CLIPS / "transcripts.json").read_text())
-    return [Clip(name=name, text=entry["text"], kind=entry["kind"]) for name, entry in index.items()]
+    return [
+        Clip(
+            name=name,
+            text=entry["text"],
+            kind=entry["kind"],
+            segments=tuple((s, e, t) for s, e, t in entry.get("segments", [])),
+        )
+        for name, entry in index.items()
+    ]
 
 
 @pytest.fixture(scope="session")

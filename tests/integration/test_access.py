@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.audio_files import wav
-from tests.processes import RedisServer, Stack, start, wait_until
+from tests.processes import RedisServer, Stack, start
 
 KEY = "correct horse battery staple"
 ORIGIN = {"Origin": "https://app.example"}
@@ -56,9 +56,9 @@ def test_without_the_key_nothing_is_told(anonymous: httpx.Client, headers: dict[
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("path", ["/", "/health"])
-def test_the_card_and_health_are_open(anonymous: httpx.Client, path: str) -> None:
-    assert anonymous.get(path).status_code == 200
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/health", 200), ("/ready", 503)])
+def test_card_health_and_readiness_are_open(anonymous: httpx.Client, path: str, status: int) -> None:
+    assert anonymous.get(path).status_code == status
 
 
 def test_browsers_of_an_allowed_origin_may_call_and_read_errors(anonymous: httpx.Client) -> None:
@@ -125,8 +125,10 @@ def test_an_upload_that_breaks_off_makes_no_job(locked: Stack) -> None:
         head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content[:-100])
     with locked.client() as client:
-        wait_until(lambda: client.get("/health").status_code == 200, "the gateway goes on")
-        assert client.get("/v1/jobs").json()["jobs"] == []
+        whole = client.post("/v1/jobs", content=wav(1.5)).json()["job_id"]
+        assert [job["job_id"] for job in client.get("/v1/jobs").json()["jobs"]] == [whole]
+        client.delete(f"/v1/jobs/{whole}")
+        client.delete(f"/v1/jobs/{whole}")
 
 
 def test_an_idempotency_key_makes_a_repeated_submit_one_job(locked: Stack) -> None:

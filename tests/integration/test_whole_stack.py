@@ -18,6 +18,9 @@ from tests.audio_files import FORMATS, tone, with_soundfile
 from tests.conftest import Clip
 from tests.processes import Stack, wait_until
 
+#: About half as much again as the committed model makes on the committed clips.
+WORST_WORD_ERROR_RATE = 0.5
+
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
@@ -130,26 +133,23 @@ def test_another_option_is_its_own_decode(client: httpx.Client, clips: list[Clip
 
 
 def test_many_clients_each_get_their_own_transcript(stack: Stack, client: httpx.Client, clips: list[Clip]) -> None:
-    """200 submissions of 20 clients at once; options vary, so that each is decoded or shared, never mixed up."""
-    short = [c for c in clips if c.kind != "joined"]
-    expected = {
-        c.name: finished(client, submit(client, c.content, "?beam_size=1")["job_id"])["result"]["transcript"] for c in short
-    }
-    client.delete("/cache")
+    """200 clips at once from 20 clients at two gateways: each is decoded, and each transcript is nearest to its clip's text."""
+    short = [c for c in clips if c.kind in ("own", "everyday")]
+    before = decodes(client)
 
-    def one_client(number: int) -> list[tuple[str, str]]:
-        heard = []
-        with stack.client(gateway=number % 2) as mine:
-            mine_clips = [short[(number * 7 + i) % len(short)] for i in range(10)]
-            jobs = [(c, submit(mine, c.content, "?beam_size=1")["job_id"]) for c in mine_clips]
-            for clip, job_id in jobs:
-                heard.append((clip.name, finished(mine, job_id)["result"]["transcript"]))
-        return heard
+    def one_client(number: int) -> list[tuple[Clip, str]]:
+        mine = [short[(number * 7 + i) % len(short)] for i in range(10)]
+        with stack.client(gateway=number % 2) as own:
+            jobs = [submit(own, _unique(clip, number * 10 + i), "?beam_size=1")["job_id"] for i, clip in enumerate(mine)]
+            return [(clip, finished(own, job_id)["result"]["transcript"]) for clip, job_id in zip(mine, jobs, strict=True)]
 
     with ThreadPoolExecutor(20) as pool:
         heard = [pair for pairs in pool.map(one_client, range(20)) for pair in pairs]
-    assert len(heard) == 200
-    assert not [(name, text) for name, text in heard if text != expected[name]]
+    assert decodes(client) == before + len(heard) == before + 200
+    strangers = [
+        (clip.text, text) for clip, text in heard if clip is not min(short, key=lambda c: jiwer.cer(c.text, text or " "))
+    ]
+    assert not strangers
 
 
 def test_the_short_forms(client: httpx.Client, clips: list[Clip]) -> None:
@@ -179,9 +179,10 @@ def test_a_running_decode_is_cancelled_within_a_second_and_the_worker_goes_on(
     job_id = submit(client, FORMATS["wav 16 bit"](tone(600.0)), "?vad=false&beam_size=10")["job_id"]
     wait_until(lambda: client.get(f"/v1/jobs/{job_id}").json()["status"] == "running", "it runs")
     assert client.delete(f"/v1/jobs/{job_id}").json()["status"] == "canceled"
-    wait_until(lambda: client.get("/stats").json()["in_flight"] == 0, "its worker has let go", 1)
-    stack.wait_ready(workers=2)
-    assert finished(client, submit(client, clips[7].content, "?beam_size=3")["job_id"])["status"] == "completed"
+    others = [submit(client, _unique(clips[7], n), "?beam_size=3")["job_id"] for n in range(4)]
+    done = [finished(client, other) for other in others]
+    assert {job["status"] for job in done} == {"completed"}
+    assert len({job["worker"] for job in done}) == 2, "its worker, too, went on"
 
 
 def test_progress_and_partial_text_grow_while_a_long_clip_runs(client: httpx.Client, clips: list[Clip]) -> None:
@@ -202,7 +203,11 @@ def test_progress_and_partial_text_grow_while_a_long_clip_runs(client: httpx.Cli
 def test_a_25_s_clip_has_several_segments_with_true_times(client: httpx.Client, clips: list[Clip]) -> None:
     joined = next(c for c in clips if c.kind == "joined")
     result = finished(client, submit(client, joined.content, "?language=en")["job_id"])["result"]
-    assert len(result["segments"]) >= 4
+    assert len(result["segments"]) >= 3
+    ends = [s[side] for s in result["segments"] for side in ("start", "end")]
+    truth = [time for start, end, _ in joined.segments for time in (start, end)]
+    near = [true for true in truth if min(abs(true - end) for end in ends) <= 0.3]
+    assert len(near) >= 0.5 * len(truth), (truth, ends)
     assert all(s["start"] < s["end"] <= result["duration"] + 0.1 for s in result["segments"])
     assert [s["start"] for s in result["segments"]] == sorted(s["start"] for s in result["segments"])
 
@@ -212,11 +217,25 @@ def test_silence_is_no_error_and_no_words(client: httpx.Client) -> None:
     assert result["transcript"] == "" and result["segments"] == []
 
 
+def test_the_committed_clips_are_understood(client: httpx.Client, clips: list[Clip]) -> None:
+    """The card has the word error rates of large test sets; this bound only notices when something is broken."""
+    short = [c for c in clips if c.kind in ("own", "everyday")]
+    jobs = [submit(client, c.content, "?language=en")["job_id"] for c in short]
+    heard = [finished(client, job_id)["result"]["transcript"] for job_id in jobs]
+    assert jiwer.wer([c.text for c in short], heard) <= WORST_WORD_ERROR_RATE
+
+
 def test_health_readiness_and_card(client: httpx.Client) -> None:
     assert client.get("/health").status_code == client.get("/ready").status_code == 200
     assert client.get("/").json()["name"] == "whisper-fleet"
     stats = client.get("/stats").json()
     assert {w["model"] for w in stats["workers"]} == {"demo"}
+
+
+def _unique(clip: Clip, number: int) -> bytes:
+    """The clip with a little silence behind it, which no other number has."""
+    samples, rate_hz = soundfile.read(io.BytesIO(clip.content), dtype="float32")
+    return with_soundfile(np.pad(samples, (0, 10 * number)), "WAV", "PCM_16", rate_hz)
 
 
 def _repeated(clip: Clip, times: int) -> bytes:

@@ -85,7 +85,10 @@ class Trainer:
         sampler = Sampler(
             clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0
         )
-        return prefetched(sampler.joined() if longest is None else sampler.single(longest))
+        if longest is not None:
+            return prefetched(sampler.single(longest))
+        # Every other batch of single utterances: they are most of what is asked of the model, and cheap.
+        return prefetched(batch for pair in zip(sampler.joined(), sampler.single(STAGES[-2][1] or 9.0)) for batch in pair)
 
     def _rate(self) -> float:
         share = self.elapsed_seconds / self.total_seconds
