@@ -155,13 +155,7 @@ class JobStore:
         """Queue a failed or expired job again, under its id. Raises `UnknownJob`, `JobGone`, `JobNotRetryable`."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        deadline_ms = self._settings.start_deadline_seconds * 1000
-        named = {
-            "id": job_id,
-            "tenant": tenant,
-            "start_deadline_ms": deadline_ms,
-            "audio_ttl": self._settings.audio_ttl_seconds(),
-        }
+        named = {"id": job_id, "tenant": tenant, "audio_ttl": self._settings.audio_ttl_seconds()}
         verdict = scripting.text(await self._run("retry", named))
         if verdict == "unknown":
             raise _unknown()

@@ -23,6 +23,8 @@ __all__ = ["AudioInfo", "Container", "open_av", "probe", "sniff", "with_known_le
 MAX_RATE_HZ = 768_000
 MAX_CHANNELS = 8
 BLOCK_FRAMES = 1 << 16
+#: A wav has a handful of chunks; more than this is an attempt to keep us busy.
+MAX_CHUNKS = 1000
 #: libsndfile says so when a FLAC stream does not tell its length.
 UNKNOWN_FRAMES = 1 << 62
 
@@ -109,7 +111,9 @@ class _WavHeader:
 def _wav_header(content: bytes) -> _WavHeader | None:
     """The `fmt ` and `data` chunks of a little-endian wav; None when either is missing."""
     at, shape, long_bytes = 12, None, None
-    while at + 8 <= len(content):
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(content):
+            break
         name, size = struct.unpack_from("<4sI", content, at)
         if name == b"fmt " and at + 24 <= len(content):
             shape = struct.unpack_from("<HII", content, at + 10)

@@ -64,7 +64,7 @@ class FleetSettings(BaseSettings):
     @classmethod
     def _an_address(cls, url: SecretStr) -> SecretStr:
         try:
-            parse_url(url.get_secret_value())
+            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
         except ValueError as error:
             raise ValueError("must be a valid redis://, rediss:// or unix:// address") from error
         return url

@@ -18,6 +18,7 @@ class ScriptDriver:
 
     def __init__(self, client: "redis.Redis") -> None:
         self.redis = client
+        self.claims, self.last_execution = 0, ""
 
     def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
         script = self.redis.register_script(scripting.source(name))
@@ -52,17 +53,12 @@ class ScriptDriver:
         }
         return self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
 
-    def claim(self, worker: str = "w1", lease_ms: int = 10_000) -> dict[str, str]:
-        """The claimed job's hash, {} if nothing waits."""
-        flat = self.run(
-            "claim",
-            lanes=[LANE],
-            worker=worker,
-            execution=f"x-{worker}",
-            lease_ms=lease_ms,
-            audio_ttl=600,
-            start_deadline_ms=60_000,
-        )
+    def claim(self, worker: str = "w1", lease_ms: int = 10_000, again: bool = False) -> dict[str, str]:
+        """The claimed job's hash, {} if nothing waits. `again`: the last claim's answer was lost."""
+        self.claims += 1
+        execution = f"x{self.claims}-{worker}" if not again else self.last_execution
+        self.last_execution = execution
+        flat = self.run("claim", lanes=[LANE], worker=worker, execution=execution, lease_ms=lease_ms, audio_ttl=600)
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
@@ -77,10 +73,10 @@ class ScriptDriver:
         return int(self.run("hand_back", id=job_id, token=int(token)))
 
     def retry(self, job_id: str, tenant: str = "default") -> str:
-        return str(self.run("retry", id=job_id, tenant=tenant, start_deadline_ms=60_000, audio_ttl=600))
+        return str(self.run("retry", id=job_id, tenant=tenant, audio_ttl=600))
 
     def renew(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
-        jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "segments": segments or []}]
+        jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "published": 0, "segments": segments or []}]
         return str(self.run("renew", jobs=jobs, lease_ms=10_000, audio_ttl=600)[0])
 
     def recover(self) -> list[list[str]]:

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from math import exp
+from math import exp, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,11 @@ def revision_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _finite(value: float) -> float:
+    """JSON has no NaN or infinity (half precision can overflow to them): the worst finite score instead."""
+    return round(float(value), 4) if isfinite(value) else -99.0
+
+
 def _segment(number: int, item: WhisperSegment) -> Segment:
     words = [
         Word(word=w.word, start=round(float(w.start), 3), end=round(float(w.end), 3), probability=round(float(w.probability), 4))
@@ -108,10 +113,10 @@ def _segment(number: int, item: WhisperSegment) -> Segment:
         start=round(float(item.start), 3),
         end=round(float(item.end), 3),
         text=item.text.strip(),
-        confidence=round(min(1.0, exp(item.avg_logprob)), 4),
-        avg_logprob=round(float(item.avg_logprob), 4),
-        no_speech_prob=round(float(item.no_speech_prob), 4),
-        compression_ratio=round(float(item.compression_ratio), 4),
+        confidence=round(min(1.0, exp(_finite(item.avg_logprob))), 4),
+        avg_logprob=_finite(item.avg_logprob),
+        no_speech_prob=_finite(item.no_speech_prob),
+        compression_ratio=_finite(item.compression_ratio),
         temperature=float(item.temperature or 0.0),
         tokens=list(item.tokens),
         words=words or None,

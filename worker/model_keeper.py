@@ -31,13 +31,15 @@ class ModelKeeper:
         self._successor_ready: Ready | None = None
         self.ready: Ready | None = None
         self._generation = self._failed_loads = self._jobs_done = 0
-        self._started_at = self._respawn_at = 0.0
+        self._started_at = self._successor_started_at = self._respawn_at = 0.0
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
+        self._dying = False
 
     @property
     def has_room(self) -> bool:
         """A job may be sent: a model is ready, and not waiting for a quiet moment to be replaced."""
-        return self.ready is not None and not self._successor_ready and not (self._grown_old() and not self._room_for_two())
+        able = self.ready is not None and not self._dying
+        return able and not self._successor_ready and not (self._grown_old() and not self._room_for_two())
 
     def send(self, message: FromSupervisor) -> None:
         """To the process that decodes now."""
@@ -49,6 +51,7 @@ class ModelKeeper:
         if self._current is not None:
             _LOG.info("model_killed", why=why, pid=self._current.pid)
             self._current.kill()
+            self._dying = True
 
     def close(self, timeout_seconds: float) -> None:
         """End every process and wait for it."""
@@ -81,6 +84,7 @@ class ModelKeeper:
         self._backoff_seconds = FIRST_BACKOFF_SECONDS if healthy else min(LONGEST_BACKOFF_SECONDS, 2 * self._backoff_seconds)
         self._respawn_at = now + self._backoff_seconds
         self._current = self.ready = None
+        self._dying = False
         return True
 
     def unable(self) -> str | None:
@@ -88,7 +92,7 @@ class ModelKeeper:
         if self._failed_loads >= LOAD_TRIES:
             return f"the model process died while loading, {self._failed_loads} times"
         loading = self._current is not None and self.ready is None
-        if loading and time.monotonic() - self._started_at > self._settings.model_load_timeout:
+        if loading and self._overdue(self._started_at):
             return f"not ready after {self._settings.model_load_timeout:.0f} s"
         return None
 
@@ -98,9 +102,12 @@ class ModelKeeper:
 
     def tick(self, idle: bool) -> None:
         """Start what is due: the first process, a respawn after a death, or the successor of one that has grown old."""
+        if self._successor is not None and self._successor_ready is None and self._overdue(self._successor_started_at):
+            _LOG.error("successor_killed", why="not ready in time")
+            self._successor.kill()
         if self._current is None and self._successor is None:
             if time.monotonic() >= self._respawn_at:
-                self._current = self._spawn()
+                self._current, self._started_at = self._spawn(), time.monotonic()
         elif self._successor is None and self.ready is not None and self._grown_old():
             if time.monotonic() >= self._respawn_at:
                 self._recycle(idle)
@@ -112,11 +119,14 @@ class ModelKeeper:
         pid = self._current.pid if self._current is not None else None
         return resident_bytes(pid) if pid else 0
 
+    def _overdue(self, started_at: float) -> bool:
+        return time.monotonic() - started_at > self._settings.model_load_timeout
+
     def _recycle(self, idle: bool) -> None:
         """A warm successor first where memory allows; else the old one goes as soon as it is idle."""
         if self._room_for_two():
             _LOG.info("model_recycling", jobs=self._jobs_done, rss_bytes=self.rss_bytes())
-            self._successor = self._spawn()
+            self._successor, self._successor_started_at = self._spawn(), time.monotonic()
         elif idle and self._current is not None:
             _LOG.info("model_recycling", jobs=self._jobs_done, rss_bytes=self.rss_bytes(), note="no memory for two")
             self._current.kill()
@@ -127,18 +137,21 @@ class ModelKeeper:
             self._current.kill()
         self._current, self.ready = self._successor, self._successor_ready
         self._successor = self._successor_ready = None
-        self._jobs_done = 0
+        self._started_at, self._dying, self._jobs_done = self._successor_started_at, False, 0
 
     def _grown_old(self) -> bool:
         settings = self._settings
+        if self._jobs_done == 0:
+            return False
         too_many = 0 < settings.recycle_after_jobs <= self._jobs_done
         return too_many or 0 < settings.recycle_above_rss_mb * 1_000_000 < self.rss_bytes()
 
     def _room_for_two(self) -> bool:
-        return available_bytes() > 1.2 * self.rss_bytes()
+        """Only on a CPU: what a second copy would take of a GPU's memory cannot be told from here."""
+        on_cpu = self.ready is not None and self.ready.device == "cpu"
+        return on_cpu and available_bytes() > 1.2 * self.rss_bytes()
 
     def _spawn(self) -> ModelHandle:
         self._generation += 1
         self._jobs_done = self._jobs_done if self._current is not None else 0
-        self._started_at = time.monotonic()
         return ModelHandle(self._engine, self._generation, self._deliver)

@@ -58,6 +58,8 @@ class ModelProcess:
         if isinstance(message, Stop):
             self._stopped.add(message.job_id)
         else:
+            # A stop that crossed the end of an earlier attempt of the same job is not meant for this one.
+            self._stopped.discard(message.job_id)
             self._requests.put(message)
 
     def _decode_all(self) -> None:

@@ -28,7 +28,9 @@ class Presence:
     def __init__(self, settings: WorkerSettings, store: WorkerStore, rq_worker: FleetWorker) -> None:
         self._settings, self._store, self._rq_worker = settings, store, rq_worker
         self._beat_every_seconds = settings.lease_seconds / 5
-        self._beaten_at, self._swept_at = float("-inf"), float("-inf")
+        self._beaten_at = float("-inf")
+        self._swept_at = 0.0
+        self.postpone_sweep()
         self._revision = ""
         self._card = {
             "model": settings.model_name,
@@ -76,6 +78,10 @@ class Presence:
         swept = self._store.recover()
         if swept and (swept.requeued or swept.failed or swept.expired):
             _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed, expired=swept.expired)
+
+    def postpone_sweep(self) -> None:
+        """After an absence of Redis (or before our time) every lease may have lapsed: give the living one lease's time."""
+        self._swept_at = time.monotonic() + self._settings.lease_seconds
 
     def leave(self) -> None:
         """Vanish."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+CGROUP = Path("/sys/fs/cgroup")
+
 
 def resident_bytes(pid: int) -> int:
     """VmRSS of a process; 0 when unknown."""
@@ -9,8 +11,13 @@ def resident_bytes(pid: int) -> int:
 
 
 def available_bytes() -> int:
-    """Memory that can be used without swapping; 0 when unknown."""
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable:") * 1024
+    """Memory that can be used without swapping, within the container's limit; 0 when unknown."""
+    free = _kilobytes(Path("/proc/meminfo"), "MemAvailable:") * 1024
+    try:
+        limit, used = (CGROUP.joinpath(f"memory.{what}").read_text().strip() for what in ("max", "current"))
+        return min(free, int(limit) - int(used))
+    except (OSError, ValueError):
+        return free  # no container, or one without a limit
 
 
 def _kilobytes(path: Path, name: str) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ValidationError
 from redis import Redis
 from redis.commands.core import Script
 
@@ -27,6 +28,7 @@ class Held:
     token: int
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
+    published: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class WorkerStore:
         self.keys = Keys(settings.fleet_prefix)
         self.lanes = [self.keys.lane(settings.model_name, p.value) for p in (Priority.INTERACTIVE, Priority.BATCH)]
         self._scripts: dict[str, Script] = {}
+        self._execution = uuid4().hex
 
     def wait_for_bell(self, timeout_seconds: float) -> None:
         """Block until a job may be waiting, at most `timeout_seconds`."""
@@ -53,12 +56,25 @@ class WorkerStore:
 
     def claim(self) -> Held | None:
         """The next job, now under our lease; None when nothing waits."""
-        flat = self._run("claim", lanes=self.lanes, execution=uuid4().hex, worker=self._worker, **self._lease())
+        flat = self._run("claim", lanes=self.lanes, execution=self._execution, worker=self._worker, **self._lease())
+        # Only an answered claim uses up the id: asking again with the same one cannot take a second job.
+        self._execution = uuid4().hex
         if not flat:
             return None
-        job = Job.from_hash(scripting.text_hash(flat))
-        assert job.token is not None
-        return Held(job=job, token=job.token)
+        stored = scripting.text_hash(flat)
+        try:
+            job = Job.from_hash(stored)
+        except ValidationError:
+            self._refuse(stored)
+            return None
+        return Held(job=job, token=int(stored["token"]))
+
+    def _refuse(self, stored: dict[str, str]) -> None:
+        """Fail a record that this version cannot read (a newer gateway's), with its audio kept for a retry."""
+        message = "The workers are of another version than the gateway and cannot read this job; retry it after the upgrade."
+        error = JobError(code="transcription_failed", message=message, retryable=True)
+        named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
+        self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
     def audio(self, job_id: str) -> bytes | None:
         """The audio as uploaded; None when it is gone."""
@@ -72,12 +88,14 @@ class WorkerStore:
                 "id": h.job.id,
                 "token": h.token,
                 "progress_seconds": h.done_seconds,
+                "published": h.published,
                 "segments": [s.model_dump_json() for s in h.unsent],
             }
             for h in held
         ]
         verdicts = self._run("renew", jobs=jobs, **self._lease())
         for h in held:
+            h.published += len(h.unsent)
             h.unsent.clear()
         return [scripting.text(v) == "ok" for v in verdicts]
 
@@ -153,14 +171,14 @@ class WorkerStore:
 
     def _cache_revision(self, revision: str) -> str:
         """The model's revision and the defaults that jobs leave to the worker: both decide the transcript."""
-        return f"{revision}-{self._settings.whisper_beam_size}-{self._settings.whisper_language or 'auto'}"
+        settings = self._settings
+        return f"{revision}-{settings.whisper_compute_type}-{settings.whisper_beam_size}-{settings.whisper_language or 'auto'}"
 
     def _lease(self) -> dict[str, int]:
         settings = self._settings
         return {
             "lease_ms": int(settings.lease_seconds * 1000),
             "audio_ttl": settings.audio_ttl_seconds(),
-            "start_deadline_ms": settings.start_deadline_seconds * 1000,
         }
 
     def _run(self, script: str, *tail: str | bytes, **named: Any) -> Any:

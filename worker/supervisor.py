@@ -9,6 +9,8 @@ import time
 from queue import Empty, SimpleQueue
 
 from redis import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.job import JobError
 from shared.logs import get_logger
@@ -52,13 +54,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._inbox.put(StopAsked()))
         self._bell.start(self._inbox.put)
-        while self._exit_code is None:
-            try:
-                self._handle(self._inbox.get(timeout=TICK_SECONDS))
-            except Empty:
-                pass
-            self._tick()
-        self._leave()
+        try:
+            while self._exit_code is None:
+                try:
+                    self._handle(self._inbox.get(timeout=TICK_SECONDS))
+                except Empty:
+                    pass
+                self._tick()
+        finally:
+            # Also when something unforeseen ends the loop: a model process must not outlive its supervisor.
+            self._leave()
         return self._exit_code
 
     # -- events ---------------------------------------------------------------------------------------------------
@@ -166,18 +171,27 @@ class Supervisor:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        try:
-            self._presence.beat(busy=bool(self._work.assignments))
-            for assignment in self._work.renew(now):
-                self._give_up(assignment, now)
-            self._work.write_back()
-            self._presence.sweep()
-        except RedisError as error:
-            _LOG.warning("store_away", step="tick", error=type(error).__name__)
+        # Leases first; and one step that fails keeps no other from being tried (a full Redis refuses some).
+        for step in (self._renew, self._work.write_back, self._beat, self._presence.sweep):
+            try:
+                step()
+            except RedisError as error:
+                _LOG.warning("store_away", step=step.__name__, error=type(error).__name__)
+                self._presence.postpone_sweep()
+                if isinstance(error, RedisConnectionError | RedisTimeoutError):
+                    break
         self._end_overdue(now)
         self._keep_model()
         if self._stops_asked and (not self._work.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        for assignment in self._work.renew(now):
+            self._give_up(assignment, now)
+
+    def _beat(self) -> None:
+        self._presence.beat(busy=bool(self._work.assignments))
 
     def _give_up(self, assignment: Assignment, now: float) -> None:
         """The job is no longer ours: ask the decode to stop at its next segment, and remember when to insist."""
@@ -200,10 +214,20 @@ class Supervisor:
         if reason := self._model.unable():
             self._cannot_load(reason)
         elif not self._stops_asked:
-            had_room = self._model.has_room
+            had_room, before = self._model.has_room, self._model.ready
             self._model.tick(idle=not self._work.assignments)
+            self._tell(before, self._model.ready)
             if self._model.has_room and not had_room:
                 self._claim()
+
+    def _tell(self, before: Ready | None, now: Ready | None) -> None:
+        """The card says what is true after a successor took over, or an old model went before there was one."""
+        if now is before:
+            return
+        if now is not None:
+            self._presence.ready(now)
+        else:
+            self._presence.loading()
 
     def _leave(self) -> None:
         """In this order: no new wake-ups; the model, so that it burns no more; the jobs, for others to take; our name."""

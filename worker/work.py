@@ -105,11 +105,18 @@ class Work:
         return [a for a, ours in zip(mine, verdicts, strict=False) if not ours]
 
     def write_back(self) -> None:
-        """Write every concluded job. Raises `RedisError` with the rest kept for later."""
-        while self._unwritten:
-            held, outcome = self._unwritten[0]
-            self._write(held, outcome)
-            self._unwritten.pop(0)
+        """Write every concluded job. What cannot be written now is kept for later, and the last `RedisError` raised."""
+        trouble: RedisError | None = None
+        for entry in list(self._unwritten):
+            try:
+                self._write(*entry)
+            except RedisError as error:
+                # The next may go through: a full Redis takes what frees memory.
+                trouble = error
+            else:
+                self._unwritten.remove(entry)
+        if trouble is not None:
+            raise trouble
 
     def hand_back_all(self) -> None:
         """Give everything back that is not written, uncounted."""

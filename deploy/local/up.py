@@ -42,7 +42,7 @@ def _environment(folder: Path) -> Iterator[dict[str, str]]:
     environment.setdefault("WHISPER_MODEL", "demo")
     environment.setdefault("DRAIN_SECONDS", f"{DRAIN_SECONDS:g}")
     # More threads than cores make every worker slower.
-    environment.setdefault("WHISPER_CPU_THREADS", str(max(1, (os.cpucount() or 1) // workers)))
+    environment.setdefault("WHISPER_CPU_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     host = environment.setdefault("API_HOST", "127.0.0.1")
     environment["API_PORT"] = str(choose(environment, "API_PORT", 8000, gateways, host))
     environment["DASHBOARD_PORT"] = str(choose(environment, "DASHBOARD_PORT", 9181))

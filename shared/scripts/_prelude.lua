@@ -48,6 +48,12 @@ local function load_job(id)
   return job
 end
 
+-- For scripts that must go through when memory is full, since they free some: Redis refuses a script only at its first
+-- write, and DEL is never refused.
+local function even_when_full()
+  redis.call('DEL', PREFIX .. ':nothing')
+end
+
 local function check_move(job, state)
   if not MOVES[job.state][state] then
     error('illegal move of job ' .. job.id .. ': ' .. job.state .. ' -> ' .. state)
@@ -83,6 +89,8 @@ local function enter_lane(job, at_front)
   redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
   redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   weigh(job, 1)
+  -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
+  redis.call('ZADD', PREFIX .. ':deadlines', 'NX', NOW + tonumber(job.start_deadline_ms), job.id)
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
   local bell = key('bell', job.model)
   redis.call('LPUSH', bell, 1)
@@ -90,13 +98,10 @@ local function enter_lane(job, at_front)
   redis.call('EXPIRE', bell, 60)
 end
 
--- Take a job out of its lane, wherever it stands. False if it was not there.
+-- Take a job out of its lane, wherever it stands. It was weighed when it entered, even if RQ's tools have removed it since.
 local function leave_lane(job)
-  if redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id) == 0 then
-    return false
-  end
+  redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id)
   weigh(job, -1)
-  return true
 end
 
 local function end_execution(job)
@@ -163,7 +168,7 @@ end
 
 -- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.
 -- The caller has seen that its audio is still there, and puts it into a lane or starts it.
--- Needs a.audio_ttl and a.start_deadline_ms.
+-- Needs a.audio_ttl.
 local function revive(job)
   local name = key('job', job.id)
   redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds')
@@ -173,7 +178,6 @@ local function revive(job)
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
   redis.call('PERSIST', RQ .. ':job:' .. job.id)
   redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
-  redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
   redis.call('SET', key('flight', job.digest), job.id, 'NX')
   count('revived')
   job.state, job.attempt, job.leader = 'queued', '0', nil

@@ -4,6 +4,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
+even_when_full()
 local job = load_job(a.id)
 if not job then
   return redis.call('GET', key('gone', a.id)) == a.tenant and 'gone' or 'unknown'

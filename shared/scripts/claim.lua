@@ -2,10 +2,9 @@
 --
 -- a.lanes         RQ queue names, first served first
 -- a.worker        the claiming worker's name
--- a.execution     a fresh id for RQ's execution record
+-- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
--- a.start_deadline_ms   of a job that an operator requeued
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns the job hash as {field, value, ...}, or an empty list when nothing waits.
@@ -35,6 +34,14 @@ local function start(job)
   redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
   redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
   return redis.call('HGETALL', key('job', job.id))
+end
+
+-- The answer to an earlier claim was lost on its way: give it again.
+for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
+  local id, execution = string.match(member, '^(.*):([^:]*)$')
+  if execution == a.execution then
+    return redis.call('HGETALL', key('job', id))
+  end
 end
 
 for _, lane in ipairs(a.lanes) do

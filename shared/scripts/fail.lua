@@ -8,6 +8,7 @@
 --
 -- Returns 'stale', 'requeued' or 'failed'. Equal jobs that wait for this one have the same audio and options, and so
 -- fail with it: decoding the same bytes again for each of them would fail in the same way.
+even_when_full()
 local job = held(a.id, a.token)
 if not job then
   return 'stale'

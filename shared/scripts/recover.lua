@@ -6,6 +6,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns {ids put back, ids failed, ids expired}.
+even_when_full()
 local back, failed, expired = {}, {}, {}
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do
@@ -32,6 +33,9 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
   local job = load_job(id)
   if not job or job.state ~= 'queued' then
+    redis.call('ZREM', PREFIX .. ':deadlines', id)
+  elseif job.leader and redis.call('HGET', key('job', job.leader), 'state') == 'running' then
+    -- Its decode has begun, if under another id.
     redis.call('ZREM', PREFIX .. ':deadlines', id)
   else
     if job.leader then

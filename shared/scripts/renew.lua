@@ -2,9 +2,10 @@
 --
 -- a.lease_ms     from now
 -- a.audio_ttl    seconds that partial segments are kept at most
--- a.jobs         list of {id, token, progress_seconds, segments (JSON strings, new ones only)}
+-- a.jobs         list of {id, token, progress_seconds, published (segments so far), segments (JSON strings, new ones only)}
 --
 -- Returns one verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased).
+even_when_full()
 local verdicts = {}
 for i, mine in ipairs(a.jobs) do
   local job = load_job(mine.id)
@@ -12,7 +13,8 @@ for i, mine in ipairs(a.jobs) do
     redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, mine.id)
     hset(key('job', mine.id), { progress_seconds = mine.progress_seconds })
     hset(RQ .. ':job:' .. mine.id, { last_heartbeat = NOW_ISO })
-    if #mine.segments > 0 then
+    -- A renewal that is sent again after a lost answer finds its segments there already.
+    if #mine.segments > 0 and redis.call('LLEN', key('partial', mine.id)) <= mine.published then
       redis.call('RPUSH', key('partial', mine.id), unpack(mine.segments))
       redis.call('EXPIRE', key('partial', mine.id), a.audio_ttl)
     end

@@ -1,7 +1,6 @@
 -- Give a failed or expired job a new life: same id, attempts counted anew, at the end of its lane.
 --
 -- a.id, a.tenant        the job and who asks
--- a.start_deadline_ms   how long it may wait this time
 -- a.audio_ttl           seconds
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --

@@ -48,6 +48,7 @@ end
 
 job.state = 'queued'
 job.created_at_ms = integer(NOW)
+job.start_deadline_ms = a.start_deadline_ms
 hset(key('job', job.id), job)
 redis.call('HSET', RQ .. ':job:' .. job.id, unpack(ARGV, 6))
 redis.call('ZADD', key('jobs', job.tenant), NOW, job.id)
@@ -67,9 +68,17 @@ if cached then
   return { 'cached' }
 end
 
-redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
 if leader then
   count('shared_flights')
+  redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
+  local ahead = load_job(leader)
+  if job.priority == 'interactive' and ahead.state == 'queued' and ahead.lane ~= job.lane then
+    -- Somebody waits for it now: the leader leaves the batch lane.
+    leave_lane(ahead)
+    ahead.lane = job.lane
+    hset(key('job', ahead.id), { lane = job.lane })
+    enter_lane(ahead, false)
+  end
   hset(key('job', job.id), { leader = leader })
   redis.call('ZADD', key('followers', job.digest), NOW, job.id)
   hset(RQ .. ':job:' .. job.id, { status = 'deferred' })

@@ -46,7 +46,7 @@ def test_acknowledged_jobs_survive_a_killed_redis(durable: Zoo) -> None:
 def test_a_long_poll_survives_a_reconnect(durable: Zoo) -> None:
     job_id = durable.submit(Animal.GOOD, 3, milliseconds=2500)
     durable.runs(job_id)
-    durable.stack.server.client().execute_command("CLIENT KILL TYPE pubsub")
+    durable.stack.server.client().execute_command("CLIENT KILL TYPE pubsub")  # type: ignore[no-untyped-call]
     job = durable.job(job_id, wait=30)
     assert job["status"] == "completed"
 

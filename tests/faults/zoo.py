@@ -43,7 +43,7 @@ def clip(animal: Animal, number: int, milliseconds: int = 0, seconds: float = 1.
     """The wav for an animal; `number` (below 30,000) comes back as the transcript."""
     samples = np.full(int(seconds * SAMPLE_RATE_HZ), 100, np.int16)
     samples[:4] = animal, number, milliseconds // 1000, milliseconds % 1000
-    return with_soundfile(samples.astype(np.float32) / 32768, "WAV", "PCM_16")
+    return with_soundfile((samples / 32768).astype(np.float32), "WAV", "PCM_16")
 
 
 class ZooEngine:

@@ -49,8 +49,8 @@ def test_a_claim_leases_the_job_and_shows_in_rq(fleet: ScriptDriver) -> None:
     fleet.claim()
     assert fleet.redis.zcard(KEYS.in_flight) == 1
     assert fleet.redis.hget("rq:job:a", "status") == b"started"
-    assert fleet.redis.zrange(f"rq:wip:{LANE}", 0, -1) == [b"a:x-w1"]
-    assert fleet.redis.smembers("rq:worker:w1:executions") == {b"a:x-w1"}
+    assert fleet.redis.zrange(f"rq:wip:{LANE}", 0, -1) == [b"a:x1-w1"]
+    assert fleet.redis.smembers("rq:worker:w1:executions") == {b"a:x1-w1"}
 
 
 def test_rqs_page_of_workers_counts_what_they_did(fleet: ScriptDriver) -> None:
@@ -63,6 +63,69 @@ def test_rqs_page_of_workers_counts_what_they_did(fleet: ScriptDriver) -> None:
     fleet.submit("c")
     fleet.finish("c", fleet.claim("forgotten")["token"])
     assert not fleet.redis.exists("rq:worker:forgotten")
+
+
+def test_a_claim_whose_answer_was_lost_is_answered_again(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.submit("b")
+    first = fleet.claim()
+    assert fleet.claim(again=True) == first
+    assert fleet.waiting() == ["b"]
+
+
+def test_a_renewal_that_is_sent_twice_publishes_its_segments_once(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    token = fleet.claim()["token"]
+    for _ in range(2):
+        fleet.renew("a", token, ['{"id":0}'])
+    assert fleet.redis.llen(KEYS.partial("a")) == 1
+
+
+def test_jobs_removed_with_rqs_tools_leave_no_weight_behind(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.redis.delete(queue_key(LANE), "rq:job:a")
+    assert fleet.cancel("a") == "canceled"
+    assert fleet.load() == (0, 0, 0)
+
+
+def test_a_job_that_was_handed_back_has_a_deadline_again(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.hand_back("a", fleet.claim()["token"])
+    assert fleet.redis.zscore("test:deadlines", "a") is not None
+
+
+def test_an_interactive_follower_takes_its_leader_out_of_the_batch_lane(fleet: ScriptDriver) -> None:
+    batch = KEYS.lane("demo", "batch")
+    fleet.submit("a", digest="same", lane=batch)
+    fleet.submit("b", digest="same")
+    assert (fleet.waiting(), fleet.load()) == (["a"], (1, 4, 2000))
+    assert fleet.claim()["id"] == "a"
+
+
+def test_a_follower_of_a_running_leader_does_not_expire(fleet: ScriptDriver) -> None:
+    fleet.submit("a", digest="same")
+    token = fleet.claim()["token"]
+    fleet.submit("b", digest="same", start_deadline_ms=0)
+    assert fleet.recover() == [[], [], []]
+    fleet.finish("a", token)
+    assert fleet.state("b") == "completed"
+
+
+def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> None:
+    for name in "abc":
+        fleet.submit(name)
+    tokens = {name: fleet.claim()["token"] for name in "abc"}
+    fleet.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(redis.ResponseError, match="OOM"):
+            fleet.submit("d")
+        assert fleet.renew("a", tokens["a"]) == "ok"
+        assert fleet.finish("a", tokens["a"]) == 1
+        assert fleet.fail("b", tokens["b"], retryable=False) == "failed"
+        assert fleet.hand_back("c", tokens["c"]) == 1
+    finally:
+        fleet.redis.config_set("maxmemory", "0")
+    assert not fleet.redis.keys("test:nothing")
 
 
 def test_finishing_writes_all_at_once_and_drops_the_audio(fleet: ScriptDriver) -> None:

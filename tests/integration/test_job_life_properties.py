@@ -6,7 +6,7 @@ counters. It does not predict which job a step picks; it checks the world after 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -88,14 +88,14 @@ class JobLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def lapse(self, data: st.DataObject) -> None:
         """A worker dies: its lease runs out, and somebody sweeps."""
-        held = [text(i) for i in self.redis.zrange(KEYS.in_flight, 0, -1)]  # type: ignore[union-attr]
+        held = self._members(KEYS.in_flight)
         if held:
             self.redis.zadd(KEYS.in_flight, {data.draw(st.sampled_from(sorted(held))): 0})
         self.fleet.recover()
 
     @rule(data=st.data())
     def pass_a_start_deadline(self, data: st.DataObject) -> None:
-        waiting = [text(i) for i in self.redis.zrange("test:deadlines", 0, -1)]  # type: ignore[union-attr]
+        waiting = self._members("test:deadlines")
         if waiting:
             self.redis.zadd("test:deadlines", {data.draw(st.sampled_from(sorted(waiting))): 0})
         self.fleet.recover()
@@ -107,7 +107,7 @@ class JobLife(RuleBasedStateMachine):
             if self.fleet.cancel(job_id) == "erased":
                 self.ids.remove(job_id)
                 for known in (self.states, self.transcripts, self.tokens):
-                    known.pop(job_id, None)  # type: ignore[attr-defined]
+                    known.pop(job_id, None)
 
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
@@ -134,8 +134,8 @@ class JobLife(RuleBasedStateMachine):
     @invariant()
     def every_unfinished_job_is_in_exactly_one_place(self) -> None:
         lane = self.fleet.waiting()
-        leased = {text(i) for i in self.redis.zrange(KEYS.in_flight, 0, -1)}  # type: ignore[union-attr]
-        wip = {text(i).split(":")[0] for i in self.redis.zrange(f"rq:wip:{LANE}", 0, -1)}  # type: ignore[union-attr]
+        leased = set(self._members(KEYS.in_flight))
+        wip = {i.split(":")[0] for i in self._members(f"rq:wip:{LANE}")}
         assert len(lane) == len(set(lane)) and leased == wip
         for job in self._jobs():
             state, following = job["state"], "leader" in job
@@ -164,6 +164,9 @@ class JobLife(RuleBasedStateMachine):
         for job in self._jobs():
             assert (self.redis.ttl(KEYS.job(job["id"])) == -1) == (job["state"] in ("queued", "running"))
 
+    def _members(self, key: str) -> list[str]:
+        return [text(cast("bytes", member)) for member in self.redis.zrange(key, 0, -1)]
+
     def _jobs(self) -> Iterator[dict[str, Any]]:
         return (self.fleet.job(job_id) for job_id in self.ids)
 
@@ -171,7 +174,7 @@ class JobLife(RuleBasedStateMachine):
 @pytest.mark.parametrize("examples", [100])
 def test_jobs_survive_any_interleaving(server: RedisServer, examples: int, tmp_path: Path) -> None:
     JobLife.server = server
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         JobLife,
         settings=settings(
             max_examples=examples,

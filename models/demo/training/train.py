@@ -51,7 +51,7 @@ class Trainer:
 
         The clock counts processor time over threads, so that a busy machine stretches the schedule and does not cut it.
         """
-        stage, batches, losses = None, iter(()), []  # type: ignore[var-annotated]
+        stage, batches, losses = -1.0, iter(()), []  # type: ignore[var-annotated]
         said = saved = loaded = time.monotonic()
         while self.elapsed_seconds < self.total_seconds:
             started = time.process_time()
@@ -88,7 +88,9 @@ class Trainer:
         if longest is not None:
             return prefetched(sampler.single(longest))
         # Every other batch of single utterances: they are most of what is asked of the model, and cheap.
-        return prefetched(batch for pair in zip(sampler.joined(), sampler.single(STAGES[-2][1] or 9.0)) for batch in pair)
+        return prefetched(
+            batch for pair in zip(sampler.joined(), sampler.single(STAGES[-2][1] or 9.0), strict=True) for batch in pair
+        )
 
     def _rate(self) -> float:
         share = self.elapsed_seconds / self.total_seconds
