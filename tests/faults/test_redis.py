@@ -24,7 +24,9 @@ def durable(tmp_path: Path) -> Iterator[Zoo]:
             stack.start_gateway()
             stack.start_worker()
             stack.wait_ready()
-            yield Zoo(stack)
+            zoo = Zoo(stack)
+            yield zoo
+            zoo.client.close()
         finally:
             stack.stop()
 
