@@ -32,7 +32,7 @@ bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.m
 	$(PY) -m tests.benchmarks.submit_latency
 
 accuracy: $(VENV)/.installed-dev ## Word error rates through the whole stack; writes docs/accuracy.md (needs espeak-ng, flite)
-	$(PY) models/demo/training/testsets.py build/testsets
+	cd models/demo/training && ../../../$(PY) testsets.py ../../../build/testsets
 	$(PY) -m tests.benchmarks.accuracy build/testsets
 
 demo-model: ## Train the demo model again: hours, resumable (needs espeak-ng, flite)
