@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from tests.processes import ROOT, Stack
 
 
 @pytest.fixture
-def client(stack: Stack) -> FleetClient:
-    return FleetClient(stack.urls[0])
+def client(stack: Stack) -> Iterator[FleetClient]:
+    with FleetClient(stack.urls[0]) as opened:
+        yield opened
 
 
 def command_line(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -53,8 +55,8 @@ def test_errors_carry_the_fleets_code_and_sentence(client: FleetClient) -> None:
 
 def test_nobody_there_is_an_error_after_a_few_tries() -> None:
     waits: list[float] = []
-    with pytest.raises(ClientError):
-        FleetClient("http://127.0.0.1:9", retries=2, sleep=waits.append).stats()
+    with FleetClient("http://127.0.0.1:9", retries=2, sleep=waits.append) as lonely, pytest.raises(ClientError):
+        lonely.stats()
     assert len(waits) == 2
 
 
