@@ -17,6 +17,9 @@ from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import CannotLoad, Done, Failed, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
 
+#: How much the decode gives way to everything else on its machine.
+NICENESS = 10
+
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
     """Load, prove that it works, then decode until the pipe closes."""
@@ -24,6 +27,8 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     # The terminal's Ctrl-C reaches the whole group; the supervisor alone decides when the model goes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A decode takes what is left over: where gateway and Redis share the machine, they must answer in the meantime.
+    os.nice(NICENESS)
     try:
         started = time.monotonic()
         engine = load_engine(settings)
