@@ -235,6 +235,17 @@ local function promote_follower(job)
   enter_lane(heir, true)
 end
 
+-- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.
+-- Needs a.id and a.tenant.
+local function owned()
+  local job = load_job(a.id)
+  if job and job.tenant == a.tenant then
+    return job
+  end
+  local gone = not job and redis.call('GET', key('gone', a.id)) == a.tenant
+  return nil, gone and 'gone' or 'unknown'
+end
+
 -- The job that a worker may write to: running, and still under the token it was given. Nil, counted, if not.
 local function held(id, token)
   local job = load_job(id)

@@ -5,12 +5,9 @@
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
 even_when_full()
-local job = load_job(a.id)
+local job, refusal = owned()
 if not job then
-  return redis.call('GET', key('gone', a.id)) == a.tenant and 'gone' or 'unknown'
-end
-if job.tenant ~= a.tenant then
-  return 'unknown'
+  return refusal
 end
 
 if TERMINAL[job.state] then

@@ -5,12 +5,9 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'not_retryable', 'no_audio' (kept no longer) or 'queued'.
-local job = load_job(a.id)
+local job, refusal = owned()
 if not job then
-  return redis.call('GET', key('gone', a.id)) == a.tenant and 'gone' or 'unknown'
-end
-if job.tenant ~= a.tenant then
-  return 'unknown'
+  return refusal
 end
 if job.state ~= 'failed' and job.state ~= 'expired' then
   return 'not_retryable'
