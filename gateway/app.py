@@ -45,6 +45,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     redis, uploads = connect(url, ANSWER_SECONDS), connect(url, UPLOAD_SECONDS)
     app.state.services = services = _assemble(settings, keys, redis, uploads)
     listening = asyncio.create_task(services.waiters.run())
+    await services.store.warm_up()
     try:
         yield
     finally:

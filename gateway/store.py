@@ -1,21 +1,22 @@
 """The gateway's half of Redis: the scripts that submit, cancel and clear, and reads that see one moment each."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
 from shared.keys import Keys
-from shared.options import Priority
 from shared.settings import GatewaySettings
 from shared.transcript import Segment, Transcript
 
@@ -25,6 +26,10 @@ IDEMPOTENCY_SECONDS = 86_400
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 CONNECTIONS = 64
+#: Opened at the start, so that the first burst does not wait for handshakes.
+WARM_CONNECTIONS = 16
+#: Sending so much audio costs Redis and us less than asking first whether it is needed.
+SMALL_BYTES = 256 * 1024
 ANSWER_SECONDS = 1.0
 #: Storing a large upload may take longer than a read.
 UPLOAD_SECONDS = 20.0
@@ -50,11 +55,12 @@ def connect(url: str, answer_seconds: float) -> "Redis":
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job at one moment, with its transcript when completed, or the segments decoded so far."""
+    """A job at one moment: its transcript when completed, the segments decoded so far, how many jobs are started before it."""
 
     job: Job
     transcript: Transcript | None
     partial: Sequence[Segment]
+    ahead: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,15 @@ class JobStore:
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._uploads, self._keys, self._settings = redis, uploads, keys, settings
         self._scripts = {
-            name: redis.register_script(scripting.source(name)) for name in ("submit", "cancel", "retry", "clear_cache")
+            name: redis.register_script(scripting.source(name)) for name in ("submit", "read", "cancel", "retry", "clear_cache")
         }
+
+    async def warm_up(self) -> None:
+        """Open connections and load the scripts. While Redis is away this is left to the first requests."""
+        with suppress(RedisError):
+            await asyncio.gather(*(self._redis.ping() for _ in range(WARM_CONNECTIONS)))
+            for script in self._scripts.values():
+                await self._redis.script_load(script.script)
 
     async def submit(self, draft: Draft, audio: bytes) -> list[Any]:
         """Run the submit script; its verdict and what comes with it. Empty `audio` tries without.
@@ -96,9 +109,10 @@ class JobStore:
             "audio_ttl": settings.audio_ttl_seconds(),
             "idempotency_ttl": IDEMPOTENCY_SECONDS,
         }
+        large = len(audio) > SMALL_BYTES
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
         try:
-            return list(await self._run("submit", named, audio, *rq_fields, client=self._uploads if audio else self._redis))
+            return list(await self._run("submit", named, audio, *rq_fields, client=self._uploads if large else self._redis))
         except ResponseError as error:
             if "OOM" in str(error):
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
@@ -108,37 +122,18 @@ class JobStore:
         """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hgetall(self._keys.job(job_id))
-            pipeline.get(self._keys.gone(job_id))
-            pipeline.get(self._keys.transcript(job_id))
-            pipeline.lrange(self._keys.partial(job_id), 0, -1)
-            stored, gone, transcript, partial = await pipeline.execute()
-        job = Job.from_hash(stored) if stored else None
-        if (job.tenant if job else gone) != tenant:
+        answer = await self._run("read", {"id": job_id, "tenant": tenant})
+        if isinstance(answer, str):
+            if answer == "gone":
+                raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
             raise _unknown()
-        if job is None or (job.state is JobState.COMPLETED and transcript is None):
-            raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
+        stored, transcript, partial, ahead = answer
         return Snapshot(
-            job,
+            Job.from_hash(scripting.text_hash(stored)),
             Transcript.model_validate_json(transcript) if transcript else None,
             [Segment.model_validate_json(segment) for segment in partial],
+            None if ahead is None else int(ahead),
         )
-
-    async def jobs_ahead(self, job: Job) -> int | None:
-        """How many jobs will be started before this waiting one; a follower stands where its leader does. None: in no lane."""
-        lane, waiting_id = self._keys.lane(job.model, job.priority.value), job.id
-        if job.leader:
-            waiting_id = job.leader
-            lane = scripting.text(await self._redis.hget(self._keys.job(job.leader), "lane") or lane)
-        first = self._keys.lane(job.model, Priority.INTERACTIVE.value)
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.lpos(rq_transport.queue_key(lane), waiting_id)
-            pipeline.llen(rq_transport.queue_key(first))
-            place, interactive = await pipeline.execute()
-        if place is None:
-            return None
-        return int(place) + (int(interactive) if lane != first else 0)
 
     async def cancel(self, job_id: str, tenant: str) -> str:
         """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""

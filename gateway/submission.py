@@ -14,7 +14,7 @@ import anyio.to_thread
 from gateway.bodies import MEGABYTE, Upload
 from gateway.fields import json_fields, submission
 from gateway.fleet import Fleet
-from gateway.store import Draft, JobStore
+from gateway.store import SMALL_BYTES, Draft, JobStore
 from shared.audio import AudioInfo, probe, with_known_length
 from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
 from shared.keys import Keys
@@ -55,8 +55,9 @@ class Submitter:
         Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`.
         """
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
-        # First without the audio: what the cache or a job in flight can serve need not travel.
-        verdict, *rest = await self._store.submit(draft, b"")
+        # A large one first without its audio: what the cache or a job in flight can serve need not travel.
+        at_once = prepared.audio if len(prepared.audio) <= SMALL_BYTES else b""
+        verdict, *rest = await self._store.submit(draft, at_once)
         if verdict == "need_audio":
             verdict, *rest = await self._store.submit(draft, prepared.audio)
         if verdict == "conflict":

@@ -20,7 +20,7 @@ LONGEST_RETRY_SECONDS = 10
 async def job_body(services: Services, request: Request, snapshot: Snapshot) -> dict[str, Any]:
     """Everything about a job, with its place in the queue or its result."""
     job = snapshot.job
-    body = summary(request, job) | await _place(services, job)
+    body = summary(request, job) | await _place(services, snapshot)
     if job.state is JobState.RUNNING:
         body["partial_transcript"] = join_text(list(snapshot.partial))
     if snapshot.transcript is not None:
@@ -56,13 +56,12 @@ def urls(request: Request, job_id: str) -> dict[str, str]:
     return {"self": self_path, "result": f"{self_path}/result"}
 
 
-async def _place(services: Services, job: Job) -> dict[str, Any]:
+async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
     """Position counts from 1, which is next; both are null for a job that does not wait."""
-    ahead = await services.store.jobs_ahead(job) if job.state is JobState.QUEUED else None
-    if ahead is None:
+    if snapshot.ahead is None:
         return {"position": None, "eta_seconds": None}
-    seconds = (await services.fleet.load()).seconds_for(ahead + 1)
-    return {"position": ahead + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
+    seconds = (await services.fleet.load()).seconds_for(snapshot.ahead + 1)
+    return {"position": snapshot.ahead + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
 
 
 def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:

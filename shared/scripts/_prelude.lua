@@ -61,12 +61,12 @@ local function check_move(job, state)
 end
 
 local function hset(name, fields)
+  local flat = {}
   for field, value in pairs(fields) do
-    if type(value) == 'number' then
-      value = string.format('%.17g', value)
-    end
-    redis.call('HSET', name, field, value)
+    flat[#flat + 1] = field
+    flat[#flat + 1] = type(value) == 'number' and string.format('%.17g', value) or value
   end
+  redis.call('HSET', name, unpack(flat))
 end
 
 local function count(what)

@@ -19,7 +19,7 @@ from muon import Muon
 from network import Whisper
 
 #: (share of the total time at which the stage ends, longest single utterance in seconds; None: joined utterances)
-STAGES = ((0.36, 1.6), (0.52, 4.0), (0.72, 9.0), (1.0, None))
+STAGES = ((0.16, 1.6), (0.23, 4.0), (0.42, 9.0), (1.0, None))
 PEAK_RATE, LAST_RATE = 1.5e-3, 4e-5
 #: Muon takes larger steps than AdamW at this width.
 MUON_BOOST = 2.5
