@@ -55,7 +55,7 @@ class FleetClient:
         """Hand in a file, by path or as bytes, and get its job at once.
 
         Options are those of `POST /v1/jobs`: language, task, model, prompt, hotwords, beam_size, temperature, vad,
-        word_timestamps, priority, metadata (JSON-able), deadline_seconds. A retry after a broken connection carries the
+        word_timestamps, priority, metadata (JSON-able), deadline_seconds, ... A retry after a broken connection carries the
         same Idempotency-Key.
         """
         if isinstance(options.get("metadata"), Mapping):

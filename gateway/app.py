@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from gateway import jobs, service, shortforms
 from gateway.access import Access
 from gateway.edge import RequestIds, Shield
+from gateway.expiry import end_overdue_jobs
 from gateway.fleet import Fleet
 from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
 from gateway.services import Services
@@ -44,15 +45,16 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     url, keys = settings.redis_url.get_secret_value(), Keys(settings.fleet_prefix)
     redis, uploads = connect(url, ANSWER_SECONDS), connect(url, UPLOAD_SECONDS)
     app.state.services = services = _assemble(settings, keys, redis, uploads)
-    listening = asyncio.create_task(services.waiters.run())
+    background = [asyncio.create_task(services.waiters.run()), asyncio.create_task(end_overdue_jobs(services.store))]
     await services.store.warm_up()
     try:
         yield
     finally:
         services.waiters.release()
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        for task in background:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await redis.aclose()
         await uploads.aclose()
 

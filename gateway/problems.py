@@ -44,7 +44,7 @@ class JobCanceled(FleetError):
 
 
 class JobExpired(FleetError):
-    """A result was asked for, yet no worker was free before the job's deadline."""
+    """A result was asked for, yet the job's deadline passed before there was one."""
 
     code = "job_expired"
 

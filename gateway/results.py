@@ -47,7 +47,7 @@ def _explain(job: Job) -> NoReturn:
     if job.state is JobState.CANCELED:
         raise JobCanceled("This job was cancelled and has no result; submit the audio again if you need it.")
     if job.state is JobState.EXPIRED:
-        raise JobExpired("No worker was free before this job's deadline, so it has no result; submit the audio again.")
+        raise JobExpired("This job missed its deadline, so it has no result; retry it by its id, or submit the audio again.")
     raise JobNotFinished(f"The job is {job.state.value}; ask again, or long-poll GET /v1/jobs/{job.id}?wait=30.")
 
 

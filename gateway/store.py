@@ -25,6 +25,7 @@ CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
+SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "clear_cache")
 CONNECTIONS = 64
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
@@ -33,6 +34,8 @@ SMALL_BYTES = 256 * 1024
 ANSWER_SECONDS = 1.0
 #: Storing a large upload may take longer than a read.
 UPLOAD_SECONDS = 20.0
+#: How many overdue jobs one sweep ends, and for how long no other gateway sweeps.
+EXPIRY_LIMIT, EXPIRY_LOCK_MS = 200, 900
 #: How many records a filtered listing looks at before it hands out a cursor.
 LIST_SCAN = 1_000
 
@@ -70,6 +73,7 @@ class Draft:
     record: Mapping[str, Any]
     description: str
     start_deadline_seconds: int
+    deadline_seconds: int | None
     idempotency: Mapping[str, str] | None
 
     @property
@@ -82,9 +86,7 @@ class JobStore:
 
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._uploads, self._keys, self._settings = redis, uploads, keys, settings
-        self._scripts = {
-            name: redis.register_script(scripting.source(name)) for name in ("submit", "read", "cancel", "retry", "clear_cache")
-        }
+        self._scripts = {name: redis.register_script(scripting.source(name)) for name in SCRIPTS}
 
     async def warm_up(self) -> None:
         """Open connections and load the scripts. While Redis is away this is left to the first requests."""
@@ -106,6 +108,7 @@ class JobStore:
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,
             "start_deadline_ms": draft.start_deadline_seconds * 1000,
+            "deadline_ms": None if draft.deadline_seconds is None else draft.deadline_seconds * 1000,
             "audio_ttl": settings.audio_ttl_seconds(),
             "idempotency_ttl": IDEMPOTENCY_SECONDS,
         }
@@ -160,6 +163,12 @@ class JobStore:
             raise JobNotRetryable("Only a failed or an expired job can be retried; look at its status.")
         if verdict == "no_audio":
             raise JobNotRetryable("The audio of this job is kept no longer; submit it again as a new job.")
+
+    async def expire(self) -> list[str]:
+        """End jobs whose deadline has passed; their ids. None of them when another gateway has just done so."""
+        if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
+            return []
+        return list(await self._run("expire", {"limit": EXPIRY_LIMIT}))
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""

@@ -106,9 +106,9 @@ class Submitter:
         }
         if asked.metadata is not None:
             record["metadata"] = json.dumps(asked.metadata)
-        deadline = min(asked.deadline_seconds or math.inf, self._settings.start_deadline_seconds)
+        start_deadline = min(asked.start_deadline_seconds or math.inf, self._settings.start_deadline_seconds)
         about = describe(info.seconds, info.container.value, asked.language, prepared.sha256)
-        return Draft(record, about, int(deadline), _idempotency(idempotency_key, prepared))
+        return Draft(record, about, int(start_deadline), asked.deadline_seconds, _idempotency(idempotency_key, prepared))
 
     async def _full(self) -> QueueFull:
         """How long until there is room: at most what waits, at the measured rate."""

@@ -23,7 +23,7 @@ class JobState(str, Enum):
     FAILED = "failed"
     #: The caller cancelled it.
     CANCELED = "canceled"
-    #: Its start deadline passed before a worker was free.
+    #: It was not started, or had not ended, by its deadline.
     EXPIRED = "expired"
 
     @property
@@ -35,7 +35,7 @@ class JobState(str, Enum):
 #: Every legal move. The Lua scripts in `shared/scripts` make them; anything else is refused there.
 LEGAL_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
-    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED}),
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
     JobState.COMPLETED: frozenset(),
     JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELED: frozenset(),

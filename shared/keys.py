@@ -55,6 +55,11 @@ class Keys:
         return f"{self.prefix}:totals"
 
     @property
+    def expiring(self) -> str:
+        """The lock of the gateway that ends overdue jobs."""
+        return f"{self.prefix}:expiring"
+
+    @property
     def events(self) -> str:
         """The pub/sub channel that carries the id of each job that ends."""
         return f"{self.prefix}:events"

@@ -66,6 +66,8 @@ class Submission(TranscriptionOptions):
     model: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@-]*$")] | None = None
     priority: Priority = Priority.INTERACTIVE
     metadata: dict[str, Any] | None = None
+    #: From submit to start, and from submit to end.
+    start_deadline_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
 
     def options(self) -> TranscriptionOptions:

@@ -154,6 +154,10 @@ class WorkerSettings(FleetSettings):
         float,
         Field(gt=0, description="A decode without a new segment for so long, plus a tenth of the audio, is killed and retried."),
     ] = 120.0
+    canary_seconds: Annotated[
+        float,
+        Field(ge=0, description="An idle worker decodes a second of noise this often, to prove that it still can; 0: never."),
+    ] = 30.0
     recycle_after_jobs: Annotated[int, Field(ge=0, description="The model process is replaced after so many jobs; 0: never.")] = (
         1000
     )

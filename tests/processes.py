@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +67,13 @@ class Running:
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def model_process(pid: int) -> psutil.Process:
+    """The child of a worker that holds the model (not the interpreter's resource tracker)."""
+    return next(
+        p for p in psutil.Process(pid).children() if any("spawn_main" in a for a in p.cmdline()) or "model" in p.cmdline()[0]
+    )
 
 
 def start(command: list[str], log: Path, **environment: str) -> Running:

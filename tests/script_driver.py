@@ -48,6 +48,7 @@ class ScriptDriver:
             "max_bytes": 1000,
             "max_audio_ms": 100_000,
             "start_deadline_ms": 60_000,
+            "deadline_ms": None,
             "audio_ttl": 600,
             "idempotency_ttl": 60,
         }
@@ -82,6 +83,10 @@ class ScriptDriver:
     def recover(self) -> list[list[str]]:
         poison = '{"code":"poison_job","message":"m","retryable":false}'
         answer: list[list[str]] = self.run("recover", max_attempts=3, poison_error=poison, limit=50)
+        return answer
+
+    def expire(self) -> list[str]:
+        answer: list[str] = self.run("expire", limit=50)
         return answer
 
     def cancel(self, job_id: str, tenant: str = "default") -> str:

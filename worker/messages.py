@@ -24,6 +24,16 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Canary:
+    """Supervisor to model: prove that you can still decode."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Able:
+    """Model to supervisor: the canary transcription went through."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
     """Model to supervisor: loaded, and a canary transcription went through."""
 
@@ -74,5 +84,5 @@ class Stopped:
     job_id: str
 
 
-FromSupervisor = Transcribe | Stop
-FromModel = Ready | CannotLoad | Progress | Done | Failed | Stopped
+FromSupervisor = Transcribe | Stop | Canary
+FromModel = Ready | Able | CannotLoad | Progress | Done | Failed | Stopped

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.engine_settings import EngineSettings
-from worker.messages import FromModel, FromSupervisor, Ready
+from worker.messages import Canary, FromModel, FromSupervisor, Ready
 from worker.model_handle import ModelDied, ModelHandle
 from worker.process_memory import available_bytes, resident_bytes
 
@@ -16,6 +16,8 @@ LOAD_TRIES = 3
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.1, 10.0
 #: A process that lived so long was healthy: the next respawn is quick again.
 HEALTHY_SECONDS = 60.0
+#: A canary may take as long as loading did (which held one, too), and this much more.
+CANARY_PATIENCE_SECONDS = 10.0
 
 _LOG = get_logger(__name__)
 
@@ -34,11 +36,13 @@ class ModelKeeper:
         self._started_at = self._successor_started_at = self._respawn_at = 0.0
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._dying = False
+        self._proved_at = 0.0
+        self._asked_at: float | None = None
 
     @property
     def has_room(self) -> bool:
-        """A job may be sent: a model is ready, and not waiting for a quiet moment to be replaced."""
-        able = self.ready is not None and not self._dying
+        """A job may be sent: a model is ready, not being tested, and not waiting for a quiet moment to be replaced."""
+        able = self.ready is not None and not self._dying and self._asked_at is None
         return able and not self._successor_ready and not (self._grown_old() and not self._room_for_two())
 
     def send(self, message: FromSupervisor) -> None:
@@ -69,7 +73,12 @@ class ModelKeeper:
             self._successor_ready = event
             return False
         self.ready, self._failed_loads = event, 0
+        self.proved()
         return True
+
+    def proved(self) -> None:
+        """The current process has just shown that it can decode."""
+        self._proved_at, self._asked_at = time.monotonic(), None
 
     def died(self, event: ModelDied) -> bool:
         """Take note of a death. True if it was the process that decodes; `tick` starts the next one."""
@@ -83,7 +92,7 @@ class ModelKeeper:
         healthy = now - self._started_at > HEALTHY_SECONDS
         self._backoff_seconds = FIRST_BACKOFF_SECONDS if healthy else min(LONGEST_BACKOFF_SECONDS, 2 * self._backoff_seconds)
         self._respawn_at = now + self._backoff_seconds
-        self._current = self.ready = None
+        self._current = self.ready = self._asked_at = None
         self._dying = False
         return True
 
@@ -99,6 +108,7 @@ class ModelKeeper:
     def job_done(self) -> None:
         """Another job went through the current process."""
         self._jobs_done += 1
+        self.proved()
 
     def tick(self, idle: bool) -> None:
         """Start what is due: the first process, a respawn after a death, or the successor of one that has grown old."""
@@ -113,11 +123,25 @@ class ModelKeeper:
                 self._recycle(idle)
         elif self._successor_ready is not None and (idle or self._current is None):
             self._swap()
+        elif idle:
+            self._test_canary()
 
     def rss_bytes(self) -> int:
         """Resident memory of the process that decodes now; 0 when unknown."""
         pid = self._current.pid if self._current is not None else None
         return resident_bytes(pid) if pid else 0
+
+    def _test_canary(self) -> None:
+        """An idle process that has decoded nothing for a while shows that it still can, or is replaced."""
+        every, now = self._settings.canary_seconds, time.monotonic()
+        if self.ready is None or self._dying:
+            return
+        if self._asked_at is not None:
+            if now - self._asked_at > CANARY_PATIENCE_SECONDS + self.ready.load_seconds:
+                self.kill("the canary was not answered")
+        elif 0 < every < now - self._proved_at:
+            self._asked_at = now
+            self.send(Canary())
 
     def _overdue(self, started_at: float) -> bool:
         return time.monotonic() - started_at > self._settings.model_load_timeout
@@ -138,6 +162,7 @@ class ModelKeeper:
         self._current, self.ready = self._successor, self._successor_ready
         self._successor = self._successor_ready = None
         self._started_at, self._dying, self._jobs_done = self._successor_started_at, False, 0
+        self.proved()
 
     def _grown_old(self) -> bool:
         settings = self._settings

@@ -15,10 +15,25 @@ from shared.transcript import Segment
 from worker.decode import decode
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
-from worker.messages import CannotLoad, Done, Failed, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
+from worker.messages import (
+    Able,
+    Canary,
+    CannotLoad,
+    Done,
+    Failed,
+    FromModel,
+    FromSupervisor,
+    Progress,
+    Ready,
+    Stop,
+    Stopped,
+    Transcribe,
+)
 
 #: How much the decode gives way to everything else on its machine.
 NICENESS = 10
+#: Exit code of a process whose canary transcription raised (EX_SOFTWARE of sysexits.h).
+EXIT_UNABLE = 70
 
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
@@ -45,7 +60,7 @@ class ModelProcess:
 
     def __init__(self, pipe: Connection, engine: EngineProtocol) -> None:
         self._pipe, self._engine = pipe, engine
-        self._requests: queue.Queue[Transcribe | None] = queue.Queue()
+        self._requests: queue.Queue[Transcribe | Canary] = queue.Queue()
         self._stopped: set[str] = set()
         self._sending = threading.Lock()
 
@@ -62,17 +77,31 @@ class ModelProcess:
     def _take(self, message: FromSupervisor) -> None:
         if isinstance(message, Stop):
             self._stopped.add(message.job_id)
+        elif isinstance(message, Canary):
+            self._requests.put(message)
         else:
             # A stop that crossed the end of an earlier attempt of the same job is not meant for this one.
             self._stopped.discard(message.job_id)
             self._requests.put(message)
 
     def _decode_all(self) -> None:
-        while (request := self._requests.get()) is not None:
-            self._send(self._answer(request))
-            self._stopped.discard(request.job_id)
+        while True:
+            request = self._requests.get()
+            if isinstance(request, Canary):
+                self._send(self._prove())
+            else:
+                self._send(self._answer(request))
+                self._stopped.discard(request.job_id)
             del request
             gc.collect()
+
+    def _prove(self) -> Able:
+        try:
+            self._engine.canary()
+        except Exception:
+            # Whatever it is, a fresh process is the cure; the supervisor sees this one die, and why.
+            os._exit(EXIT_UNABLE)
+        return Able()
 
     def _answer(self, request: Transcribe) -> FromModel:
         def on_segment(segment: Segment) -> None:

@@ -76,8 +76,8 @@ class Presence:
             return
         self._swept_at = now
         swept = self._store.recover()
-        if swept and (swept.requeued or swept.failed or swept.expired):
-            _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed, expired=swept.expired)
+        if swept and (swept.requeued or swept.failed):
+            _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed)
 
     def postpone_sweep(self) -> None:
         """After an absence of Redis (or before our time) every lease may have lapsed: give the living one lease's time."""

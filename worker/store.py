@@ -16,7 +16,7 @@ from shared.options import Priority
 from shared.settings import WorkerSettings
 from shared.transcript import Segment, Transcript
 
-#: How many lapsed or overdue jobs one sweep handles; the next sweep follows within a second.
+#: How many lapsed jobs one sweep handles; the next sweep follows within a second.
 SWEEP_LIMIT = 50
 
 
@@ -33,11 +33,10 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """Ids that one recovery sweep put back, gave up and expired."""
+    """Ids that one recovery sweep put back and gave up."""
 
     requeued: list[str]
     failed: list[str]
-    expired: list[str]
 
 
 class WorkerStore:
@@ -142,11 +141,11 @@ class WorkerStore:
             "retry it by its id once the workers are well.",
             retryable=True,
         )
-        back, failed, expired = self._run(
+        back, failed = self._run(
             "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
         )
-        ids = [[scripting.text(i) for i in group] for group in (back, failed, expired)]
-        return Swept(requeued=ids[0], failed=ids[1], expired=ids[2])
+        ids = [[scripting.text(i) for i in group] for group in (back, failed)]
+        return Swept(requeued=ids[0], failed=ids[1])
 
     def announce(self, card: dict[str, str], revision: str) -> None:
         """Say that this worker lives, with which model, and drop workers that have been silent for long."""

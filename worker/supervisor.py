@@ -16,7 +16,7 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
-from worker.messages import CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped, Transcribe
+from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped, Transcribe
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
@@ -74,17 +74,13 @@ class Supervisor:
                 self._claim()
             case Progress():
                 self._work.progress(event)
-            case Done():
-                self._model.job_done()
-                self._work.conclude(event.job_id, Outcome(transcript=event.transcript))
-                self._claim()
-            case Failed():
-                self._model.job_done()
-                error = JobError(code=event.code, message=event.message, retryable=event.retryable)
-                self._work.conclude(event.job_id, Outcome(error=error))
-                self._claim()
+            case Done() | Failed():
+                self._ended(event)
             case Stopped():
                 self._work.forget(event.job_id)
+                self._claim()
+            case Able():
+                self._model.proved()
                 self._claim()
             case Ready():
                 self._became_ready(event)
@@ -94,6 +90,16 @@ class Supervisor:
                 self._model_died(event)
             case StopAsked():
                 self._stop_asked()
+
+    def _ended(self, event: Done | Failed) -> None:
+        """A decode came to its end, well or not."""
+        self._model.job_done()
+        if isinstance(event, Done):
+            outcome = Outcome(transcript=event.transcript)
+        else:
+            outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
+        self._work.conclude(event.job_id, outcome)
+        self._claim()
 
     def _became_ready(self, event: Ready) -> None:
         if not self._model.became_ready(event):

@@ -18,7 +18,7 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- The legal moves, as in `shared/job.py`. Callers look before they leap; a move that is not here is a bug, and loud.
 local MOVES = {
   queued = { queued = true, running = true, completed = true, failed = true, canceled = true, expired = true },
-  running = { queued = true, completed = true, failed = true, canceled = true },
+  running = { queued = true, completed = true, failed = true, canceled = true, expired = true },
   completed = {},
   failed = { queued = true },
   canceled = {},
@@ -81,6 +81,17 @@ local function weigh(job, sign)
   redis.call('HINCRBY', load, 'audio_ms', integer(sign * math.floor(tonumber(job.audio_seconds) * 1000)))
 end
 
+-- Watch a job until `at` (ms), or until it must have ended if that is sooner. Neither: nothing to watch.
+local function watch_deadline(job, at, flag)
+  local ends_at = tonumber(job.ends_by_ms)
+  at = at and ends_at and math.min(at, ends_at) or at or ends_at
+  if at then
+    redis.call('ZADD', PREFIX .. ':deadlines', flag, integer(at), job.id)
+  else
+    redis.call('ZREM', PREFIX .. ':deadlines', job.id)
+  end
+end
+
 local function enter_lane(job, at_front)
   check_move(job, 'queued')
   hset(key('job', job.id), { state = 'queued' })
@@ -90,7 +101,7 @@ local function enter_lane(job, at_front)
   redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   weigh(job, 1)
   -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
-  redis.call('ZADD', PREFIX .. ':deadlines', 'NX', NOW + tonumber(job.start_deadline_ms), job.id)
+  watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'NX')
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
   local bell = key('bell', job.model)
   redis.call('LPUSH', bell, 1)
@@ -173,6 +184,10 @@ local function revive(job)
   local name = key('job', job.id)
   redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds')
   hset(name, { state = 'queued', attempt = 0 })
+  if job.deadline_ms then
+    job.ends_by_ms = integer(NOW + tonumber(job.deadline_ms))
+    hset(name, { ends_by_ms = job.ends_by_ms })
+  end
   redis.call('PERSIST', name)
   redis.call('DEL', key('gone', job.id))
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)

@@ -16,7 +16,7 @@ local function start(job)
     state = 'running', token = token, worker = a.worker, execution = a.execution,
     attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW), progress_seconds = 0,
   })
-  redis.call('ZREM', PREFIX .. ':deadlines', job.id)
+  watch_deadline(job, nil, 'CH')
   redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
   redis.call('DEL', key('partial', job.id))

@@ -1,13 +1,13 @@
--- Bring back what dead workers held, and expire what waited too long. Any worker may run it at any time.
+-- Bring back what dead workers held. Any worker may run it at any time.
 --
 -- a.max_attempts   how many attempts a job has
 -- a.poison_error   JSON string: the error of a job that took down a worker each time
--- a.limit          how many of each kind to handle at most
+-- a.limit          how many to handle at most
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns {ids put back, ids failed, ids expired}.
+-- Returns {ids put back, ids failed}.
 even_when_full()
-local back, failed, expired = {}, {}, {}
+local back, failed = {}, {}
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do
   local job = load_job(id)
@@ -30,23 +30,4 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', 
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
-  local job = load_job(id)
-  if not job or job.state ~= 'queued' then
-    redis.call('ZREM', PREFIX .. ':deadlines', id)
-  elseif job.leader and redis.call('HGET', key('job', job.leader), 'state') == 'running' then
-    -- Its decode has begun, if under another id.
-    redis.call('ZREM', PREFIX .. ':deadlines', id)
-  else
-    if job.leader then
-      redis.call('ZREM', key('followers', job.digest), id)
-    else
-      leave_lane(job)
-      promote_follower(job)
-    end
-    settle(job, 'expired', {})
-    expired[#expired + 1] = id
-  end
-end
-
-return { back, failed, expired }
+return { back, failed }

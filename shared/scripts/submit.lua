@@ -5,6 +5,7 @@
 -- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
 -- a.start_deadline_ms           how long it may wait
+-- a.deadline_ms                 null, or how long it may take in all
 -- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
 -- ARGV[5]        the audio; empty to try without (cheap where the cache or a flight can serve)
 -- ARGV[6..]      field, value, ... of RQ's own hash for the job
@@ -49,6 +50,10 @@ end
 job.state = 'queued'
 job.created_at_ms = integer(NOW)
 job.start_deadline_ms = a.start_deadline_ms
+if a.deadline_ms ~= cjson.null then
+  job.deadline_ms = a.deadline_ms
+  job.ends_by_ms = integer(NOW + a.deadline_ms)
+end
 hset(key('job', job.id), job)
 redis.call('HSET', RQ .. ':job:' .. job.id, unpack(ARGV, 6))
 redis.call('ZADD', key('jobs', job.tenant), NOW, job.id)
@@ -70,7 +75,7 @@ end
 
 if leader then
   count('shared_flights')
-  redis.call('ZADD', PREFIX .. ':deadlines', NOW + a.start_deadline_ms, job.id)
+  watch_deadline(job, NOW + a.start_deadline_ms, 'NX')
   local ahead = load_job(leader)
   if job.priority == 'interactive' and ahead.state == 'queued' and ahead.lane ~= job.lane then
     -- Somebody waits for it now: the leader leaves the batch lane.

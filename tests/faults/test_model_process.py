@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.conftest import Zoo
 from tests.faults.zoo import Animal
-from tests.processes import wait_until
+from tests.processes import model_process, wait_until
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,13 @@ def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Zoo) -> None:
     done = zoo.submit(Animal.GOOD, 5)
     zoo.ended(done)
     assert zoo.client.post(f"/v1/jobs/{done}/retry").json()["code"] == "job_not_retryable"
+
+
+def test_an_idle_model_that_hangs_is_found_out_by_its_canary(zoo: Zoo) -> None:
+    zoo.stack.workers.pop().stop()
+    worker = zoo.stack.start_worker(CANARY_SECONDS="0.5")
+    zoo.stack.wait_ready()
+    model_process(worker.pid).suspend()
+    wait_until(lambda: "the canary was not answered" in worker.log_text(), "it is found out", 0.5 + 10 + 8)
+    zoo.stack.wait_ready()
+    assert zoo.ended(zoo.submit(Animal.GOOD, 7))["result"]["transcript"] == "7"

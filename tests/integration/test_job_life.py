@@ -13,11 +13,6 @@ from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, ScriptDriver
 
 
-@pytest.fixture
-def fleet(store: "redis.Redis") -> ScriptDriver:
-    return ScriptDriver(store)
-
-
 def keys_of(fleet: ScriptDriver) -> set[bytes]:
     return {bytes(k) for k in fleet.redis.scan_iter("*")}
 
@@ -88,27 +83,12 @@ def test_jobs_removed_with_rqs_tools_leave_no_weight_behind(fleet: ScriptDriver)
     assert fleet.load() == (0, 0, 0)
 
 
-def test_a_job_that_was_handed_back_has_a_deadline_again(fleet: ScriptDriver) -> None:
-    fleet.submit("a")
-    fleet.hand_back("a", fleet.claim()["token"])
-    assert fleet.redis.zscore("test:deadlines", "a") is not None
-
-
 def test_an_interactive_follower_takes_its_leader_out_of_the_batch_lane(fleet: ScriptDriver) -> None:
     batch = KEYS.lane("demo", "batch")
     fleet.submit("a", digest="same", lane=batch)
     fleet.submit("b", digest="same")
     assert (fleet.waiting(), fleet.load()) == (["a"], (1, 4, 2000))
     assert fleet.claim()["id"] == "a"
-
-
-def test_a_follower_of_a_running_leader_does_not_expire(fleet: ScriptDriver) -> None:
-    fleet.submit("a", digest="same")
-    token = fleet.claim()["token"]
-    fleet.submit("b", digest="same", start_deadline_ms=0)
-    assert fleet.recover() == [[], [], []]
-    fleet.finish("a", token)
-    assert fleet.state("b") == "completed"
 
 
 def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> None:
@@ -182,7 +162,7 @@ def test_a_lapsed_lease_brings_the_job_back_until_it_counts_as_poison(fleet: Scr
     fleet.submit("a")
     for attempt in (1, 2, 3):
         assert fleet.claim(lease_ms=0)["attempt"] == str(attempt)
-        assert fleet.recover() == ([["a"], [], []] if attempt < 3 else [[], ["a"], []])
+        assert fleet.recover() == ([["a"], []] if attempt < 3 else [[], ["a"]])
     assert '"poison_job"' in fleet.job("a")["error"]
 
 
@@ -190,7 +170,7 @@ def test_renewing_keeps_the_lease_and_collects_segments(fleet: ScriptDriver) -> 
     fleet.submit("a")
     token = fleet.claim(lease_ms=0)["token"]
     assert fleet.renew("a", token, ['{"id":0}']) == "ok"
-    assert fleet.recover() == [[], [], []]
+    assert fleet.recover() == [[], []]
     assert fleet.redis.lrange(KEYS.partial("a"), 0, -1) == [b'{"id":0}']
     fleet.finish("a", token)
     assert not fleet.redis.exists(KEYS.partial("a"))
@@ -317,19 +297,6 @@ def test_a_finished_job_is_erased_and_then_gone(fleet: ScriptDriver) -> None:
     assert fleet.cancel("a") == "gone"
     assert fleet.cancel("a", tenant="other") == "unknown"
     assert not fleet.redis.keys("*job:a") + fleet.redis.keys("*transcript*")
-
-
-def test_a_job_nobody_starts_in_time_expires(fleet: ScriptDriver) -> None:
-    fleet.submit("a", start_deadline_ms=0)
-    assert fleet.recover() == [[], [], ["a"]]
-    assert (fleet.state("a"), fleet.load(), fleet.waiting()) == ("expired", (0, 0, 0), [])
-
-
-def test_an_overdue_job_is_not_started(fleet: ScriptDriver) -> None:
-    fleet.submit("a", start_deadline_ms=0)
-    fleet.submit("b")
-    assert fleet.claim()["id"] == "b"
-    assert fleet.state("a") == "expired"
 
 
 def test_a_full_queue_refuses_and_writes_nothing(fleet: ScriptDriver) -> None:

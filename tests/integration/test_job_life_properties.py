@@ -52,11 +52,11 @@ class JobLife(RuleBasedStateMachine):
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
-    @rule(clip=st.sampled_from("xyz"), cached=st.booleans())
-    def submit(self, clip: str, cached: bool) -> None:
+    @rule(clip=st.sampled_from("xyz"), cached=st.booleans(), deadline_ms=st.sampled_from([None, 60_000]))
+    def submit(self, clip: str, cached: bool, deadline_ms: int | None) -> None:
         self.submitted += 1
         job_id = f"job{self.submitted}"
-        verdict = self.fleet.submit(job_id, digest=clip, use_cache=cached, max_bytes=40)
+        verdict = self.fleet.submit(job_id, digest=clip, use_cache=cached, max_bytes=40, deadline_ms=deadline_ms)
         if verdict[0] != "full":
             self.ids.append(job_id)
 
@@ -94,11 +94,11 @@ class JobLife(RuleBasedStateMachine):
         self.fleet.recover()
 
     @rule(data=st.data())
-    def pass_a_start_deadline(self, data: st.DataObject) -> None:
-        waiting = self._members("test:deadlines")
-        if waiting:
-            self.redis.zadd("test:deadlines", {data.draw(st.sampled_from(sorted(waiting))): 0})
-        self.fleet.recover()
+    def pass_a_deadline(self, data: st.DataObject) -> None:
+        watched = self._members("test:deadlines")
+        if watched:
+            self.redis.zadd("test:deadlines", {data.draw(st.sampled_from(sorted(watched))): 0})
+        self.fleet.expire()
 
     @rule(data=st.data())
     def cancel_or_erase(self, data: st.DataObject) -> None:
@@ -143,6 +143,15 @@ class JobLife(RuleBasedStateMachine):
             assert (job["id"] in lane) == (state == "queued" and not following)
             if following and state == "queued":
                 assert self.fleet.state(job["leader"]) in ("queued", "running"), "nobody follows the dead"
+
+    @invariant()
+    def whoever_has_a_deadline_is_watched(self) -> None:
+        watched = set(self._members("test:deadlines"))
+        for job in self._jobs():
+            unfinished = job["state"] in ("queued", "running")
+            assert unfinished or job["id"] not in watched
+            if unfinished and "ends_by_ms" in job:
+                assert job["id"] in watched
 
     @invariant()
     def counters_equal_the_truth(self) -> None:

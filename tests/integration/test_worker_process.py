@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.audio_files import tone, with_soundfile
-from tests.processes import Stack, redis_server, wait_until
+from tests.processes import Stack, model_process, redis_server, wait_until
 from worker.supervisor import EXIT_CANNOT_LOAD
 
 
@@ -34,13 +34,6 @@ def long_job(fleet: Stack) -> str:
 def status(fleet: Stack, job_id: str) -> str:
     with fleet.client() as client:
         return str(client.get(f"/v1/jobs/{job_id}").json()["status"])
-
-
-def model_process(pid: int) -> psutil.Process:
-    """The child that holds the model (not the interpreter's resource tracker)."""
-    return next(
-        p for p in psutil.Process(pid).children() if any("spawn_main" in a for a in p.cmdline()) or "model" in p.cmdline()[0]
-    )
 
 
 def test_ready_means_a_worker_with_a_loaded_model(fleet: Stack) -> None:

@@ -85,7 +85,8 @@ class Features:
         log = (torch.maximum(log, log.amax(dim=(1, 2), keepdim=True) - 8.0) + 4.0) / 4.0
         real = torch.arange(log.shape[-1])[None, :] < lengths[:, None]
         log = log * real[:, None, :]
-        total = frames or (log.shape[-1] + 1) // 2 * 2
+        total = frames or min(WINDOW_FRAMES, (log.shape[-1] + 1) // 2 * 2)
+        log = log[..., :total]
         return F.pad(log, (0, total - log.shape[-1])), lengths
 
 

@@ -1,0 +1,38 @@
+-- End the jobs whose deadline has passed: those that nobody started in time, and those that did not end in time.
+-- Any gateway may run it at any time.
+--
+-- a.limit   how many to handle at most
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns the ids of the expired.
+even_when_full()
+local expired = {}
+
+local function expire(job)
+  if job.leader then
+    redis.call('ZREM', key('followers', job.digest), job.id)
+  else
+    if job.state == 'queued' then
+      leave_lane(job)
+    else
+      note_attempt(job, 'deadline_passed', 'The deadline of the job passed while this attempt was decoding.')
+    end
+    promote_follower(job)
+  end
+  settle(job, 'expired', {})
+  expired[#expired + 1] = job.id
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+  local job = load_job(id)
+  if not job or TERMINAL[job.state] then
+    redis.call('ZREM', PREFIX .. ':deadlines', id)
+  elseif job.leader and tonumber(job.ends_by_ms or NOW + 1) > NOW
+      and redis.call('HGET', key('job', job.leader), 'state') == 'running' then
+    -- Its decode has begun, if under another id: now only the end counts.
+    watch_deadline(job, nil, 'CH')
+  else
+    expire(job)
+  end
+end
+return expired
