@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SOURCES := gateway worker shared client deploy tests models
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check format test bench accuracy demo-model lock env-example clean
+.PHONY: help demo up check format test faults bench accuracy demo-model lock env-example clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,9 @@ format: $(VENV)/.installed-dev ## Put the code in its format and sort the import
 
 test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processes
 	$(PY) -m pytest tests
+
+faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 10 minutes; ONLY=chaos for one part)
+	$(PY) -m tests.faults.experiments $(ONLY)
 
 bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md
 	$(PY) -m tests.benchmarks.submit_latency

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 #: Redis options of tests that need no persistence.
 WITHOUT_FILES = ("--appendonly", "no", "--save", "")
+#: Redis writes every command to disk before it answers.
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = 30.0, every_seconds: float = 0.05) -> None:
@@ -154,20 +156,24 @@ class Stack:
 
     def start_gateway(self, **environment: str) -> str:
         """Its URL, once it answers."""
-        port = free_port()
-        settings = self._settings(API_PORT=str(port), **environment)
-        gateway = start([sys.executable, "-m", "gateway"], self.folder / f"gateway{len(self.gateways)}.log", **settings)
+        gateway = self._launch_gateway(len(self.gateways), port := free_port(), environment)
         self.gateways.append(gateway)
         self.urls.append(f"http://127.0.0.1:{port}")
         wait_until(lambda: _answers(f"{self.urls[-1]}/health") or _died(gateway), "the gateway answers", START_SECONDS)
         return self.urls[-1]
 
+    def restart_gateway(self, number: int) -> None:
+        """Another process in place of a dead one, at the same address; returns before it answers."""
+        self.gateways[number] = self._launch_gateway(number, int(self.urls[number].rsplit(":", 1)[1]), {})
+
+    def restart_worker(self, number: int) -> None:
+        """Likewise for a worker."""
+        self.workers[number] = self._launch_worker(number, {})
+
     def start_worker(self, **environment: str) -> Running:
         """A worker process; use `wait_ready` to know that it can work."""
-        settings = self._settings(WHISPER_CPU_THREADS="1", **environment)
-        worker = start([sys.executable, "-m", "worker"], self.folder / f"worker{len(self.workers)}.log", **settings)
-        self.workers.append(worker)
-        return worker
+        self.workers.append(self._launch_worker(len(self.workers), environment))
+        return self.workers[-1]
 
     def wait_ready(self, workers: int = 1) -> None:
         """Until so many workers have a loaded model."""
@@ -184,6 +190,14 @@ class Stack:
     def stop(self) -> None:
         for running in [*self.workers, *self.gateways]:
             running.stop()
+
+    def _launch_gateway(self, number: int, port: int, environment: dict[str, str]) -> Running:
+        settings = self._settings(API_PORT=str(port), **environment)
+        return start([sys.executable, "-m", "gateway"], self.folder / f"gateway{number}.log", **settings)
+
+    def _launch_worker(self, number: int, environment: dict[str, str]) -> Running:
+        settings = self._settings(WHISPER_CPU_THREADS="1", **environment)
+        return start([sys.executable, "-m", "worker"], self.folder / f"worker{number}.log", **settings)
 
     def _headers(self) -> dict[str, str]:
         return {"X-API-Key": self.environment["API_KEY"]} if "API_KEY" in self.environment else {}

@@ -12,7 +12,7 @@ from worker.process_memory import available_bytes, resident_bytes
 
 #: How often a model process that dies while loading is tried before it counts as unable to load.
 LOAD_TRIES = 3
-#: Pause before a respawn; doubles with each process that dies soon after it was started.
+#: Pause before a respawn; doubles with each process that dies soon after it was started, and without having done a job.
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.1, 10.0
 #: A process that lived so long was healthy: the next respawn is quick again.
 HEALTHY_SECONDS = 60.0
@@ -65,9 +65,14 @@ class ModelKeeper:
 
     def became_ready(self, event: Ready) -> bool:
         """A process is loaded. True if it is the one to decode; a successor waits for a quiet moment."""
-        facts = event.model, event.revision, event.device
+        began = self._successor_started_at if self._successor is not None else self._started_at
         _LOG.info(
-            "model_ready", **dict(zip(("model", "revision", "device"), facts, strict=True)), load_seconds=event.load_seconds
+            "model_ready",
+            model=event.model,
+            revision=event.revision,
+            device=event.device,
+            load_seconds=round(event.load_seconds, 3),
+            start_seconds=round(time.monotonic() - began, 3),
         )
         if self._successor is not None:
             self._successor_ready = event
@@ -89,7 +94,8 @@ class ModelKeeper:
             return False
         now = time.monotonic()
         self._failed_loads += 0 if self.ready else 1
-        healthy = now - self._started_at > HEALTHY_SECONDS
+        # Whoever has answered a job was able to: only a process that never got so far must not be respawned in a storm.
+        healthy = self._jobs_done > 0 or now - self._started_at > HEALTHY_SECONDS
         self._backoff_seconds = FIRST_BACKOFF_SECONDS if healthy else min(LONGEST_BACKOFF_SECONDS, 2 * self._backoff_seconds)
         self._respawn_at = now + self._backoff_seconds
         self._current = self.ready = self._asked_at = None

@@ -2,11 +2,11 @@
 
 import time
 
-from tests.faults.conftest import Zoo
+from tests.faults.experiments.arena import Arena
 from tests.faults.zoo import Animal
 
 
-def test_a_job_that_nobody_starts_in_time_expires_without_any_worker(zoo: Zoo) -> None:
+def test_a_job_that_nobody_starts_in_time_expires_without_any_worker(zoo: Arena) -> None:
     zoo.stack.workers.pop().stop()
     job_id = zoo.submit(Animal.GOOD, 1, query="?start_deadline_seconds=1")
     started = time.monotonic()
@@ -16,7 +16,7 @@ def test_a_job_that_nobody_starts_in_time_expires_without_any_worker(zoo: Zoo) -
     assert zoo.client.post(f"/v1/jobs/{job_id}/retry").json()["status"] == "queued"
 
 
-def test_a_running_job_is_ended_at_its_deadline_and_frees_its_worker(zoo: Zoo) -> None:
+def test_a_running_job_is_ended_at_its_deadline_and_frees_its_worker(zoo: Arena) -> None:
     late = zoo.submit(Animal.GOOD, 1, milliseconds=20_000, query="?deadline_seconds=2")
     following = zoo.submit(Animal.GOOD, 2)
     zoo.runs(late)

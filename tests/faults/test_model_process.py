@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.conftest import Zoo
+from tests.faults.experiments.arena import Arena
 from tests.faults.zoo import Animal
 from tests.processes import model_process, wait_until
 
@@ -10,7 +10,7 @@ from tests.processes import model_process, wait_until
 @pytest.mark.parametrize(
     ("animal", "cause"), [(Animal.SEGFAULT, "SIGSEGV"), (Animal.ABORT, "SIGABRT"), (Animal.EXIT, "exit code 3")]
 )
-def test_a_clip_that_kills_its_process_is_quarantined_after_three_attempts(zoo: Zoo, animal: Animal, cause: str) -> None:
+def test_a_clip_that_kills_its_process_is_quarantined_after_three_attempts(zoo: Arena, animal: Animal, cause: str) -> None:
     good = [zoo.submit(Animal.GOOD, number, milliseconds=20) for number in range(100, 110)]
     poison = zoo.submit(animal, 1)
     more = [zoo.submit(Animal.GOOD, number, milliseconds=20) for number in range(200, 210)]
@@ -22,7 +22,7 @@ def test_a_clip_that_kills_its_process_is_quarantined_after_three_attempts(zoo: 
     assert heard == [str(n) for n in [*range(100, 110), *range(200, 210)]]
 
 
-def test_a_hang_in_native_code_is_ended_within_the_limit(zoo: Zoo) -> None:
+def test_a_hang_in_native_code_is_ended_within_the_limit(zoo: Arena) -> None:
     job_id = zoo.submit(Animal.HANG, 1)
     zoo.runs(job_id)
     wait_until(lambda: zoo.job(job_id)["attempts"], "the first attempt is given up", 3 + 0.1 + 1)
@@ -31,14 +31,14 @@ def test_a_hang_in_native_code_is_ended_within_the_limit(zoo: Zoo) -> None:
     assert zoo.ended(zoo.submit(Animal.GOOD, 7))["result"]["transcript"] == "7"
 
 
-def test_an_exception_is_a_failure_without_content(zoo: Zoo) -> None:
+def test_an_exception_is_a_failure_without_content(zoo: Arena) -> None:
     job = zoo.ended(zoo.submit(Animal.RAISE, 1))
     assert (job["status"], job["error"]["code"]) == ("failed", "transcription_failed")
     assert "RuntimeError" in job["error"]["message"] and "content" not in job["error"]["message"]
     assert "which no log may show" not in zoo.stack.workers[0].log_text()
 
 
-def test_a_cancelled_decode_frees_its_worker_within_a_second(zoo: Zoo) -> None:
+def test_a_cancelled_decode_frees_its_worker_within_a_second(zoo: Arena) -> None:
     for animal in (Animal.GOOD, Animal.SILENT):
         running = zoo.submit(animal, 1, milliseconds=20_000)
         waiting = zoo.submit(Animal.GOOD, 2 + animal)
@@ -47,7 +47,7 @@ def test_a_cancelled_decode_frees_its_worker_within_a_second(zoo: Zoo) -> None:
         wait_until(lambda job_id=waiting: zoo.job(job_id)["status"] == "completed", "the next job is done", 1 + 3)  # type: ignore[misc]
 
 
-def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Zoo) -> None:
+def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Arena) -> None:
     zoo.stack.workers.pop().stop()
     worker = zoo.stack.start_worker(RECYCLE_ABOVE_RSS_MB="400")
     zoo.stack.wait_ready()
@@ -57,7 +57,7 @@ def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Zoo) -> No
     assert "model_died" not in worker.log_text()
 
 
-def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Zoo) -> None:
+def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Arena) -> None:
     job_id = zoo.submit(Animal.EXIT, 1)
     assert zoo.ended(job_id)["status"] == "failed"
     assert job_id in [job["job_id"] for job in zoo.client.get("/v1/jobs?status=failed").json()["jobs"]]
@@ -69,7 +69,7 @@ def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Zoo) -> None:
     assert zoo.client.post(f"/v1/jobs/{done}/retry").json()["code"] == "job_not_retryable"
 
 
-def test_an_idle_model_that_hangs_is_found_out_by_its_canary(zoo: Zoo) -> None:
+def test_an_idle_model_that_hangs_is_found_out_by_its_canary(zoo: Arena) -> None:
     zoo.stack.workers.pop().stop()
     worker = zoo.stack.start_worker(CANARY_SECONDS="0.5")
     zoo.stack.wait_ready()

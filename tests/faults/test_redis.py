@@ -7,31 +7,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.conftest import Zoo
+from tests.faults.experiments.arena import Arena, arena
 from tests.faults.zoo import Animal, clip
-from tests.processes import Stack, redis_server, wait_until
-
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+from tests.processes import DURABLE, Stack, redis_server, wait_until
 
 
 @pytest.fixture
-def durable(tmp_path: Path) -> Iterator[Zoo]:
+def durable(tmp_path: Path) -> Iterator[Arena]:
     """A fleet whose Redis writes every command to disk before it answers."""
-    environment = {"LEASE_SECONDS": "2", "WHISPER_ENGINE": "tests.faults.zoo:ZooEngine"}
-    with redis_server(tmp_path, *DURABLE) as server:
-        stack = Stack(server=server, folder=tmp_path, environment=environment)
-        try:
-            stack.start_gateway()
-            stack.start_worker()
-            stack.wait_ready()
-            zoo = Zoo(stack)
-            yield zoo
-            zoo.client.close()
-        finally:
-            stack.stop()
+    with arena(tmp_path / "durable", redis_options=DURABLE, LEASE_SECONDS="2") as fleet:
+        yield fleet
 
 
-def test_acknowledged_jobs_survive_a_killed_redis(durable: Zoo) -> None:
+def test_acknowledged_jobs_survive_a_killed_redis(durable: Arena) -> None:
     running = durable.submit(Animal.GOOD, 1, milliseconds=2000)
     waiting = [durable.submit(Animal.GOOD, number) for number in range(2, 12)]
     durable.runs(running)
@@ -45,18 +33,18 @@ def test_acknowledged_jobs_survive_a_killed_redis(durable: Zoo) -> None:
     assert [durable.ended(i)["result"]["transcript"] for i in [running, *waiting]] == [str(n) for n in range(1, 12)]
 
 
-def test_a_long_poll_survives_a_reconnect(durable: Zoo) -> None:
+def test_a_long_poll_survives_a_reconnect(durable: Arena) -> None:
     job_id = durable.submit(Animal.GOOD, 3, milliseconds=2500)
     durable.runs(job_id)
-    durable.stack.server.client().execute_command("CLIENT KILL TYPE pubsub")  # type: ignore[no-untyped-call]
+    durable.redis.execute_command("CLIENT KILL TYPE pubsub")  # type: ignore[no-untyped-call]
     job = durable.job(job_id, wait=30)
     assert job["status"] == "completed"
 
 
-def test_a_full_redis_refuses_submits_and_keeps_what_is_queued(durable: Zoo) -> None:
+def test_a_full_redis_refuses_submits_and_keeps_what_is_queued(durable: Arena) -> None:
     durable.stack.workers.pop().stop()
     kept = durable.submit(Animal.GOOD, 1)
-    client = durable.stack.server.client()
+    client = durable.redis
     keys = client.dbsize()
     client.config_set("maxmemory", "1")
     refused = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 2))

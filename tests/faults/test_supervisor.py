@@ -4,17 +4,17 @@ import signal
 
 import pytest
 
-from tests.faults.conftest import Zoo
+from tests.faults.experiments.arena import Arena
 from tests.faults.zoo import Animal
 from tests.processes import wait_until
 
 
-def totals(zoo: Zoo) -> dict[str, int]:
+def totals(zoo: Arena) -> dict[str, int]:
     counted: dict[str, int] = zoo.client.get("/stats").json()["totals"]
     return counted
 
 
-def test_a_killed_worker_is_replaced_within_its_lease_and_a_sweep(zoo: Zoo) -> None:
+def test_a_killed_worker_is_replaced_within_its_lease_and_a_sweep(zoo: Arena) -> None:
     job_id = zoo.submit(Animal.SILENT, 5, milliseconds=900)
     zoo.runs(job_id)
     victim = zoo.stack.workers.pop()
@@ -26,7 +26,7 @@ def test_a_killed_worker_is_replaced_within_its_lease_and_a_sweep(zoo: Zoo) -> N
     assert job["attempts"][0]["code"] == "worker_lost"
 
 
-def test_a_zombies_late_result_is_refused(zoo: Zoo) -> None:
+def test_a_zombies_late_result_is_refused(zoo: Arena) -> None:
     job_id = zoo.submit(Animal.SILENT, 9, milliseconds=900)
     zoo.runs(job_id)
     zombie = zoo.stack.workers[0]
@@ -43,7 +43,7 @@ def test_a_zombies_late_result_is_refused(zoo: Zoo) -> None:
 
 
 @pytest.mark.parametrize("second_signal", [False, True])
-def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Zoo, second_signal: bool) -> None:
+def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Arena, second_signal: bool) -> None:
     zoo.stack.workers.pop().stop()
     worker = zoo.stack.start_worker(DRAIN_SECONDS="30" if second_signal else "0.5")
     zoo.stack.wait_ready()
@@ -59,7 +59,7 @@ def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Zoo, second_sign
     assert zoo.job(running)["position"] == 1, "at the front"
 
 
-def test_sigterm_lets_a_short_decode_finish(zoo: Zoo) -> None:
+def test_sigterm_lets_a_short_decode_finish(zoo: Arena) -> None:
     running = zoo.submit(Animal.GOOD, 1, milliseconds=1500)
     zoo.runs(running)
     worker = zoo.stack.workers.pop()

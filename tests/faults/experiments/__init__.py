@@ -1,0 +1,1 @@
+"""The experiments behind docs/reliability.md: real processes, killed for real. `make faults` runs them all."""

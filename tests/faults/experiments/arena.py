@@ -1,0 +1,152 @@
+"""A fleet to be ill-treated: gateways and workers with the zoo's models, which are started again when they die."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.faults.experiments.ledger import Ledger
+from tests.faults.zoo import Animal, clip
+from tests.processes import WITHOUT_FILES, Stack, redis_server, wait_until
+
+#: As patient as a client must be while everything is being killed.
+SUBMIT_SECONDS = 60.0
+
+
+class Arena:
+    """One fleet, and what experiments do with it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.clients = [stack.client(gateway) for gateway in range(len(stack.urls))]
+        self.client = self.clients[0]
+        self.redis = stack.server.client()
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.redis.close()
+
+    def submit(self, animal: Animal, number: int, milliseconds: int = 0, query: str = "") -> str:
+        """The id of a job, once a gateway has acknowledged it: after a refusal the next one is asked, with the same key."""
+        content, key = clip(animal, number, milliseconds), f"{animal}-{number}-{milliseconds}{query}"
+        deadline, gateway = time.monotonic() + SUBMIT_SECONDS, number
+        while time.monotonic() < deadline:
+            client = self.clients[gateway % len(self.clients)]
+            try:
+                answer = client.post(f"/v1/jobs{query}", content=content, headers={"Idempotency-Key": key}, timeout=5)
+                if answer.status_code < 500:
+                    return str(answer.raise_for_status().json()["job_id"])
+            except httpx.TransportError:
+                pass
+            gateway += 1
+            time.sleep(0.1)
+        raise AssertionError(f"job {number} was not acknowledged within {SUBMIT_SECONDS} s")
+
+    def job(self, job_id: str, wait: float = 0) -> dict[str, Any]:
+        job: dict[str, Any] = self.client.get(f"/v1/jobs/{job_id}?wait={wait:g}").raise_for_status().json()
+        return job
+
+    def until(self, job_id: str, *states: str, attempt: int = 0, within: float = 60.0) -> dict[str, Any]:
+        """The job as soon as it is in one of the states, on that attempt or a later one."""
+        seen: dict[str, Any] = {}
+
+        def there() -> bool:
+            seen.update(self.job(job_id))
+            return seen["status"] in states and seen["attempt"] >= attempt
+
+        wait_until(there, f"job {job_id} is {' or '.join(states)}", within, 0.02)
+        return seen
+
+    def ended(self, job_id: str, within: float = 60.0) -> dict[str, Any]:
+        """The job once it has ended."""
+        return self.all_end([job_id], within)[0]
+
+    def runs(self, job_id: str) -> dict[str, Any]:
+        """The job once a worker has it."""
+        return self.until(job_id, "running")
+
+    def all_end(self, ids: Sequence[str], within: float) -> list[dict[str, Any]]:
+        """The jobs once all have ended."""
+        deadline, jobs = time.monotonic() + within, []
+        for job_id in ids:
+            while (job := self._patiently(job_id))["status"] in ("queued", "running"):
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"job {job_id} has not ended within {within:.0f} s: {job['status']}")
+            jobs.append(job)
+        return jobs
+
+    def ledger(self) -> Ledger:
+        """All keys as they are now."""
+        return Ledger(self.redis)
+
+    def faults(self, within: float = 5.0) -> list[str]:
+        """What the ledger finds wrong, and goes on finding until the time is over: a moment's view can be torn."""
+        deadline = time.monotonic() + within
+        while (found := self.ledger().faults()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    def totals(self) -> dict[str, int]:
+        counted: dict[str, int] = self.client.get("/stats").json()["totals"]
+        return counted
+
+    def worker_of(self, job: dict[str, Any]) -> int:
+        """The index of the worker process that has the job: its name holds its pid."""
+        pid = int(job["worker"].rsplit("-", 2)[1])
+        return next(number for number, worker in enumerate(self.stack.workers) if worker.pid == pid)
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Meanwhile, whatever dies is started again, as a container with `restart: always` is."""
+        leaving = threading.Event()
+
+        def keep() -> None:
+            while not leaving.wait(0.2):
+                for number, worker in enumerate(self.stack.workers):
+                    if worker.process.poll() is not None:
+                        self.stack.restart_worker(number)
+                for number, gateway in enumerate(self.stack.gateways):
+                    if gateway.process.poll() is not None:
+                        self.stack.restart_gateway(number)
+
+        keeper = threading.Thread(target=keep, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            leaving.set()
+            keeper.join(10)
+
+    def _patiently(self, job_id: str) -> dict[str, Any]:
+        for _ in range(100):
+            try:
+                return self.job(job_id, wait=5)
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        raise AssertionError("the gateway does not come back")
+
+
+@contextmanager
+def arena(
+    folder: Path, *, workers: int = 1, gateways: int = 1, redis_options: tuple[str, ...] = WITHOUT_FILES, **settings: str
+) -> Iterator[Arena]:
+    """A running fleet for the time of a `with`. `settings` as in the environment."""
+    folder.mkdir()
+    environment = {"WHISPER_ENGINE": "tests.faults.zoo:ZooEngine", "WHISPER_MODEL": "zoo"} | settings
+    with redis_server(folder, *redis_options) as server:
+        stack = Stack(server=server, folder=folder, environment=environment)
+        try:
+            for _ in range(gateways):
+                stack.start_gateway()
+            for _ in range(workers):
+                stack.start_worker()
+            stack.wait_ready(workers)
+            with closing(Arena(stack)) as made:
+                yield made
+        finally:
+            stack.stop()

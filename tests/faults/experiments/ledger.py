@@ -1,0 +1,89 @@
+"""The truth about a fleet, read key by key from Redis: what belongs to whom, and whether the counters agree."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import redis
+
+from shared.scripting import text, text_hash
+
+PREFIX = "fleet"
+#: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
+FLEETS_OWN = ("load", "totals", "token", "models", "workers", "sweeping", "expiring", "in_flight", "deadlines")
+FLEETS_KINDS = ("drained", "bell", "worker", "cached", "cache", "jobs", "idempotency")
+RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
+UNFINISHED = ("queued", "running")
+
+
+class Ledger:
+    """All keys of one moment. Take it while nothing moves."""
+
+    def __init__(self, server: "redis.Redis") -> None:
+        self._redis = server
+        self.keys = sorted(text(key) for key in server.scan_iter("*", count=1000))
+        names = [key for key in self.keys if key.startswith(f"{PREFIX}:job:")]
+        self.jobs = {name.rsplit(":", 1)[1]: text_hash(server.hgetall(name)) for name in names}  # type: ignore[arg-type]
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many jobs there are of each state."""
+        return Counter(job["state"] for job in self.jobs.values())
+
+    def faults(self) -> list[str]:
+        """Whatever is not as it must be: keys that nobody owns, members that stand for nothing, counters that drifted."""
+        return [*self._orphans(), *self._strangers(), *self._drift()]
+
+    def _orphans(self) -> Iterator[str]:
+        for key in self.keys:
+            owner, kind, rest = (*key.split(":", 2), "")[:3]
+            if kind in RQ_KINDS if owner == "rq" else kind in FLEETS_OWN + FLEETS_KINDS:
+                continue
+            if not (self._owned(kind, rest) if owner == PREFIX else self._owned_by_rq(kind, rest)):
+                yield f"nobody owns {key}"
+
+    def _owned(self, kind: str, rest: str) -> bool:
+        job, state = self.jobs.get(rest, {}), self.jobs.get(rest, {}).get("state")
+        mortal = self._redis.ttl(f"{PREFIX}:{kind}:{rest}") >= 0
+        return {
+            "job": state in UNFINISHED or mortal,
+            "audio": mortal and (state in ("failed", "expired") or (state in UNFINISHED and "leader" not in job)),
+            "transcript": mortal and state == "completed",
+            "partial": mortal and state == "running",
+            "gone": mortal,
+            "flight": any(j.get("digest") == rest and j["state"] in UNFINISHED for j in self.jobs.values()),
+            "followers": any(j.get("digest") == rest and "leader" in j for j in self.jobs.values()),
+        }.get(kind, False)
+
+    def _owned_by_rq(self, kind: str, rest: str) -> bool:
+        job_id = rest.split(":", maxsplit=1)[0]
+        running = self.jobs.get(job_id, {}).get("state") == "running"
+        return {"job": job_id in self.jobs, "execution": running, "executions": running}.get(kind, False)
+
+    def _strangers(self) -> Iterator[str]:
+        running = {job_id for job_id, job in self.jobs.items() if job["state"] == "running"}
+        leased = self._members(f"{PREFIX}:in_flight")
+        if leased != running:
+            yield f"leases {sorted(leased ^ running)} do not match the running jobs"
+        unfinished = {job_id for job_id, job in self.jobs.items() if job["state"] in UNFINISHED}
+        if late := self._members(f"{PREFIX}:deadlines") - unfinished:
+            yield f"deadlines of {sorted(late)}"
+        for key in self.keys:
+            if key.startswith("rq:wip:") and (stray := {m.split(":")[0] for m in self._members(key)} - running):
+                yield f"{key} holds {sorted(stray)}"
+            if key.startswith("rq:queue:") and (stray := set(self._list(key)) - unfinished):
+                yield f"{key} holds {sorted(stray)}"
+
+    def _drift(self) -> Iterator[str]:
+        waiting = [job for job in self.jobs.values() if job["state"] == "queued" and "leader" not in job]
+        seconds = sum(int(float(job["audio_seconds"]) * 1000) for job in waiting)
+        truth = {"jobs": len(waiting), "bytes": sum(int(job["size_bytes"]) for job in waiting), "audio_ms": seconds}
+        counted = text_hash(self._redis.hgetall(f"{PREFIX}:load"))  # type: ignore[arg-type]
+        for name, value in truth.items():
+            if int(counted.get(name, 0)) != value:
+                yield f"load says {counted.get(name, 0)} {name}, and {value} wait"
+
+    def _members(self, key: str) -> set[str]:
+        return {text(member) for member in self._redis.zrange(key, 0, -1)}  # type: ignore[arg-type]
+
+    def _list(self, key: str) -> list[str]:
+        return [text(member) for member in self._redis.lrange(key, 0, -1)]
