@@ -169,7 +169,7 @@ class WorkerSettings(FleetSettings):
     ] = 25.0
     cancel_grace_seconds: Annotated[
         float, Field(ge=0, description="How long a cancelled decode may take to stop before its process is killed.")
-    ] = 0.5
+    ] = 0.4
 
     @field_validator("whisper_language")
     @classmethod

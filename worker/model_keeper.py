@@ -97,7 +97,8 @@ class ModelKeeper:
         # Whoever has answered a job was able to: only a process that never got so far must not be respawned in a storm.
         healthy = self._jobs_done > 0 or now - self._started_at > HEALTHY_SECONDS
         self._backoff_seconds = FIRST_BACKOFF_SECONDS if healthy else min(LONGEST_BACKOFF_SECONDS, 2 * self._backoff_seconds)
-        self._respawn_at = now + self._backoff_seconds
+        # One that we killed ourselves is wanted again at once.
+        self._respawn_at = now if self._dying else now + self._backoff_seconds
         self._current = self.ready = self._asked_at = None
         self._dying = False
         return True

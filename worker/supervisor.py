@@ -23,7 +23,7 @@ from worker.presence import Presence
 from worker.store import Held, WorkerStore
 from worker.work import Assignment, Outcome, Work
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.1
 #: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
 EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
 

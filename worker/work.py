@@ -12,7 +12,7 @@ from worker.messages import Progress
 from worker.store import Held, WorkerStore
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
-RENEW_SECONDS = 0.5
+RENEW_SECONDS = 0.25
 
 _LOG = get_logger(__name__)
 
