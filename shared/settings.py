@@ -146,8 +146,11 @@ class WorkerSettings(FleetSettings):
     whisper_cpu_threads: Annotated[
         int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")
     ] = 0
+    whisper_batch_size: Annotated[
+        int, Field(ge=1, le=64, description="Jobs that one worker decodes at a time, sharing the calls to its model.")
+    ] = 8
     whisper_num_workers: Annotated[
-        int, Field(ge=1, description="CTranslate2's inter_threads; of use once a worker decodes several jobs at a time.")
+        int, Field(ge=1, description="CTranslate2's inter_threads: encoder calls of several jobs that run at the same time.")
     ] = 1
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
     no_progress_timeout_seconds: Annotated[

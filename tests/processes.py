@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -153,6 +154,8 @@ class Stack:
     gateways: list[Running] = field(default_factory=list)
     workers: list[Running] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
+    #: Of workers: no log is written by two that are not the same worker started again.
+    numbers: Iterator[int] = field(default_factory=count)
 
     def start_gateway(self, **environment: str) -> str:
         """Its URL, once it answers."""
@@ -172,7 +175,7 @@ class Stack:
 
     def start_worker(self, **environment: str) -> Running:
         """A worker process; use `wait_ready` to know that it can work."""
-        self.workers.append(self._launch_worker(len(self.workers), environment))
+        self.workers.append(self._launch_worker(next(self.numbers), environment))
         return self.workers[-1]
 
     def wait_ready(self, workers: int = 1) -> None:

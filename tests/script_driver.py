@@ -56,11 +56,18 @@ class ScriptDriver:
 
     def claim(self, worker: str = "w1", lease_ms: int = 10_000, again: bool = False) -> dict[str, str]:
         """The claimed job's hash, {} if nothing waits. `again`: the last claim's answer was lost."""
+        return next(iter(self.claim_several(1, worker, lease_ms, again)), {})
+
+    def claim_several(
+        self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, busy: bool = False
+    ) -> list[dict[str, str]]:
+        """The hashes of the claimed jobs."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
-        flat = self.run("claim", lanes=[LANE], worker=worker, execution=execution, lease_ms=lease_ms, audio_ttl=600)
-        return dict(zip(flat[::2], flat[1::2], strict=True))
+        who = {"lanes": [LANE], "worker": worker, "execution": execution, "room": room, "busy": busy, "alive_ms": 30_000}
+        hashes = self.run("claim", lease_ms=lease_ms, audio_ttl=600, **who)
+        return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in hashes]
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
         settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100} | more

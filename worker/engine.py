@@ -3,7 +3,6 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from math import exp, isfinite
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from tqdm import tqdm
 
 from shared.options import Task, TranscriptionOptions
 from shared.transcript import Segment, Transcript, Word, join_text
+from worker.batching import BatchingModel
 from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.engine_protocol import Listener
 from worker.engine_settings import EngineSettings
 
 #: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
@@ -41,16 +42,23 @@ class Engine:
             num_workers=settings.num_workers,
         )
         self.device = str(self._model.model.device)
+        self._shared = BatchingModel(self._model.model, settings.batch_size)
+        self._model.model = self._shared
 
     def canary(self) -> None:
         """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
         noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
-        self.transcribe(noise, TranscriptionOptions(vad=False, beam_size=1, temperature=0.0), 0.0, lambda _: None)
+        options = TranscriptionOptions(vad=False, beam_size=1, temperature=0.0)
+        self.transcribe(noise, options, 0.0, _Nobody())
 
-    def transcribe(
-        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
+    def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
+        """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
+        with self._shared.caller(listener.check):
+            return self._transcribe(samples, options, preprocess_ms, listener)
+
+    def _transcribe(
+        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
     ) -> Transcript:
-        """Decode samples (mono float32, 16 kHz). `on_segment` sees each segment as it is decoded and may raise to stop."""
         started = time.perf_counter()
         # An English-only model can do nothing else; the transcript tells task and language as they were.
         task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
@@ -70,7 +78,7 @@ class Engine:
         segments = []
         for number, item in enumerate(found):
             segments.append(_segment(number, item))
-            on_segment(segments[-1])
+            listener.on_segment(segments[-1])
         return Transcript(
             transcript=join_text(segments),
             task=task.value,
@@ -84,6 +92,14 @@ class Engine:
             model_revision=self.revision,
             device=self.device,
         )
+
+
+class _Nobody:
+    """Listens to the canary."""
+
+    def on_segment(self, segment: Segment) -> None: ...
+
+    def check(self) -> None: ...
 
 
 def revision_of(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """What the model process asks of an engine. `worker.engine.Engine` is the one that ships; tests bring misbehaving ones."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
@@ -12,6 +11,18 @@ from worker.engine_settings import EngineSettings
 
 class DecodeStopped(Exception):
     """Raised out of a decode whose job was given up."""
+
+
+class Listener(Protocol):
+    """Who hears how a decode comes on. Both methods raise `DecodeStopped` once the job has been given up."""
+
+    def on_segment(self, segment: Segment) -> None:
+        """Another segment is there."""
+        ...
+
+    def check(self) -> None:
+        """About to begin something that cannot be interrupted."""
+        ...
 
 
 class EngineProtocol(Protocol):
@@ -26,10 +37,8 @@ class EngineProtocol(Protocol):
     def canary(self) -> None:
         """Decode something small, to prove that it works and to warm it; raises when it does not."""
 
-    def transcribe(
-        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
-    ) -> Transcript:
-        """Decode samples (mono float32, 16 kHz). `on_segment` sees each segment as it is decoded and may raise to stop."""
+    def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
+        """Decode samples (mono float32, 16 kHz). Called from `batch_size` threads at a time; lets `DecodeStopped` through."""
         ...
 
 

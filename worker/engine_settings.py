@@ -17,6 +17,7 @@ class EngineSettings:
     compute_type: str
     cpu_threads: int
     num_workers: int
+    batch_size: int
     beam_size: int
     language: str | None
 
@@ -31,6 +32,7 @@ class EngineSettings:
             compute_type=settings.whisper_compute_type,
             cpu_threads=settings.whisper_cpu_threads or usable_cores(),
             num_workers=settings.whisper_num_workers,
+            batch_size=settings.whisper_batch_size,
             beam_size=settings.whisper_beam_size,
             language=settings.whisper_language,
         )

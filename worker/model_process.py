@@ -52,21 +52,24 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
         pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
         return
     pipe.send(Ready(model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started))
-    ModelProcess(pipe, engine).serve()
+    # What is loaded stays: no collection needs to look at it again.
+    gc.freeze()
+    ModelProcess(pipe, engine, settings.batch_size).serve()
 
 
 class ModelProcess:
-    """Takes requests from the pipe in one thread, decodes in another, so that a stop is heard during a decode."""
+    """Takes requests from the pipe in one thread and decodes in others, so that a stop is heard during a decode."""
 
-    def __init__(self, pipe: Connection, engine: EngineProtocol) -> None:
-        self._pipe, self._engine = pipe, engine
+    def __init__(self, pipe: Connection, engine: EngineProtocol, threads: int) -> None:
+        self._pipe, self._engine, self._threads = pipe, engine, threads
         self._requests: queue.Queue[Transcribe | Canary] = queue.Queue()
         self._stopped: set[str] = set()
         self._sending = threading.Lock()
 
     def serve(self) -> None:
         """Until the supervisor closes its end, or is gone."""
-        threading.Thread(target=self._decode_all, name="decode", daemon=True).start()
+        for number in range(self._threads):
+            threading.Thread(target=self._decode_all, name=f"decode-{number}", daemon=True).start()
         try:
             while True:
                 self._take(self._pipe.recv())
@@ -88,9 +91,9 @@ class ModelProcess:
         while True:
             request = self._requests.get()
             if isinstance(request, Canary):
-                self._send(self._prove())
+                self.send(self._prove())
             else:
-                self._send(self._answer(request))
+                self.send(self._answer(request))
                 self._stopped.discard(request.job_id)
             del request
             gc.collect()
@@ -104,16 +107,11 @@ class ModelProcess:
         return Able()
 
     def _answer(self, request: Transcribe) -> FromModel:
-        def on_segment(segment: Segment) -> None:
-            if request.job_id in self._stopped:
-                raise DecodeStopped
-            self._send(Progress(job_id=request.job_id, segment=segment, done_seconds=segment.end))
-
         try:
             started = time.perf_counter()
             samples = decode(request.audio, request.max_seconds)
             preprocess_ms = (time.perf_counter() - started) * 1000
-            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, on_segment)
+            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, _Teller(self, request.job_id))
             return Done(job_id=request.job_id, transcript=transcript)
         except DecodeStopped:
             return Stopped(job_id=request.job_id)
@@ -124,6 +122,26 @@ class ModelProcess:
             message = f"The decode failed ({type(error).__name__})."
             return Failed(job_id=request.job_id, code="transcription_failed", message=message, retryable=True)
 
-    def _send(self, message: FromModel) -> None:
+    def is_stopped(self, job_id: str) -> bool:
+        """Whether the supervisor has asked to give this job up."""
+        return job_id in self._stopped
+
+    def send(self, message: FromModel) -> None:
+        """To the supervisor, from any thread."""
         with self._sending:
             self._pipe.send(message)
+
+
+class _Teller:
+    """Tells the supervisor how a decode comes on, and the decode when it is to stop."""
+
+    def __init__(self, process: ModelProcess, job_id: str) -> None:
+        self._process, self._job_id = process, job_id
+
+    def on_segment(self, segment: Segment) -> None:
+        self.check()
+        self._process.send(Progress(job_id=self._job_id, segment=segment, done_seconds=segment.end))
+
+    def check(self) -> None:
+        if self._process.is_stopped(self._job_id):
+            raise DecodeStopped

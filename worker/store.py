@@ -53,20 +53,24 @@ class WorkerStore:
         """Block until a job may be waiting, at most `timeout_seconds`."""
         self._redis.blpop([self.keys.bell(self._settings.model_name)], timeout=timeout_seconds)
 
-    def claim(self) -> Held | None:
-        """The next job, now under our lease; None when nothing waits."""
-        flat = self._run("claim", lanes=self.lanes, execution=self._execution, worker=self._worker, **self._lease())
-        # Only an answered claim uses up the id: asking again with the same one cannot take a second job.
+    def claim(self, room: int, busy: bool) -> list[Held]:
+        """The next jobs, now under our lease: at most `room`, and our share of what waits. None when nothing waits.
+
+        `busy`: others are being decoded, so none is taken that has to be alone.
+        """
+        alive_ms = int(3 * self._settings.lease_seconds * 1000)
+        who = {"lanes": self.lanes, "worker": self._worker, "execution": self._execution}
+        hashes = self._run("claim", room=room, busy=busy, alive_ms=alive_ms, **who, **self._lease())
+        # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
-        if not flat:
-            return None
-        stored = scripting.text_hash(flat)
+        return [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
+
+    def _read(self, stored: dict[str, str]) -> Held | None:
         try:
-            job = Job.from_hash(stored)
+            return Held(job=Job.from_hash(stored), token=int(stored["token"]))
         except ValidationError:
             self._refuse(stored)
             return None
-        return Held(job=job, token=int(stored["token"]))
 
     def _refuse(self, stored: dict[str, str]) -> None:
         """Fail a record that this version cannot read (a newer gateway's), with its audio kept for a retry."""

@@ -24,6 +24,8 @@ from worker.store import Held, WorkerStore
 from worker.work import Assignment, Outcome, Work
 
 TICK_SECONDS = 0.1
+#: How often a busy worker with room looks for more.
+TOP_UP_SECONDS = 0.25
 #: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
 EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
 
@@ -46,6 +48,7 @@ class Supervisor:
         self._work = Work(store)
         self._model = ModelKeeper(settings, self._inbox.put)
         self._stops_asked = 0
+        self._topped_up_at = 0.0
         self._drain_until = float("inf")
         self._exit_code: int | None = None
 
@@ -125,7 +128,12 @@ class Supervisor:
             return
         self._presence.loading()
         _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._work.ids())
-        message = f"The model process died ({event.cause}, {event.rss_bytes // 1_000_000} MB) while it decoded this audio."
+        # With several in hand nobody knows which it was: it counts for each, and each has its next attempt alone.
+        others = len(self._work.assignments) - 1
+        beside = f" beside {others} others" if others > 0 else ""
+        message = (
+            f"The model process died ({event.cause}, {event.rss_bytes // 1_000_000} MB) while it decoded this audio{beside}."
+        )
         self._work.abandon(JobError(code="poison_job", message=message, retryable=True))
 
     def _stop_asked(self) -> None:
@@ -138,20 +146,29 @@ class Supervisor:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _claim(self) -> None:
-        """Take a job if there is room; then have the bell listened to, if there still is."""
+        """Take jobs if there is room; then have the bell listened to, if there is nothing to do.
+
+        A worker that has something to do leaves the bell to idle ones, and looks now and then for what these left.
+        """
         try:
-            while self._has_room():
-                held = self._store.claim()
-                if held is None:
+            while room := self._room():
+                claimed = self._store.claim(room, busy=bool(self._work.assignments))
+                for held in claimed:
+                    self._begin(held)
+                if self._work.assignments:
+                    return
+                if not claimed:
                     self._bell.listen()
                     return
-                self._begin(held)
         except RedisError as error:
             _LOG.warning("store_away", step="claim", error=type(error).__name__)
             self._bell.listen()
 
-    def _has_room(self) -> bool:
-        return self._model.has_room and not self._stops_asked and not self._work.assignments
+    def _room(self) -> int:
+        """How many more jobs the model process may get."""
+        if not self._model.has_room or self._stops_asked or self._work.has_suspect:
+            return 0
+        return self._settings.whisper_batch_size - len(self._work.assignments)
 
     def _begin(self, held: Held) -> None:
         assignment = self._work.begin(held)
@@ -188,8 +205,15 @@ class Supervisor:
                     break
         self._end_overdue(now)
         self._keep_model()
+        self._top_up(now)
         if self._stops_asked and (not self._work.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
+
+    def _top_up(self, now: float) -> None:
+        """Room beside the jobs in hand is for those that no idle worker has taken by now."""
+        if self._work.assignments and now - self._topped_up_at > TOP_UP_SECONDS:
+            self._topped_up_at = now
+            self._claim()
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -207,13 +231,22 @@ class Supervisor:
 
     def _end_overdue(self, now: float) -> None:
         """Kill a model process that does not stop when told to, or makes no progress."""
-        if self._work.stopping_since(now) > self._settings.cancel_grace_seconds:
+        patience = self._settings.no_progress_timeout_seconds if self._work.others_decode else self._settings.cancel_grace_seconds
+        if self._work.stopping_since(now) > patience:
             self._work.forget_withdrawn()
-            self._model.kill("a cancelled decode did not stop")
-        for stuck in self._work.stuck(self._settings.no_progress_timeout_seconds):
+            self._kill("a cancelled decode did not stop")
+        stuck = self._work.stuck(self._settings.no_progress_timeout_seconds)
+        for assignment in stuck:
             message = "The decode made no progress for too long and was ended."
-            self._work.conclude(stuck.held.job.id, Outcome(error=JobError(code="no_progress", message=message, retryable=True)))
-            self._model.kill("no progress")
+            error = JobError(code="no_progress", message=message, retryable=True)
+            self._work.conclude(assignment.held.job.id, Outcome(error=error))
+        if stuck:
+            self._kill("no progress")
+
+    def _kill(self, why: str) -> None:
+        """End the model process. What it decoded beside the culprit goes back, and that attempt does not count."""
+        self._model.kill(why)
+        self._work.spare_the_rest()
 
     def _keep_model(self) -> None:
         """A model process where one is wanted and possible."""

@@ -48,6 +48,16 @@ class Work:
         """Something is decoding or waits to be written."""
         return bool(self.assignments or self._unwritten)
 
+    @property
+    def has_suspect(self) -> bool:
+        """One in hand has had an attempt that ended badly: it must be alone, so that the next death names the culprit."""
+        return any(a.held.job.attempt > 1 for a in self.assignments.values())
+
+    @property
+    def others_decode(self) -> bool:
+        """Beside decodes that were withdrawn there are some that were not."""
+        return any(a.withdrawn_at is None for a in self.assignments.values())
+
     def ids(self) -> list[str]:
         """Ids of the jobs that are decoding."""
         return list(self.assignments)
@@ -83,6 +93,11 @@ class Work:
         """The model process died under these jobs."""
         for job_id in self.ids():
             self.conclude(job_id, Outcome(error=error))
+
+    def spare_the_rest(self) -> None:
+        """The model process is ended for another job's sake: these go back uncounted."""
+        for job_id in self.ids():
+            self.conclude(job_id, Outcome())
 
     def stuck(self, limit_seconds: float) -> list[Assignment]:
         """Decodes that have shown no progress for the limit plus a tenth of their audio's length."""

@@ -1,13 +1,20 @@
--- Give a worker the next job: out of its lane and under a lease in one step, so that no killed worker takes one along.
+-- Give a worker the next jobs: out of their lane and under a lease in one step, so that no killed worker takes one along.
+--
+-- Not more than its share of what waits, so that one worker's full batch leaves no other idle. A job that an earlier attempt
+-- may have killed its process with runs alone, so that the next death names the culprit and nobody suffers with it.
 --
 -- a.lanes         RQ queue names, first served first
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
+-- a.room          how many jobs the worker can take
+-- a.busy          whether it decodes others already
+-- a.alive_ms      workers heard of within this time count for the share
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns the job hash as {field, value, ...}, or an empty list when nothing waits.
+-- Returns the job hashes, each as {field, value, ...}; none when nothing waits.
+local taken = {}
 
 local function start(job)
   check_move(job, 'running')
@@ -33,41 +40,60 @@ local function start(job)
   redis.call('ZADD', RQ .. ':wip:' .. job.lane, seconds + a.audio_ttl, member)
   redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
   redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
-  return redis.call('HGETALL', key('job', job.id))
+  taken[#taken + 1] = redis.call('HGETALL', key('job', job.id))
+end
+
+local function share()
+  local waiting = 0
+  for _, lane in ipairs(a.lanes) do
+    waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
+  end
+  local workers = redis.call('ZCOUNT', PREFIX .. ':workers', NOW - a.alive_ms, '+inf')
+  return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers))))
 end
 
 -- The answer to an earlier claim was lost on its way: give it again.
 for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
   local id, execution = string.match(member, '^(.*):([^:]*)$')
   if execution == a.execution then
-    return redis.call('HGETALL', key('job', id))
+    taken[#taken + 1] = redis.call('HGETALL', key('job', id))
   end
 end
+if #taken > 0 then
+  return taken
+end
 
+local wanted = share()
 for _, lane in ipairs(a.lanes) do
   -- Bounded: entries that no longer stand for a waiting job (removed with RQ's own tools) are passed over.
   for _ = 1, 100 do
-    local id = redis.call('LPOP', RQ .. ':queue:' .. lane)
+    local id = #taken < wanted and redis.call('LPOP', RQ .. ':queue:' .. lane)
     if not id then
       break
     end
     local job = load_job(id)
     local dead = job and (job.state == 'failed' or job.state == 'expired')
+    local deadline = job and redis.call('ZSCORE', PREFIX .. ':deadlines', id)
     if dead and redis.call('EXISTS', key('audio', id)) == 1 then
       -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
       revive(job)
-      return start(job)
-    end
-    if job and job.state == 'queued' then
+      start(job)
+    elseif job and job.state == 'queued' and deadline and tonumber(deadline) <= NOW then
       weigh(job, -1)
-      local deadline = redis.call('ZSCORE', PREFIX .. ':deadlines', id)
-      if deadline and tonumber(deadline) <= NOW then
-        promote_follower(job)
-        settle(job, 'expired', {})
-      else
-        return start(job)
+      promote_follower(job)
+      settle(job, 'expired', {})
+    elseif job and job.state == 'queued' and tonumber(job.attempt) > 0 then
+      if a.busy or #taken > 0 then
+        redis.call('LPUSH', RQ .. ':queue:' .. lane, id)
+        return taken
       end
+      weigh(job, -1)
+      start(job)
+      return taken
+    elseif job and job.state == 'queued' then
+      weigh(job, -1)
+      start(job)
     end
   end
 end
-return {}
+return taken

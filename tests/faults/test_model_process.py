@@ -77,3 +77,24 @@ def test_an_idle_model_that_hangs_is_found_out_by_its_canary(zoo: Arena) -> None
     wait_until(lambda: "the canary was not answered" in worker.log_text(), "it is found out", 0.5 + 10 + 8)
     zoo.stack.wait_ready()
     assert zoo.ended(zoo.submit(Animal.GOOD, 7))["result"]["transcript"] == "7"
+
+
+def test_jobs_beside_a_hung_one_go_back_uncounted(zoo: Arena) -> None:
+    zoo.stack.workers.pop().stop()
+    hung = zoo.submit(Animal.SILENT, 1, milliseconds=20_000)
+    good = [zoo.submit(Animal.GOOD, number, milliseconds=2500) for number in range(2, 5)]
+    zoo.stack.start_worker()
+    jobs = zoo.all_end(good, within=30)
+    assert [(job["status"], job["attempt"], job["attempts"]) for job in jobs] == [("completed", 1, [])] * 3
+    assert zoo.ended(hung)["error"]["code"] == "no_progress"
+
+
+def test_jobs_beside_a_killer_get_away_with_one_attempt(zoo: Arena) -> None:
+    zoo.stack.workers.pop().stop()
+    poison = zoo.submit(Animal.SEGFAULT, 1)
+    good = [zoo.submit(Animal.GOOD, number, milliseconds=300) for number in range(2, 8)]
+    zoo.stack.start_worker()
+    jobs = zoo.all_end(good, within=40)
+    assert [job["status"] for job in jobs] == ["completed"] * 6
+    assert max(job["attempt"] for job in jobs) <= 2
+    assert [note["attempt"] for note in zoo.ended(poison)["attempts"]] == [1, 2, 3]

@@ -45,7 +45,7 @@ def test_a_zombies_late_result_is_refused(zoo: Arena) -> None:
 @pytest.mark.parametrize("second_signal", [False, True])
 def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Arena, second_signal: bool) -> None:
     zoo.stack.workers.pop().stop()
-    worker = zoo.stack.start_worker(DRAIN_SECONDS="30" if second_signal else "0.5")
+    worker = zoo.stack.start_worker(DRAIN_SECONDS="30" if second_signal else "0.5", WHISPER_BATCH_SIZE="1")
     zoo.stack.wait_ready()
     running, waiting = zoo.submit(Animal.GOOD, 1, milliseconds=20_000), zoo.submit(Animal.GOOD, 2)
     zoo.runs(running)

@@ -7,7 +7,6 @@ A zoo clip is a wav whose first samples are a message: the animal, a number that
 import ctypes
 import os
 import time
-from collections.abc import Callable
 from enum import IntEnum
 
 import numpy as np
@@ -16,6 +15,7 @@ from shared.options import TranscriptionOptions
 from shared.transcript import Segment, Transcript
 from tests.audio_files import with_soundfile
 from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.engine_protocol import Listener
 from worker.engine_settings import EngineSettings
 
 SLICE_SECONDS = 0.05
@@ -56,12 +56,10 @@ class ZooEngine:
     def canary(self) -> None:
         """Nothing to warm."""
 
-    def transcribe(
-        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, on_segment: Callable[[Segment], None]
-    ) -> Transcript:
+    def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         animal, number, whole, rest = (round(float(s) * 32768) for s in samples[:4])
         self._misbehave(Animal(animal))
-        segments = self._work(Animal(animal), whole + rest / 1000, on_segment)
+        segments = self._work(Animal(animal), whole + rest / 1000, listener)
         return Transcript(
             transcript=str(number),
             language=options.language or "en",
@@ -89,14 +87,14 @@ class ZooEngine:
         if animal is Animal.LEAK:
             self._leaked.append(bytearray(os.urandom(1) * 100_000_000))
 
-    def _work(self, animal: Animal, seconds: float, on_segment: Callable[[Segment], None]) -> list[Segment]:
+    def _work(self, animal: Animal, seconds: float, listener: Listener) -> list[Segment]:
         segments: list[Segment] = []
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, SLICE_SECONDS))
             if animal is not Animal.SILENT:
                 segments.append(_segment(len(segments)))
-                on_segment(segments[-1])
+                listener.on_segment(segments[-1])
         return segments
 
 

@@ -1,0 +1,90 @@
+"""Sharing calls: who is answered together, who is not, and that nobody spoils another's answer."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import ctranslate2
+import numpy as np
+import pytest
+from ctranslate2.models import Whisper
+
+from worker.batching import BatchingModel
+
+
+class Recorder:
+    """In place of the real model: answers each row with its first value, and notes who came together."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.encoders_may_go = threading.Event()
+        self.encoders_may_go.set()
+
+    def encode(self, features: ctranslate2.StorageView, to_cpu: bool) -> ctranslate2.StorageView:
+        assert self.encoders_may_go.wait(10) and not to_cpu
+        return features
+
+    def generate(self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any) -> list[float]:
+        rows = [float(row[0, 0]) for row in np.asarray(encoded)]
+        self.batches.append(rows)
+        if 13.0 in rows:
+            raise RuntimeError("cannot be decoded")
+        assert len(rows) == len(prompts)
+        return [row + float(options.get("extra", 0)) for row in rows]
+
+
+def one(model: BatchingModel, value: float, prompt: int = 1, **options: Any) -> Any:
+    """What a transcription of one window does."""
+    with model.caller(lambda: None):
+        features = ctranslate2.StorageView.from_array(np.full((1, 4, 2), value, np.float32))
+        return model.generate(model.encode(features), [[0] * prompt], **options)[0]
+
+
+def together(recorder: Recorder, calls: list[dict[str, Any]], max_batch: int = 8) -> list[Any]:
+    """All calls at once: they come out of the encoder only when everybody is there."""
+    model = BatchingModel(cast("Whisper", recorder), max_batch)
+    recorder.encoders_may_go.clear()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        futures = [pool.submit(one, model, **call) for call in calls]
+        recorder.encoders_may_go.set()
+        return [future.exception(10) or future.result() for future in futures]
+
+
+def test_windows_of_equal_kind_share_a_call_and_each_gets_its_own_answer() -> None:
+    recorder = Recorder()
+    assert together(recorder, [{"value": float(n)} for n in range(6)]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert max(map(len, recorder.batches)) > 1
+    assert sorted(row for batch in recorder.batches for row in batch) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_other_options_and_other_prompt_lengths_go_apart() -> None:
+    recorder = Recorder()
+    calls: list[dict[str, Any]] = [{"value": 1.0}, {"value": 2.0, "extra": 5}, {"value": 3.0, "prompt": 4}]
+    assert together(recorder, calls) == [1.0, 7.0, 3.0]
+    assert sorted(recorder.batches) == [[1.0], [2.0], [3.0]]
+
+
+def test_a_window_that_cannot_be_decoded_fails_alone() -> None:
+    recorder = Recorder()
+    answers = together(recorder, [{"value": 1.0}, {"value": 13.0}, {"value": 2.0}])
+    assert answers[0] == 1.0 and answers[2] == 2.0 and isinstance(answers[1], RuntimeError)
+
+
+def test_no_call_is_larger_than_allowed() -> None:
+    recorder = Recorder()
+    together(recorder, [{"value": float(n)} for n in range(7)], max_batch=3)
+    assert max(map(len, recorder.batches)) <= 3
+
+
+def test_a_lone_call_does_not_wait_for_anybody() -> None:
+    recorder = Recorder()
+    assert together(recorder, [{"value": 4.0}]) == [4.0]
+
+
+def test_whatever_is_not_shared_is_the_models_own() -> None:
+    assert BatchingModel(cast("Whisper", Recorder()), 2).device == "cpu"
+    with pytest.raises(AttributeError):
+        BatchingModel(cast("Whisper", Recorder()), 2).no_such_thing  # noqa: B018

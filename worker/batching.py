@@ -1,0 +1,144 @@
+"""Several transcriptions share the calls to one model.
+
+`BatchingModel` takes the place of `ctranslate2.models.Whisper` inside faster-whisper. Each `WhisperModel.transcribe()` runs in a
+thread of its own, unmodified: VAD, prompts, the temperature ladder, word timestamps and the seek loop stay faster-whisper's.
+Its calls to `generate` meet here, and those that can be answered together are answered by one call.
+
+The encoder is not batched: on a processor, 30 s windows one by one are no slower than together, and the decoder is where
+sharing pays (each step reads all weights once, for however many hypotheses).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from ctranslate2.models import Whisper, WhisperGenerationResult
+
+#: How long a call waits for others that are on their way, but neither in the encoder nor here.
+LINGER_SECONDS = 0.005
+
+
+@dataclass(kw_only=True)
+class _Call:
+    """One `generate` of one window. `outcome` is its result, or what went wrong with it."""
+
+    key: Hashable
+    encoded: ctranslate2.StorageView
+    prompt: Sequence[int]
+    options: dict[str, Any]
+    came_at: float
+    outcome: WhisperGenerationResult | Exception | None = None
+
+
+class BatchingModel:
+    """As `ctranslate2.models.Whisper`, for use from several threads. Attributes that are not here are the model's own."""
+
+    def __init__(self, model: Whisper, max_batch: int) -> None:
+        self._model, self._max_batch = model, max_batch
+        self._changed = threading.Condition()
+        self._pending: list[_Call] = []
+        self._callers = self._encoding = 0
+        self._generating = False
+        self._thread = threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @contextmanager
+    def caller(self, check: Callable[[], None]) -> Iterator[None]:
+        """Around each transcription: others wait a moment for one that is under way.
+
+        `check` is called in the thread of the transcription before each of its calls to the model, and raises to end it there.
+        """
+        self._thread.check = check
+        with self._counted("_callers"):
+            yield
+
+    def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
+        """One window. On a GPU the result comes to the CPU if it is to be joined with others."""
+        self._thread.check()
+        with self._counted("_encoding"):
+            return self._model.encode(features, to_cpu=to_cpu or (self._max_batch > 1 and self._model.device == "cuda"))
+
+    def generate(
+        self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any
+    ) -> list[WhisperGenerationResult]:
+        """One window's tokens, decoded together with those of other threads where prompt length and options agree.
+
+        Raises what the model raises for this window; a window that cannot be decoded spoils no other.
+        """
+        self._thread.check()
+        (prompt,) = prompts
+        # Only what has the same shape and the same options can share a call.
+        key = (len(prompt), tuple(encoded.shape), tuple(sorted((name, str(value)) for name, value in options.items())))
+        call = _Call(key=key, encoded=encoded, prompt=prompt, options=options, came_at=time.monotonic())
+        with self._changed:
+            self._pending.append(call)
+            self._changed.notify_all()
+            while call.outcome is None:
+                if self._may_generate():
+                    self._generate_for(self._take())
+                else:
+                    self._changed.wait(LINGER_SECONDS)
+        if isinstance(call.outcome, Exception):
+            raise call.outcome
+        return [call.outcome]
+
+    @contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        with self._changed:
+            setattr(self, what, getattr(self, what) + 1)
+        try:
+            yield
+        finally:
+            with self._changed:
+                setattr(self, what, getattr(self, what) - 1)
+                self._changed.notify_all()
+
+    def _may_generate(self) -> bool:
+        """Nobody generates, nobody is about to come out of the encoder, and nobody else is worth waiting for."""
+        if self._generating or self._encoding or not self._pending:
+            return False
+        all_are_here = len(self._pending) >= min(self._callers, self._max_batch)
+        return all_are_here or time.monotonic() - self._pending[0].came_at > LINGER_SECONDS
+
+    def _take(self) -> list[_Call]:
+        """The call that waits longest, and those that can share its call."""
+        batch = [call for call in self._pending if call.key == self._pending[0].key][: self._max_batch]
+        self._pending = [call for call in self._pending if call not in batch]
+        return batch
+
+    def _generate_for(self, batch: list[_Call]) -> None:
+        """In this caller's thread, for all; the lock is free meanwhile."""
+        self._generating = True
+        self._changed.release()
+        try:
+            self._answer(batch)
+        finally:
+            self._changed.acquire()
+            self._generating = False
+            self._changed.notify_all()
+
+    def _answer(self, batch: list[_Call]) -> None:
+        try:
+            encoded = batch[0].encoded if len(batch) == 1 else _joined([call.encoded for call in batch])
+            results = self._model.generate(encoded, [call.prompt for call in batch], **batch[0].options)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].outcome = error
+                return
+            for call in batch:
+                self._answer([call])
+            return
+        for call, result in zip(batch, results, strict=True):
+            call.outcome = result
+
+
+def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
+    """(1, positions, width) each, to (count, positions, width)."""
+    return ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in encoded]))
