@@ -72,6 +72,7 @@ def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
         "model": transcript.model,
         "model_revision": transcript.model_revision,
         "device": transcript.device,
+        "encoder_window": transcript.encoder_window,
         "attempts": job.attempt,
         "worker": job.worker,
         "cached": from_cache,

@@ -149,6 +149,10 @@ class WorkerSettings(FleetSettings):
     whisper_batch_size: Annotated[
         int, Field(ge=1, le=64, description="Jobs that one worker decodes at a time, sharing the calls to its model.")
     ] = 8
+    whisper_encoder_window: Annotated[
+        Literal["full", "adaptive"],
+        Field(description="full: exact. adaptive: short audio is encoded without most of its padding; measure with calibrate."),
+    ] = "full"
     whisper_num_workers: Annotated[
         int, Field(ge=1, description="CTranslate2's inter_threads: encoder calls of several jobs that run at the same time.")
     ] = 1

@@ -48,6 +48,9 @@ class Transcript(BaseModel):
     model: str
     model_revision: str
     device: str
+    #: `full`, `adaptive` (all windows were short), or `mixed`; and how many short ones were not believed and made anew.
+    encoder_window: str = "full"
+    window_fallbacks: int = 0
 
 
 def join_text(segments: list[Segment]) -> str:

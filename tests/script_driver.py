@@ -70,7 +70,7 @@ class ScriptDriver:
         return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in hashes]
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
-        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100} | more
+        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100, "window_fallbacks": 0} | more
         return int(self.run("finish", transcript, id=job_id, token=int(token), **settings))
 
     def fail(self, job_id: str, token: str, retryable: bool) -> str:

@@ -16,6 +16,7 @@ from shared.options import Task, TranscriptionOptions
 from shared.transcript import Segment, Transcript, Word, join_text
 from worker.batching import BatchingModel
 from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.encoder_window import AdaptiveWindow
 from worker.engine_protocol import Listener
 from worker.engine_settings import EngineSettings
 
@@ -42,8 +43,9 @@ class Engine:
             num_workers=settings.num_workers,
         )
         self.device = str(self._model.model.device)
-        self._shared = BatchingModel(self._model.model, settings.batch_size)
-        self._model.model = self._shared
+        shared = BatchingModel(self._model.model, settings.batch_size)
+        self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
+        self._model.model = self._windows
 
     def canary(self) -> None:
         """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
@@ -53,8 +55,9 @@ class Engine:
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
-        with self._shared.caller(listener.check):
-            return self._transcribe(samples, options, preprocess_ms, listener)
+        with self._windows.caller(listener.check) as windows:
+            transcript = self._transcribe(samples, options, preprocess_ms, listener)
+        return transcript.model_copy(update={"encoder_window": windows.kind, "window_fallbacks": windows.fallbacks})
 
     def _transcribe(
         self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener

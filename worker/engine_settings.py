@@ -18,6 +18,7 @@ class EngineSettings:
     cpu_threads: int
     num_workers: int
     batch_size: int
+    encoder_window: str
     beam_size: int
     language: str | None
 
@@ -33,6 +34,7 @@ class EngineSettings:
             cpu_threads=settings.whisper_cpu_threads or usable_cores(),
             num_workers=settings.whisper_num_workers,
             batch_size=settings.whisper_batch_size,
+            encoder_window=settings.whisper_encoder_window,
             beam_size=settings.whisper_beam_size,
             language=settings.whisper_language,
         )

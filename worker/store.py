@@ -114,6 +114,7 @@ class WorkerStore:
                 revision=self._cache_revision(transcript.model_revision),
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
+                window_fallbacks=transcript.window_fallbacks,
             )
         )
 
@@ -175,7 +176,8 @@ class WorkerStore:
     def _cache_revision(self, revision: str) -> str:
         """The model's revision and the defaults that jobs leave to the worker: both decide the transcript."""
         settings = self._settings
-        return f"{revision}-{settings.whisper_compute_type}-{settings.whisper_beam_size}-{settings.whisper_language or 'auto'}"
+        defaults = settings.whisper_beam_size, settings.whisper_language or "auto", settings.whisper_encoder_window
+        return "-".join(map(str, (revision, settings.whisper_compute_type, *defaults)))
 
     def _lease(self) -> dict[str, int]:
         settings = self._settings

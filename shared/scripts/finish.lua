@@ -4,6 +4,7 @@
 -- a.revision        revision of the model that decoded it
 -- a.cache_ttl       seconds; 0 keeps nothing
 -- a.cache_entries   how many cache entries a tenant may have
+-- a.window_fallbacks   how many short encoder windows were not believed
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
 --
@@ -41,4 +42,7 @@ redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio
 redis.call('EXPIRE', drained, 900)
 tally(job, 'successful_job_count')
 count('decoded')
+if a.window_fallbacks > 0 then
+  redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
+end
 return 1
