@@ -31,8 +31,8 @@ test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processe
 faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 10 minutes; ONLY=chaos for one part)
 	$(PY) -m tests.faults.experiments $(ONLY)
 
-bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md
-	$(PY) -m tests.benchmarks.submit_latency
+bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
+	$(PY) -m tests.benchmarks $(ONLY)
 
 accuracy: $(VENV)/.installed-dev ## Word error rates through the whole stack; writes docs/accuracy.md (needs espeak-ng, flite)
 	cd models/demo/training && ../../../$(PY) testsets.py ../../../build/testsets

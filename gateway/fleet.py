@@ -46,11 +46,9 @@ class Load:
     audio_seconds: float
     drain_rate: float | None
 
-    def seconds_for(self, jobs: float) -> float | None:
-        """How long so many average jobs of the queue take; None when unknown."""
-        if not self.drain_rate or self.jobs <= 0:
-            return None
-        return self.audio_seconds * jobs / self.jobs / self.drain_rate
+    def seconds_for(self, audio_seconds: float) -> float | None:
+        """How long the fleet takes for so much audio; None when unknown."""
+        return audio_seconds / self.drain_rate if self.drain_rate else None
 
 
 class _Fresh(Generic[T]):

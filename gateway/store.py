@@ -57,13 +57,21 @@ def connect(url: str, answer_seconds: float) -> "Redis":
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is started before a job that waits."""
+
+    jobs: int
+    audio_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job at one moment: its transcript when completed, the segments decoded so far, how many jobs are started before it."""
+    """A job at one moment: its transcript when completed, the segments decoded so far, what is before it while it waits."""
 
     job: Job
     transcript: Transcript | None
     partial: Sequence[Segment]
-    ahead: int | None
+    ahead: Ahead | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,7 @@ class JobStore:
             Job.from_hash(scripting.text_hash(stored)),
             Transcript.model_validate_json(transcript) if transcript else None,
             [Segment.model_validate_json(segment) for segment in partial],
-            None if ahead is None else int(ahead),
+            None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
         )
 
     async def cancel(self, job_id: str, tenant: str) -> str:

@@ -113,7 +113,7 @@ class Submitter:
     async def _full(self) -> QueueFull:
         """How long until there is room: at most what waits, at the measured rate."""
         load = await self._fleet.load()
-        seconds = load.seconds_for(load.jobs)
+        seconds = load.seconds_for(load.audio_seconds)
         retry = UNMEASURED_RETRY_SECONDS if seconds is None else min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds / 10)))
         return QueueFull("Too much audio is waiting already; try again after the time that Retry-After names.", retry)
 

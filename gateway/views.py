@@ -60,8 +60,8 @@ async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
     """Position counts from 1, which is next; both are null for a job that does not wait."""
     if snapshot.ahead is None:
         return {"position": None, "eta_seconds": None}
-    seconds = (await services.fleet.load()).seconds_for(snapshot.ahead + 1)
-    return {"position": snapshot.ahead + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
+    seconds = (await services.fleet.load()).seconds_for(snapshot.ahead.audio_seconds + snapshot.job.audio_seconds)
+    return {"position": snapshot.ahead.jobs + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
 
 
 def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:

@@ -209,6 +209,25 @@ class Stack:
         return {"REDIS_URL": self.server.url, "WHISPER_MODEL": "demo", "LOG_FORMAT": "json"} | self.environment | environment
 
 
+@contextmanager
+def running_stack(
+    folder: Path, *, workers: int = 1, gateways: int = 1, redis_options: tuple[str, ...] = WITHOUT_FILES, **settings: str
+) -> Iterator[Stack]:
+    """A ready fleet in a folder of its own, for the time of a `with`. `settings` as in the environment."""
+    folder.mkdir()
+    with redis_server(folder, *redis_options) as server:
+        stack = Stack(server=server, folder=folder, environment=settings)
+        try:
+            for _ in range(gateways):
+                stack.start_gateway()
+            for _ in range(workers):
+                stack.start_worker()
+            stack.wait_ready(workers)
+            yield stack
+        finally:
+            stack.stop()
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2).status_code == 200

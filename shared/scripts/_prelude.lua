@@ -76,6 +76,9 @@ end
 -- What waits in the lanes, for backpressure and ETA. Called exactly when a job enters or leaves a lane.
 local function weigh(job, sign)
   local load = PREFIX .. ':load'
+  if sign < 0 then
+    redis.call('ZREM', key('order', job.lane), job.id)
+  end
   redis.call('HINCRBY', load, 'jobs', sign)
   redis.call('HINCRBY', load, 'bytes', sign * tonumber(job.size_bytes))
   redis.call('HINCRBY', load, 'audio_ms', integer(sign * math.floor(tonumber(job.audio_seconds) * 1000)))
@@ -92,6 +95,20 @@ local function watch_deadline(job, at, flag)
   end
 end
 
+-- The lane's order once more, in a form that can be asked for a place: members are ids, scores the audio (ms) that has
+-- been put in before each. So a rank is how many jobs come first, and a difference of scores how much audio.
+local function take_place(job, at_front)
+  local order, audio_ms = key('order', job.lane), math.floor(tonumber(job.audio_seconds) * 1000)
+  local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
+  local score
+  if at_front and first then
+    score = tonumber(first) - audio_ms
+  else
+    score = redis.call('HINCRBY', PREFIX .. ':load', 'through:' .. job.lane, audio_ms) - audio_ms
+  end
+  redis.call('ZADD', order, score, job.id)
+end
+
 local function enter_lane(job, at_front)
   check_move(job, 'queued')
   hset(key('job', job.id), { state = 'queued' })
@@ -100,6 +117,7 @@ local function enter_lane(job, at_front)
   redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
   redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   weigh(job, 1)
+  take_place(job, at_front)
   -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
   watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'NX')
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.

@@ -3,20 +3,30 @@
 -- a.id, a.tenant   the job and who asks
 --
 -- Returns 'unknown' (or somebody else's), 'gone', or {its hash as {field, value, ...}, its transcript (JSON; nil while it
--- has none), its segments so far, how many jobs are started before it (nil unless it waits)}.
+-- has none), its segments so far, {jobs, milliseconds of audio} that come before it (nil unless it waits)}.
 
+-- How many jobs, and how much audio (ms), are started before one that waits; nothing for one that stands in no lane.
 -- A follower stands where its leader does; whoever is not urgent waits for all who are.
-local function jobs_ahead(job)
+local function ahead_of(job)
   local id, lane = job.leader or job.id, job.lane
   if job.leader then
     lane = redis.call('HGET', key('job', job.leader), 'lane') or lane
   end
-  local place = redis.call('LPOS', RQ .. ':queue:' .. lane, id)
-  local urgent = PREFIX .. '.' .. job.model .. '.interactive'
-  if place and lane ~= urgent then
-    place = place + redis.call('LLEN', RQ .. ':queue:' .. urgent)
+  local order, urgent = key('order', lane), PREFIX .. '.' .. job.model .. '.interactive'
+  local jobs = redis.call('ZRANK', order, id)
+  if not jobs then
+    return false
   end
-  return place
+  local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
+  local audio_ms = redis.call('ZSCORE', order, id) - first
+  if lane ~= urgent then
+    local next_urgent = redis.call('ZRANGE', key('order', urgent), 0, 0, 'WITHSCORES')[2]
+    if next_urgent then
+      jobs = jobs + redis.call('ZCARD', key('order', urgent))
+      audio_ms = audio_ms + redis.call('HGET', PREFIX .. ':load', 'through:' .. urgent) - next_urgent
+    end
+  end
+  return { jobs, integer(audio_ms) }
 end
 
 local job, refusal = owned()
@@ -31,5 +41,5 @@ return {
   redis.call('HGETALL', key('job', job.id)),
   transcript,
   redis.call('LRANGE', key('partial', job.id), 0, -1),
-  job.state == 'queued' and jobs_ahead(job),
+  job.state == 'queued' and ahead_of(job),
 }

@@ -1,15 +1,7 @@
-"""How long a submit takes while the fleet is busy: `python -m tests.benchmarks.submit_latency`.
+"""How long a submit takes while the fleet is busy: twenty clients submit 200 distinct clips to two gateways."""
 
-Twenty concurrent clients submit 200 distinct clips to two gateways in front of two workers, all on this machine. Prints the
-distribution, checks that every job completes, and writes docs/performance.md. Submitting to an idle fleet is measured in the
-same run as the baseline, so that the table holds a ratio and not only this machine's milliseconds.
-"""
-
-import os
-import platform
-import statistics
-import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +10,8 @@ import numpy as np
 import soundfile
 
 from tests.audio_files import with_soundfile
-from tests.processes import ROOT, Stack, redis_server
+from tests.processes import ROOT, Stack, running_stack
+from tests.report import Finding, milliseconds, p95
 
 CLIENTS, PER_CLIENT = 20, 10
 
@@ -54,12 +47,6 @@ def all_end(stack: Stack, ids: list[str]) -> int:
     return states.count("completed")
 
 
-def percentiles(took: list[float]) -> tuple[float, float, float]:
-    """p50, p95, p99."""
-    cuts = statistics.quantiles(took, n=100)
-    return cuts[49], cuts[94], cuts[98]
-
-
 def idle_submits(stack: Stack) -> list[float]:
     """The baseline: one client, one submit after the other, to each gateway in turn."""
     clips = [clip(900_000 + i) for i in range(50)]
@@ -74,41 +61,21 @@ def idle_submits(stack: Stack) -> list[float]:
     return took
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as temporary, redis_server(Path(temporary)) as server:
-        stack = Stack(server=server, folder=Path(temporary))
-        try:
-            for _ in range(2):
-                stack.start_gateway()
-            for _ in range(2):
-                stack.start_worker()
-            stack.wait_ready(2)
-            baseline = idle_submits(stack)
-            clips = [[clip(n * 1000 + i) for i in range(PER_CLIENT)] for n in range(CLIENTS)]
-            # Made before the clock runs: reading certificates is a Python client's cost, not a submit's.
-            clients = [stack.client(gateway=n % 2) for n in range(CLIENTS)]
-            with ThreadPoolExecutor(CLIENTS) as pool:
-                outcomes = list(pool.map(one_client, clients, clips))
-            took = [t for times, _ in outcomes for t in times]
-            completed = all_end(stack, [i for _, ids in outcomes for i in ids])
-        except httpx.HTTPError as error:
-            raise SystemExit(f"the run failed: {error}") from error
-        finally:
-            stack.stop()
-    rows = [("one client, idle workers (baseline)", baseline), (f"{CLIENTS} clients at once, busy workers", took)]
-    lines = ["| submits of 96 KB clips | n | p50 ms | p95 ms | p99 ms | p95 against the baseline |", "|---|---|---|---|---|---|"]
-    for name, times in rows:
-        p50, p95, p99 = percentiles(times)
-        ratio = p95 / percentiles(baseline)[1]
-        lines.append(f"| {name} | {len(times)} | {p50:.1f} | {p95:.1f} | {p99:.1f} | {ratio:.1f} x |")
-    if completed != len(took):
-        raise SystemExit(f"only {completed} of {len(took)} jobs completed")
-    lines += ["", f"{completed} of {len(took)} jobs completed. Target: p95 <= 100 ms."]
-    table = "\n".join(lines)
-    print(table)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; all on the same machine."
-    (ROOT / "docs" / "performance.md").write_text(f"# Submit latency\n\nMeasured by `make bench`. {machine}\n\n{table}\n")
-
-
-if __name__ == "__main__":
-    main()
+def submit_latency(folder: Path) -> Iterator[Finding]:
+    """Submitting to an idle fleet is measured in the same run, so that there is a ratio and not only milliseconds."""
+    with running_stack(folder / "submit", gateways=2, workers=2) as stack:
+        baseline = idle_submits(stack)
+        clips = [[clip(n * 1000 + i) for i in range(PER_CLIENT)] for n in range(CLIENTS)]
+        # Made before the clock runs: reading certificates is a Python client's cost, not a submit's.
+        clients = [stack.client(gateway=n % 2) for n in range(CLIENTS)]
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            outcomes = list(pool.map(one_client, clients, clips))
+        took = [t for times, _ in outcomes for t in times]
+        completed = all_end(stack, [i for _, ids in outcomes for i in ids])
+    ratio = p95(took) / p95(baseline)
+    yield Finding(
+        experiment=f"submit of 96 KB clips by {CLIENTS} clients at once, 2 gateways, 2 busy workers; baseline: one client, idle",
+        must="all complete; p95 <= 100 ms",
+        seen=f"{milliseconds(took)}; baseline {milliseconds(baseline)}: p95 {ratio:.1f} x; {completed} of {len(took)} complete",
+        holds=p95(took) <= 100 and completed == len(took),
+    )

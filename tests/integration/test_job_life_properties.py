@@ -154,6 +154,10 @@ class JobLife(RuleBasedStateMachine):
                 assert job["id"] in watched
 
     @invariant()
+    def the_order_of_the_lane_is_known(self) -> None:
+        assert self._members(f"test:order:{LANE}") == self.fleet.waiting()
+
+    @invariant()
     def counters_equal_the_truth(self) -> None:
         waiting = [self.fleet.job(i) for i in self.fleet.waiting()]
         truth = len(waiting), sum(int(j["size_bytes"]) for j in waiting), 2000 * len(waiting)

@@ -11,7 +11,7 @@ import httpx
 
 from tests.faults.experiments.ledger import Ledger
 from tests.faults.zoo import Animal, clip
-from tests.processes import WITHOUT_FILES, Stack, redis_server, wait_until
+from tests.processes import WITHOUT_FILES, Stack, running_stack, wait_until
 
 #: As patient as a client must be while everything is being killed.
 SUBMIT_SECONDS = 60.0
@@ -135,18 +135,10 @@ class Arena:
 def arena(
     folder: Path, *, workers: int = 1, gateways: int = 1, redis_options: tuple[str, ...] = WITHOUT_FILES, **settings: str
 ) -> Iterator[Arena]:
-    """A running fleet for the time of a `with`. `settings` as in the environment."""
-    folder.mkdir()
+    """A running fleet with the zoo's models. `settings` as in the environment."""
     environment = {"WHISPER_ENGINE": "tests.faults.zoo:ZooEngine", "WHISPER_MODEL": "zoo"} | settings
-    with redis_server(folder, *redis_options) as server:
-        stack = Stack(server=server, folder=folder, environment=environment)
-        try:
-            for _ in range(gateways):
-                stack.start_gateway()
-            for _ in range(workers):
-                stack.start_worker()
-            stack.wait_ready(workers)
-            with closing(Arena(stack)) as made:
-                yield made
-        finally:
-            stack.stop()
+    with (
+        running_stack(folder, workers=workers, gateways=gateways, redis_options=redis_options, **environment) as stack,
+        closing(Arena(stack)) as made,
+    ):
+        yield made

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.experiments.arena import Arena, arena
-from tests.faults.experiments.report import Finding
 from tests.faults.zoo import Animal
 from tests.processes import DURABLE, model_process
+from tests.report import Finding
 
 KILL_EVERY_SECONDS = 1.5
 DECODE_MS, CLIENTS = 200, 4

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.faults.experiments.arena import arena
 from tests.faults.experiments.recovery import LONG_MS, start_seconds
-from tests.faults.experiments.report import Finding, p95, spread
 from tests.faults.zoo import Animal
 from tests.processes import wait_until
+from tests.report import Finding, p95, spread
 
 NO_PROGRESS_SECONDS = 1.0
 DRAIN_SECONDS = 0.5

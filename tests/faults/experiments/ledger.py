@@ -10,7 +10,7 @@ from shared.scripting import text, text_hash
 PREFIX = "fleet"
 #: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
 FLEETS_OWN = ("load", "totals", "token", "models", "workers", "sweeping", "expiring", "in_flight", "deadlines")
-FLEETS_KINDS = ("drained", "bell", "worker", "cached", "cache", "jobs", "idempotency")
+FLEETS_KINDS = ("order", "drained", "bell", "worker", "cached", "cache", "jobs", "idempotency")
 RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
 UNFINISHED = ("queued", "running")
 
@@ -70,6 +70,9 @@ class Ledger:
         for key in self.keys:
             if key.startswith("rq:wip:") and (stray := {m.split(":")[0] for m in self._members(key)} - running):
                 yield f"{key} holds {sorted(stray)}"
+            lane = key.removeprefix(f"{PREFIX}:order:")
+            if lane != key and self._members(key) != (line := set(self._list(f"rq:queue:{lane}"))):
+                yield f"{key} differs from the queue by {sorted(self._members(key) ^ line)}"
             if key.startswith("rq:queue:") and (stray := set(self._list(key)) - unfinished):
                 yield f"{key} holds {sorted(stray)}"
 

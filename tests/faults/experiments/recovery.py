@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.faults.experiments.arena import Arena, arena
-from tests.faults.experiments.report import Finding, p95, spread
 from tests.faults.zoo import Animal
 from tests.processes import model_process, wait_until
+from tests.report import Finding, p95, spread
 
 AT_ONCE = 4
 LONG_MS = 29_000

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 
 from tests.faults.experiments.arena import Arena, arena
-from tests.faults.experiments.report import Finding
 from tests.faults.zoo import Animal, clip
 from tests.processes import wait_until
+from tests.report import Finding
 
 CLIENTS, BATCHES = 8, 10
 TTL_SECONDS = 2

@@ -1,4 +1,4 @@
-"""What an experiment found, and the table of all of them."""
+"""What an experiment or a benchmark found, and the table of all of them."""
 
 import os
 import platform
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
+from rich.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,12 @@ def spread(seconds: Sequence[float]) -> str:
     return f"p50 {statistics.median(seconds):.2f} s, p95 {p95(seconds):.2f} s, max {max(seconds):.2f} s (n={len(seconds)})"
 
 
+def milliseconds(values: Sequence[float]) -> str:
+    """Median, 95th and 99th percentile."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return f"p50 {cuts[49]:.1f} ms, p95 {cuts[94]:.1f} ms, p99 {cuts[98]:.1f} ms (n={len(values)})"
+
+
 def p95(values: Sequence[float]) -> float:
     """The 95th percentile, within the values seen."""
     return statistics.quantiles(values, n=20, method="inclusive")[-1]
@@ -36,18 +43,17 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join(rows)
 
 
-def page(findings: Sequence[Finding], minutes: float, server: "redis.Redis") -> str:
-    """docs/reliability.md."""
+def machine(server: "redis.Redis") -> str:
+    """What a measurement was taken on."""
     version = server.info("server")["redis_version"]
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, Redis {version}"
-    return f"""# What is done to the fleet, and what becomes of its jobs
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, Redis {version}, all on one machine"
+    )
 
-Written by `make faults` ({minutes:.1f} minutes; {machine}; everything on one machine). Real gateways, workers and Redis servers,
-killed with real signals. The model is the zoo of `tests/faults/zoo.py`, whose transcript is a number hidden in the audio: a
-transcript that went to another job would show. Leases are the default 10 s unless a row says otherwise.
 
-{table(findings)}
-
-Each row is a function in `tests/faults/experiments/`; `make faults ONLY=recovery` runs one file of them. After every experiment
-all keys in Redis are enumerated and each must have an owner (`ledger.py`).
-"""
+def screen(findings: Sequence[Finding]) -> Table:
+    """For a terminal."""
+    drawn = Table("experiment", "must be", "seen", "", show_lines=True)
+    for f in findings:
+        drawn.add_row(f.experiment, f.must, f.seen, "[green]holds[/]" if f.holds else "[red]does not hold[/]")
+    return drawn

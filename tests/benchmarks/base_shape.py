@@ -1,0 +1,125 @@
+"""A model with the shape, and so the cost, of Whisper `base`, that says what it is told: `build(folder)`.
+
+Real weights cannot be fetched everywhere, and what a benchmark of speed needs of them is their size. The weights are random, so
+nothing is understood; for the decoder to speak at its usual length, and to end, the sentence is written into its position
+encodings: at the k-th position after the prompt stands the embedding of the k-th wanted token, so large that after the final
+layer norm it outweighs everything else. Every multiplication happens as in the real model, and no temperature fallback does.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ctranslate2.specs import WhisperSpec, common_spec
+from numpy.typing import NDArray
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+LAYERS, HEADS, WIDTH, MEL_BINS = 6, 8, 512, 80
+WORDS = 50_257
+ENCODER_POSITIONS, DECODER_POSITIONS = 1500, 448
+SPECIALS = (
+    "<|endoftext|>",
+    "<|startoftranscript|>",
+    "<|en|>",
+    "<|translate|>",
+    "<|transcribe|>",
+    "<|startoflm|>",
+    "<|startofprev|>",
+    "<|nospeech|>",
+    "<|notimestamps|>",
+)
+TIMESTAMPS = tuple(f"<|{i * 0.02:.2f}|>" for i in range(1501))
+#: How far the script outweighs the rest, and how sure of itself the decoder is then.
+SCRIPT_WEIGHT, CONFIDENCE = 400.0, 3.0
+SENTENCE_WORDS, SENTENCE_SECONDS = 10, 3.0
+
+
+def build(folder: Path) -> Path:
+    """Write the model (int8, about 75 MB) unless it is there already; the folder, for `WhisperModel(folder)`."""
+    if (folder / "model.bin").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    spec = WhisperSpec(LAYERS, HEADS, LAYERS, HEADS)
+    _fill(spec, tokenizer)
+    _configure(spec, tokenizer)
+    spec.validate()
+    spec.optimize("int8")
+    spec.save(str(folder))
+    feature = {"feature_size": MEL_BINS, "sampling_rate": 16_000, "hop_length": 160, "chunk_length": 30, "n_fft": 400}
+    (folder / "preprocessor_config.json").write_text(json.dumps(feature))
+    return folder
+
+
+def _tokenizer() -> Tokenizer:
+    """As large as Whisper's: all bytes, numbered words, the special tokens, the timestamps."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*alphabet, *(f"Ġword{n}" for n in range(WORDS - len(alphabet)))]
+    tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (*SPECIALS, *TIMESTAMPS)])
+    return tokenizer
+
+
+def _script(tokenizer: Tokenizer) -> list[int]:
+    """What the decoder says: start, words, end, and that is all."""
+    words = [f"Ġword{1000 + n}" for n in range(SENTENCE_WORDS)]
+    ids = tokenizer.get_vocab()
+    return [ids[token] for token in ("<|0.00|>", *words, f"<|{SENTENCE_SECONDS:.2f}|>", "<|endoftext|>")]
+
+
+def _fill(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(*shape: int) -> NDArray[np.float32]:
+        weights: NDArray[np.float32] = rng.standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
+        return weights
+
+    encoder, decoder = spec.encoder, spec.decoder
+    encoder.conv1.weight, encoder.conv1.bias = noise(WIDTH, MEL_BINS, 3), np.zeros(WIDTH, np.float32)
+    encoder.conv2.weight, encoder.conv2.bias = noise(WIDTH, WIDTH, 3), np.zeros(WIDTH, np.float32)
+    encoder.position_encodings.encodings = noise(ENCODER_POSITIONS, WIDTH)
+    embeddings = noise(tokenizer.get_vocab_size(), WIDTH)
+    decoder.embeddings.weight = decoder.projection.weight = embeddings
+    decoder.scale_embeddings = False
+    positions = noise(DECODER_POSITIONS, WIDTH)
+    for place, token in enumerate(_script(tokenizer)):
+        positions[place] = SCRIPT_WEIGHT * embeddings[token]
+    decoder.position_encodings.encodings = positions
+    for part, cross in ((encoder, False), (decoder, True)):
+        _norm(part.layer_norm, CONFIDENCE if cross else 1.0)
+        for layer in part.layer:
+            _layer(layer, noise, cross)
+
+
+def _layer(layer: Any, noise: Callable[..., NDArray[np.float32]], cross: bool) -> None:
+    """Self-attention (query, key and value side by side), cross-attention (key and value likewise), feed-forward."""
+    attentions = [(layer.self_attention, (3, 1))] + ([(layer.attention, (1, 2, 1))] if cross else [])
+    for attention, widths in attentions:
+        _norm(attention.layer_norm, 1.0)
+        for linear, width in zip(attention.linear, widths, strict=True):
+            _linear(linear, noise(width * WIDTH, WIDTH))
+    _norm(layer.ffn.layer_norm, 1.0)
+    _linear(layer.ffn.linear_0, noise(4 * WIDTH, WIDTH))
+    _linear(layer.ffn.linear_1, noise(WIDTH, 4 * WIDTH))
+
+
+def _linear(linear: common_spec.LinearSpec, weight: NDArray[np.float32]) -> None:
+    linear.weight, linear.bias = weight, np.zeros(len(weight), np.float32)
+
+
+def _norm(norm: common_spec.LayerNormSpec, gain: float) -> None:
+    norm.gamma, norm.beta = np.full(WIDTH, gain, np.float32), np.zeros(WIDTH, np.float32)
+
+
+def _configure(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    special = tokenizer.token_to_id
+    spec.register_vocabulary([tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())])
+    spec.config.suppress_ids = [special(t) for t in SPECIALS[3:8]]
+    spec.config.suppress_ids_begin = [special("<|endoftext|>")]
+    spec.config.lang_ids = [special("<|en|>")]
+    spec.config.alignment_heads = [[layer, head] for layer in (LAYERS - 2, LAYERS - 1) for head in range(HEADS)]

@@ -1,0 +1,116 @@
+"""Short clips through the whole fleet, against faster-whisper called sequentially with the same model, threads and options."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jiwer
+
+from tests.benchmarks.base_shape import build
+from tests.benchmarks.submit_latency import clip
+from tests.processes import ROOT, Stack, running_stack
+from tests.report import Finding
+
+THREADS, ROUNDS, CLIENTS = 2, 3, 8
+SEQUENTIAL_CLIPS, FULL_CLIPS, ADAPTIVE_CLIPS = 10, 32, 128
+QUERY = "?language=en&beam_size=5&vad=false"
+
+
+def throughput(folder: Path) -> Iterator[Finding]:
+    """Three rounds of each kind, in turn, so that a slow minute of the machine hits all of them."""
+    model = str(build(ROOT / "build" / "base-shape"))
+    baseline = _write(folder / "baseline", [clip(n) for n in range(SEQUENTIAL_CLIPS)])
+    rates: dict[str, list[float]] = {"full": [], "adaptive": []}
+    sequential: list[float] = []
+    settings = {"WHISPER_MODEL": model, "ENABLE_CACHE": "false", "WHISPER_COMPUTE_TYPE": "int8", "LEASE_SECONDS": "30"}
+    for number in range(ROUNDS):
+        sequential.append(SEQUENTIAL_CLIPS / _sequential(model, baseline)[0])
+        for window, count in (("full", FULL_CLIPS), ("adaptive", ADAPTIVE_CLIPS)):
+            with running_stack(folder / f"{window}{number}", workers=2, WHISPER_ENCODER_WINDOW=window, **settings) as stack:  # type: ignore[arg-type]
+                rates[window].append(_rate(stack, [clip(n) for n in range(count)]))
+    for window, target in (("full", 1.7), ("adaptive", 8.0)):
+        ratio = statistics.median(rates[window]) / statistics.median(sequential)
+        yield Finding(
+            experiment=f"3 s clips, shape of Whisper base, beam 5, {window} encoder window: 2 workers of 1 thread, through HTTP "
+            f"and Redis; baseline: faster-whisper in sequence with {THREADS} threads",
+            must=f">= {target} x clips per second",
+            seen=f"{ratio:.2f} x: {_span(rates[window])} against {_span(sequential)} clips/s ({ROUNDS} rounds)",
+            holds=ratio >= target,
+        )
+
+
+def agreement(folder: Path) -> Iterator[Finding]:
+    """The demo model's transcripts: those of the fleet against those of faster-whisper alone, and adaptive against full."""
+    index = json.loads((ROOT / "models" / "demo" / "clips" / "transcripts.json").read_text())
+    names = [name for name, entry in index.items() if "segments" not in entry]
+    wavs = [(ROOT / "models" / "demo" / "clips" / f"{name}.wav").read_bytes() for name in names]
+    truth = [index[name]["text"] for name in names]
+    _, alone = _sequential(str(ROOT / "models" / "demo"), _write(folder / "demo", wavs))
+    heard = {}
+    for window in ("full", "adaptive"):
+        with running_stack(folder / f"agree-{window}", workers=2, WHISPER_ENCODER_WINDOW=window) as stack:
+            heard[window] = _transcripts(stack, wavs)
+    same = sum(a == b for a, b in zip(alone, heard["full"], strict=True))
+    yield Finding(
+        experiment="the demo model's transcripts through the fleet, in batches, against faster-whisper alone",
+        must="identical",
+        seen=f"{same} of {len(names)} identical",
+        holds=same == len(names),
+    )
+    full, adaptive = (100 * jiwer.wer(truth, heard[window]) for window in ("full", "adaptive"))
+    yield Finding(
+        experiment="the demo model's word error rate with adaptive encoder windows",
+        must="not worse than with full ones by more than 0.5 points",
+        seen=f"{adaptive:.1f} % against {full:.1f} % ({len(names)} clips)",
+        holds=adaptive <= full + 0.5,
+    )
+
+
+def _write(folder: Path, wavs: Sequence[bytes]) -> Path:
+    folder.mkdir(parents=True)
+    for number, wav in enumerate(wavs):
+        (folder / f"{number:04d}.wav").write_bytes(wav)
+    return folder
+
+
+def _sequential(model: str, folder: Path) -> tuple[float, list[str]]:
+    """Seconds for all clips, and the transcripts."""
+    command = [sys.executable, "-m", "tests.benchmarks.sequential", model, str(THREADS), str(folder)]
+    answer = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
+    return float(answer["seconds"]), list(answer["transcripts"])
+
+
+def _transcripts(stack: Stack, wavs: Sequence[bytes]) -> list[str]:
+    """All at once, from several clients."""
+
+    def one(wav: bytes) -> str:
+        with stack.client() as client:
+            job = client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()
+            while job["status"] in ("queued", "running"):
+                job = client.get(f"/v1/jobs/{job['job_id']}?wait=60").json()
+        return str(job["result"]["transcript"])
+
+    with ThreadPoolExecutor(len(wavs)) as clients:
+        return list(clients.map(one, wavs))
+
+
+def _rate(stack: Stack, wavs: Sequence[bytes]) -> float:
+    """Clips per second, from the first submit to the last transcript, after a few that warm everything up."""
+    _transcripts(stack, [clip(10_000 + n) for n in range(4)])
+    started = time.perf_counter()
+    with stack.client() as client:
+        ids = [client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()["job_id"] for wav in wavs]
+        for job_id in ids:
+            while (job := client.get(f"/v1/jobs/{job_id}?wait=60").json())["status"] in ("queued", "running"):
+                pass
+            assert job["status"] == "completed"
+    return len(wavs) / (time.perf_counter() - started)
+
+
+def _span(rates: Sequence[float]) -> str:
+    return f"{statistics.median(rates):.2f} ({min(rates):.2f}-{max(rates):.2f})"
