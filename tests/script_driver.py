@@ -40,6 +40,7 @@ class ScriptDriver:
             "size_bytes": len(audio) or 4,
             "audio_seconds": 2.0,
             "attempt": 0,
+            **more.pop("job", {}),
         }
         arguments = {
             "job": job,
@@ -59,13 +60,14 @@ class ScriptDriver:
         return next(iter(self.claim_several(1, worker, lease_ms, again)), {})
 
     def claim_several(
-        self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, busy: bool = False
+        self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: bool
     ) -> list[dict[str, str]]:
-        """The hashes of the claimed jobs."""
+        """The hashes of the claimed jobs. `company`: `busy`, `has_long`."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
-        who = {"lanes": [LANE], "worker": worker, "execution": execution, "room": room, "busy": busy, "alive_ms": 30_000}
+        who = {"lanes": [LANE], "worker": worker, "execution": execution, "room": room, "alive_ms": 30_000}
+        who |= {"busy": False, "has_long": False, "long_seconds": 60, **company}
         hashes = self.run("claim", lease_ms=lease_ms, audio_ttl=600, **who)
         return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in hashes]
 

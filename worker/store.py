@@ -18,6 +18,8 @@ from shared.transcript import Segment, Transcript
 
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
 SWEEP_LIMIT = 50
+#: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
+LONG_SECONDS = 300
 
 
 @dataclass(kw_only=True)
@@ -53,14 +55,16 @@ class WorkerStore:
         """Block until a job may be waiting, at most `timeout_seconds`."""
         self._redis.blpop([self.keys.bell(self._settings.model_name)], timeout=timeout_seconds)
 
-    def claim(self, room: int, busy: bool) -> list[Held]:
-        """The next jobs, now under our lease: at most `room`, and our share of what waits. None when nothing waits.
-
-        `busy`: others are being decoded, so none is taken that has to be alone.
-        """
+    def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
+        """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         alive_ms = int(3 * self._settings.lease_seconds * 1000)
         who = {"lanes": self.lanes, "worker": self._worker, "execution": self._execution}
-        hashes = self._run("claim", room=room, busy=busy, alive_ms=alive_ms, **who, **self._lease())
+        company = {
+            "busy": bool(in_hand),
+            "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
+            "long_seconds": LONG_SECONDS,
+        }
+        hashes = self._run("claim", room=room, alive_ms=alive_ms, **who, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
         return [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
@@ -79,10 +83,10 @@ class WorkerStore:
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
-    def audio(self, job_id: str) -> bytes | None:
-        """The audio as uploaded; None when it is gone."""
-        content = self._redis.get(self.keys.audio(job_id))
-        return content if isinstance(content, bytes) else None
+    def audio(self, held: Sequence[Held]) -> list[bytes | None]:
+        """The audio of each as uploaded; None where it is gone."""
+        contents: Any = self._redis.mget([self.keys.audio(h.job.id) for h in held])
+        return [content if isinstance(content, bytes) else None for content in contents]
 
     def renew(self, held: Sequence[Held]) -> list[bool]:
         """Keep the leases and publish progress. False for each job that is no longer ours."""

@@ -16,16 +16,15 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
-from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped, Transcribe
+from worker.intake import Intake
+from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
-from worker.store import Held, WorkerStore
+from worker.store import WorkerStore
 from worker.work import Assignment, Outcome, Work
 
 TICK_SECONDS = 0.1
-#: How often a busy worker with room looks for more.
-TOP_UP_SECONDS = 0.25
 #: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
 EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
 
@@ -47,8 +46,8 @@ class Supervisor:
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._work = Work(store)
         self._model = ModelKeeper(settings, self._inbox.put)
+        self._intake = Intake(settings, store, self._work, self._model, bell)
         self._stops_asked = 0
-        self._topped_up_at = 0.0
         self._drain_until = float("inf")
         self._exit_code: int | None = None
 
@@ -74,17 +73,17 @@ class Supervisor:
     def _handle(self, event: Event) -> None:
         match event:
             case Rang():
-                self._claim()
+                self._intake.claim()
             case Progress():
                 self._work.progress(event)
             case Done() | Failed():
                 self._ended(event)
             case Stopped():
                 self._work.forget(event.job_id)
-                self._claim()
+                self._intake.claim()
             case Able():
                 self._model.proved()
-                self._claim()
+                self._intake.claim()
             case Ready():
                 self._became_ready(event)
             case CannotLoad():
@@ -102,13 +101,13 @@ class Supervisor:
         else:
             outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
         self._work.conclude(event.job_id, outcome)
-        self._claim()
+        self._intake.claim()
 
     def _became_ready(self, event: Ready) -> None:
         if not self._model.became_ready(event):
             return
         self._presence.ready(event)
-        self._claim()
+        self._intake.claim()
 
     def _cannot_load(self, reason: str) -> None:
         """The end of this worker, unless a model is at work and it was only its successor that failed."""
@@ -138,59 +137,13 @@ class Supervisor:
 
     def _stop_asked(self) -> None:
         self._stops_asked += 1
+        self._intake.close()
         grace = self._settings.drain_seconds if self._stops_asked == 1 else 0.0
         self._drain_until = time.monotonic() + grace
         self._presence.draining()
         _LOG.info("draining", jobs=self._work.ids(), grace_seconds=grace)
 
     # -- steps ----------------------------------------------------------------------------------------------------
-
-    def _claim(self) -> None:
-        """Take jobs if there is room; then have the bell listened to, if there is nothing to do.
-
-        A worker that has something to do leaves the bell to idle ones, and looks now and then for what these left.
-        """
-        try:
-            while room := self._room():
-                claimed = self._store.claim(room, busy=bool(self._work.assignments))
-                for held in claimed:
-                    self._begin(held)
-                if self._work.assignments:
-                    return
-                if not claimed:
-                    self._bell.listen()
-                    return
-        except RedisError as error:
-            _LOG.warning("store_away", step="claim", error=type(error).__name__)
-            self._bell.listen()
-
-    def _room(self) -> int:
-        """How many more jobs the model process may get."""
-        if not self._model.has_room or self._stops_asked or self._work.has_suspect:
-            return 0
-        return self._settings.whisper_batch_size - len(self._work.assignments)
-
-    def _begin(self, held: Held) -> None:
-        assignment = self._work.begin(held)
-        try:
-            audio = self._store.audio(held.job.id)
-        except RedisError:
-            # Ours by its lease, yet nothing to decode: it goes back as soon as Redis answers.
-            self._work.conclude(held.job.id, Outcome())
-            raise
-        if audio is None:
-            message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
-            self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))
-            return
-        _LOG.info("job_started", **held.job.log_context())
-        self._model.send(
-            Transcribe(
-                job_id=assignment.held.job.id,
-                audio=audio,
-                options=held.job.options,
-                max_seconds=self._settings.max_audio_length_seconds,
-            )
-        )
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -205,15 +158,9 @@ class Supervisor:
                     break
         self._end_overdue(now)
         self._keep_model()
-        self._top_up(now)
+        self._intake.top_up(now)
         if self._stops_asked and (not self._work.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
-
-    def _top_up(self, now: float) -> None:
-        """Room beside the jobs in hand is for those that no idle worker has taken by now."""
-        if self._work.assignments and now - self._topped_up_at > TOP_UP_SECONDS:
-            self._topped_up_at = now
-            self._claim()
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -257,7 +204,7 @@ class Supervisor:
             self._model.tick(idle=not self._work.assignments)
             self._tell(before, self._model.ready)
             if self._model.has_room and not had_room:
-                self._claim()
+                self._intake.claim()
 
     def _tell(self, before: Ready | None, now: Ready | None) -> None:
         """The card says what is true after a successor took over, or an old model went before there was one."""

@@ -8,6 +8,8 @@
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
 -- a.busy          whether it decodes others already
+-- a.has_long      whether one of those is long; a worker has one long job at a time, since its samples fill memory
+-- a.long_seconds  what is long
 -- a.alive_ms      workers heard of within this time count for the share
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
@@ -63,37 +65,65 @@ if #taken > 0 then
   return taken
 end
 
-local wanted = share()
-for _, lane in ipairs(a.lanes) do
-  -- Bounded: entries that no longer stand for a waiting job (removed with RQ's own tools) are passed over.
+local wanted, has_long = share(), a.has_long
+
+-- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
+-- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
+local function verdict_on(job)
+  if not job then
+    return 'drop'
+  elseif job.state == 'failed' or job.state == 'expired' then
+    -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
+    return redis.call('EXISTS', key('audio', job.id)) == 1 and 'revive' or 'drop'
+  elseif job.state ~= 'queued' then
+    return 'drop'
+  end
+  local deadline = redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
+  if deadline and tonumber(deadline) <= NOW then
+    return 'expire'
+  elseif tonumber(job.attempt) > 0 and (a.busy or #taken > 0) then
+    return 'stop'
+  elseif tonumber(job.audio_seconds) > a.long_seconds and has_long then
+    return 'skip'
+  end
+  return 'start'
+end
+
+-- True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
+local function take_from(lane)
+  local queue, left, finished = RQ .. ':queue:' .. lane, {}, false
   for _ = 1, 100 do
-    local id = #taken < wanted and redis.call('LPOP', RQ .. ':queue:' .. lane)
+    local id = #taken < wanted and not finished and redis.call('LPOP', queue)
     if not id then
       break
     end
     local job = load_job(id)
-    local dead = job and (job.state == 'failed' or job.state == 'expired')
-    local deadline = job and redis.call('ZSCORE', PREFIX .. ':deadlines', id)
-    if dead and redis.call('EXISTS', key('audio', id)) == 1 then
-      -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
-      revive(job)
-      start(job)
-    elseif job and job.state == 'queued' and deadline and tonumber(deadline) <= NOW then
+    local verdict = verdict_on(job)
+    if verdict == 'skip' or verdict == 'stop' then
+      left[#left + 1], finished = id, verdict == 'stop'
+    elseif verdict == 'expire' then
       weigh(job, -1)
       promote_follower(job)
       settle(job, 'expired', {})
-    elseif job and job.state == 'queued' and tonumber(job.attempt) > 0 then
-      if a.busy or #taken > 0 then
-        redis.call('LPUSH', RQ .. ':queue:' .. lane, id)
-        return taken
-      end
+    elseif verdict == 'revive' then
+      revive(job)
+      start(job)
+    elseif verdict == 'start' then
       weigh(job, -1)
       start(job)
-      return taken
-    elseif job and job.state == 'queued' then
-      weigh(job, -1)
-      start(job)
+      has_long = has_long or tonumber(job.audio_seconds) > a.long_seconds
+      finished = tonumber(job.attempt) > 0
     end
+  end
+  for i = #left, 1, -1 do
+    redis.call('LPUSH', queue, left[i])
+  end
+  return finished or #taken >= wanted
+end
+
+for _, lane in ipairs(a.lanes) do
+  if take_from(lane) then
+    break
   end
 end
 return taken

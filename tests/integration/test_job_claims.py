@@ -49,6 +49,15 @@ def test_a_job_with_a_bad_attempt_behind_it_runs_alone(fleet: ScriptDriver) -> N
     assert ids(fleet.claim_several(8, "w2")) == "bc"
 
 
+def test_a_worker_has_one_long_job_at_a_time_and_short_ones_overtake(fleet: ScriptDriver) -> None:
+    for name, seconds in (("a", 90.0), ("b", 2.0), ("c", 100.0), ("d", 2.0)):
+        fleet.submit(name, job={"audio_seconds": seconds}, max_audio_ms=10**9)
+    assert ids(fleet.claim_several(8)) == "abd"
+    assert fleet.waiting() == ["c"] and fleet.load()[0] == 1
+    assert fleet.claim_several(8, busy=True, has_long=True) == []
+    assert ids(fleet.claim_several(8, "w2")) == "c"
+
+
 def test_nobody_joins_a_batch_with_a_bad_attempt_behind_it(fleet: ScriptDriver) -> None:
     submit(fleet, "ab")
     tokens = {job["id"]: job["token"] for job in fleet.claim_several(2)}

@@ -1,0 +1,81 @@
+"""Takes jobs from the queue and sends them to the model process, as many as there is room for."""
+
+from collections.abc import Sequence
+
+from redis import RedisError
+
+from shared.job import JobError
+from shared.logs import get_logger
+from shared.settings import WorkerSettings
+from worker.bell import Bell
+from worker.messages import Transcribe
+from worker.model_keeper import ModelKeeper
+from worker.store import Held, WorkerStore
+from worker.work import Outcome, Work
+
+#: How often a busy worker with room looks for more.
+TOP_UP_SECONDS = 0.25
+
+_LOG = get_logger(__name__)
+
+
+class Intake:
+    """An idle worker waits for the bell. One that has something to do leaves it to idle ones, and looks for what they left."""
+
+    def __init__(self, settings: WorkerSettings, store: WorkerStore, work: Work, model: ModelKeeper, bell: Bell) -> None:
+        self._settings, self._store, self._work, self._model, self._bell = settings, store, work, model, bell
+        self._topped_up_at = 0.0
+        self._closed = False
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._closed = True
+
+    def claim(self) -> None:
+        """Take jobs if there is room; then have the bell listened to, if there is nothing to do."""
+        try:
+            while room := self._room():
+                claimed = self._store.claim(room, [a.held.job for a in self._work.assignments.values()])
+                self._begin(claimed)
+                if self._work.assignments:
+                    return
+                if not claimed:
+                    self._bell.listen()
+                    return
+        except RedisError as error:
+            _LOG.warning("store_away", step="claim", error=type(error).__name__)
+            self._bell.listen()
+
+    def top_up(self, now: float) -> None:
+        """Take what no idle worker has taken by now, if it is time."""
+        if self._work.assignments and now - self._topped_up_at > TOP_UP_SECONDS:
+            self._topped_up_at = now
+            self.claim()
+
+    def _room(self) -> int:
+        if self._closed or not self._model.has_room or self._work.has_suspect:
+            return 0
+        return self._settings.whisper_batch_size - len(self._work.assignments)
+
+    def _begin(self, claimed: Sequence[Held]) -> None:
+        """Send what was claimed to the model process. All of it is in our books before anything else can fail."""
+        for held in claimed:
+            self._work.begin(held)
+        try:
+            audios = self._store.audio(claimed) if claimed else []
+        except RedisError:
+            # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
+            for held in claimed:
+                self._work.conclude(held.job.id, Outcome())
+            raise
+        for held, audio in zip(claimed, audios, strict=True):
+            self._send(held, audio)
+
+    def _send(self, held: Held, audio: bytes | None) -> None:
+        if audio is None:
+            message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
+            self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))
+            return
+        _LOG.info("job_started", **held.job.log_context())
+        max_seconds = self._settings.max_audio_length_seconds
+        self._model.send(Transcribe(job_id=held.job.id, audio=audio, options=held.job.options, max_seconds=max_seconds))
