@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -16,6 +17,8 @@ from client.errors import ClientError
 from client.fleet import FleetClient
 
 Params = ParamSpec("Params")
+
+COMMANDS = "whisper_fleet.commands"
 
 app = typer.Typer(name="whisper-fleet", help="Talk to a transcription fleet.", no_args_is_help=True, add_completion=False)
 
@@ -30,6 +33,11 @@ Priority = Annotated[str | None, typer.Option("--priority", help="interactive, o
 Words = Annotated[bool, typer.Option("--word-timestamps", help="Times for each word (json, verbose_json).")]
 Files = Annotated[list[Path], typer.Argument(help="Audio or video files.", exists=True, dir_okay=False, readable=True)]
 JobId = Annotated[str, typer.Argument(help="What submit printed.")]
+
+for _found in entry_points(group=COMMANDS):
+    # Commands of other parts of the fleet, where these are installed.
+    with suppress(ImportError):
+        app.command(_found.name)(_found.load())
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 EXIT_FAILED = 1

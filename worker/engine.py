@@ -17,7 +17,7 @@ from shared.transcript import Segment, Transcript, Word, join_text
 from worker.batching import BatchingModel
 from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.encoder_window import AdaptiveWindow
-from worker.engine_protocol import Listener
+from worker.engine_protocol import Listener, Nobody
 from worker.engine_settings import EngineSettings
 
 #: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
@@ -51,7 +51,7 @@ class Engine:
         """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
         noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
         options = TranscriptionOptions(vad=False, beam_size=1, temperature=0.0)
-        self.transcribe(noise, options, 0.0, _Nobody())
+        self.transcribe(noise, options, 0.0, Nobody())
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
@@ -95,14 +95,6 @@ class Engine:
             model_revision=self.revision,
             device=self.device,
         )
-
-
-class _Nobody:
-    """Listens to the canary."""
-
-    def on_segment(self, segment: Segment) -> None: ...
-
-    def check(self) -> None: ...
 
 
 def revision_of(folder: Path) -> str:

@@ -25,6 +25,14 @@ class Listener(Protocol):
         ...
 
 
+class Nobody:
+    """A listener for decodes that nobody waits for, such as a canary's."""
+
+    def on_segment(self, segment: Segment) -> None: ...
+
+    def check(self) -> None: ...
+
+
 class EngineProtocol(Protocol):
     """A loaded model. Constructed with `EngineSettings`; the constructor loads, and raises when it cannot."""
 
