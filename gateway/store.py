@@ -32,6 +32,8 @@ WARM_CONNECTIONS = 16
 #: Sending so much audio costs Redis and us less than asking first whether it is needed.
 SMALL_BYTES = 256 * 1024
 ANSWER_SECONDS = 1.0
+#: Longest wait for a free connection: thousands that come back at once, after a restart, are a queue and no outage.
+TURN_SECONDS = 20.0
 #: Storing a large upload may take longer than a read.
 UPLOAD_SECONDS = 20.0
 #: How many overdue jobs one sweep ends, and for how long no other gateway sweeps.
@@ -45,7 +47,7 @@ def connect(url: str, answer_seconds: float) -> "Redis":
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=ANSWER_SECONDS,
+        timeout=TURN_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
         socket_timeout=answer_seconds,
         retry=Retry(NoBackoff(), 0),

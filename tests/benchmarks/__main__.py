@@ -11,13 +11,17 @@ from rich.console import Console
 
 from tests.benchmarks.overhead import growth, overhead
 from tests.benchmarks.submit_latency import submit_latency
+from tests.benchmarks.submits import submits
 from tests.benchmarks.throughput import agreement, throughput
+from tests.benchmarks.waiting import waiting
 from tests.processes import ROOT, redis_server
 from tests.report import Finding, machine, screen, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "submit": submit_latency,
+    "submits": submits,
     "overhead": overhead,
+    "waiting": waiting,
     "growth": growth,
     "agreement": agreement,
     "throughput": throughput,
