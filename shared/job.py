@@ -94,6 +94,8 @@ class Job(BaseModel):
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     attempt: int = 0
+    #: It may have ended a model process, and is to run alone.
+    suspect: bool = False
     worker: str | None = None
     token: int | None = None
     progress_seconds: float = 0.0

@@ -60,14 +60,14 @@ class ScriptDriver:
         return next(iter(self.claim_several(1, worker, lease_ms, again)), {})
 
     def claim_several(
-        self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: bool
+        self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: Any
     ) -> list[dict[str, str]]:
         """The hashes of the claimed jobs. `company`: `busy`, `has_long`."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
         who = {"lanes": [LANE], "worker": worker, "execution": execution, "room": room, "alive_ms": 30_000}
-        who |= {"busy": False, "has_long": False, "long_seconds": 60, **company}
+        who |= {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
         hashes = self.run("claim", lease_ms=lease_ms, audio_ttl=600, **who)
         return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in hashes]
 
@@ -75,8 +75,8 @@ class ScriptDriver:
         settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100, "window_fallbacks": 0} | more
         return int(self.run("finish", transcript, id=job_id, token=int(token), **settings))
 
-    def fail(self, job_id: str, token: str, retryable: bool) -> str:
-        error = '{"code":"transcription_failed","message":"m","retryable":false}'
+    def fail(self, job_id: str, token: str, retryable: bool, code: str = "transcription_failed") -> str:
+        error = f'{{"code":"{code}","message":"m","retryable":false}}'
         return str(self.run("fail", id=job_id, token=int(token), error=error, retryable=retryable, max_attempts=3))
 
     def hand_back(self, job_id: str, token: str) -> int:

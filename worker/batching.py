@@ -21,6 +21,8 @@ from ctranslate2.models import Whisper, WhisperGenerationResult
 
 #: How long a call waits for others that are on their way, but neither in the encoder nor here.
 LINGER_SECONDS = 0.005
+#: How long it waits for those in the encoder, which might never be empty.
+PATIENCE_SECONDS = 10.0
 
 
 @dataclass(kw_only=True)
@@ -102,10 +104,13 @@ class BatchingModel:
 
     def _may_generate(self) -> bool:
         """Nobody generates, nobody is about to come out of the encoder, and nobody else is worth waiting for."""
-        if self._generating or self._encoding or not self._pending:
+        if self._generating or not self._pending:
+            return False
+        waited_seconds = time.monotonic() - self._pending[0].came_at
+        if self._encoding and waited_seconds < PATIENCE_SECONDS:
             return False
         all_are_here = len(self._pending) >= min(self._callers, self._max_batch)
-        return all_are_here or time.monotonic() - self._pending[0].came_at > LINGER_SECONDS
+        return all_are_here or waited_seconds > LINGER_SECONDS
 
     def _take(self) -> list[_Call]:
         """The call that waits longest, and those that can share its call."""

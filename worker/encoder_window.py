@@ -29,6 +29,7 @@ BUCKETS = (400, 500, 600, 700, 800, 1000, 1250, 1500, 2000)
 LEAST_LOG_PROBABILITY = -0.8
 MOST_COMPRESSION = 2.4
 MOST_TOKENS_PER_SECOND = 15.0
+LEAST_LANGUAGE_PROBABILITY = 0.5
 
 
 @dataclass
@@ -56,6 +57,7 @@ class _Current:
     content_seconds: float
     encoded: ctranslate2.StorageView
     is_short: bool
+    is_counted: bool = False
 
 
 class AdaptiveWindow:
@@ -85,21 +87,35 @@ class AdaptiveWindow:
         shortened = features if size is None else ctranslate2.StorageView.from_array(np.ascontiguousarray(padded[..., :size]))
         encoded = self._model.encode(shortened, to_cpu)
         self._thread.current = _Current(features, content / FRAMES_PER_SECOND, encoded, size is not None)
-        self._thread.windows.all += 1
-        self._thread.windows.short += size is not None
         return encoded
+
+    def detect_language(self, _: ctranslate2.StorageView) -> Any:
+        """As the model's; an unsure answer from a short window is asked for again in the full one."""
+        current: _Current = self._thread.current
+        answer = self._model.detect_language(current.encoded)
+        if current.is_short and answer[0][0][1] < LEAST_LANGUAGE_PROBABILITY:
+            answer = self._model.detect_language(self._model.encode(current.features))
+        return answer
 
     def generate(
         self, _: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any
     ) -> list[WhisperGenerationResult]:
         """As `BatchingModel.generate`; a result that the gate does not let through is made anew from the full window."""
         current: _Current = self._thread.current
+        self._count(current)
         results = self._model.generate(current.encoded, prompts, **options)
         if current.is_short and not believable(results[0], len(prompts[0]), current.content_seconds, options):
             current.encoded, current.is_short = self._model.encode(current.features), False
             self._thread.windows.fallbacks += 1
             results = self._model.generate(current.encoded, prompts, **options)
         return results
+
+    def _count(self, current: _Current) -> None:
+        """Each window once, however many temperatures it takes, and only if it is decoded."""
+        if not current.is_counted:
+            current.is_counted = True
+            self._thread.windows.all += 1
+            self._thread.windows.short += current.is_short
 
     def align(self, _: ctranslate2.StorageView, *arguments: Any, **options: Any) -> Any:
         """Word times from the encoding that the text came from."""
@@ -118,7 +134,9 @@ def believable(result: WhisperGenerationResult, prompt_length: int, seconds: flo
     length = len(tokens)
     # faster-whisper's own formula: the score is the sum of log probabilities over length ** length_penalty.
     log_probability = result.scores[0] * length ** float(options.get("length_penalty", 1)) / (length + 1)
-    ended = prompt_length + length < int(options.get("max_length", 448))
+    # CTranslate2's Whisper gives a window half of the length at most.
+    most = int(options.get("max_length", 448))
+    ended = length < min(most // 2, most - prompt_length)
     fast = length > MOST_TOKENS_PER_SECOND * max(1.0, seconds)
     return ended and not fast and log_probability >= LEAST_LOG_PROBABILITY and _compression(tokens) <= MOST_COMPRESSION
 

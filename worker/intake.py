@@ -66,7 +66,7 @@ class Intake:
         except RedisError:
             # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
             for held in claimed:
-                self._work.conclude(held.job.id, Outcome())
+                self._work.conclude(held.attempt_id, Outcome())
             raise
         for held, audio in zip(claimed, audios, strict=True):
             self._send(held, audio)
@@ -74,8 +74,8 @@ class Intake:
     def _send(self, held: Held, audio: bytes | None) -> None:
         if audio is None:
             message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
-            self._work.conclude(held.job.id, Outcome(error=JobError(code="audio_lost", message=message)))
+            self._work.conclude(held.attempt_id, Outcome(error=JobError(code="audio_lost", message=message)))
             return
         _LOG.info("job_started", **held.job.log_context())
         max_seconds = self._settings.max_audio_length_seconds
-        self._model.send(Transcribe(job_id=held.job.id, audio=audio, options=held.job.options, max_seconds=max_seconds))
+        self._model.send(Transcribe(attempt_id=held.attempt_id, audio=audio, options=held.job.options, max_seconds=max_seconds))

@@ -10,7 +10,7 @@ from shared.transcript import Segment, Transcript
 class Transcribe:
     """Supervisor to model: decode this. `audio` is the file's bytes as uploaded."""
 
-    job_id: str
+    attempt_id: str
     audio: bytes
     options: TranscriptionOptions
     max_seconds: float
@@ -20,7 +20,7 @@ class Transcribe:
 class Stop:
     """Supervisor to model: give this job up at the next segment."""
 
-    job_id: str
+    attempt_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +51,17 @@ class CannotLoad:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """Model to supervisor: nothing to show yet, but the decode came to its next call of the model."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
     """Model to supervisor: one more segment, and how far into the audio it reaches."""
 
-    job_id: str
+    attempt_id: str
     segment: Segment
     done_seconds: float
 
@@ -63,7 +70,7 @@ class Progress:
 class Done:
     """Model to supervisor: the whole transcript."""
 
-    job_id: str
+    attempt_id: str
     transcript: Transcript
 
 
@@ -71,7 +78,7 @@ class Done:
 class Failed:
     """Model to supervisor: this job cannot be done; `retryable` when another attempt may go better."""
 
-    job_id: str
+    attempt_id: str
     code: str
     message: str
     retryable: bool
@@ -81,8 +88,8 @@ class Failed:
 class Stopped:
     """Model to supervisor: given up as told."""
 
-    job_id: str
+    attempt_id: str
 
 
 FromSupervisor = Transcribe | Stop | Canary
-FromModel = Ready | Able | CannotLoad | Progress | Done | Failed | Stopped
+FromModel = Ready | Able | CannotLoad | Moved | Progress | Done | Failed | Stopped

@@ -77,7 +77,7 @@ class ModelKeeper:
         if self._successor is not None:
             self._successor_ready = event
             return False
-        self.ready, self._failed_loads = event, 0
+        self.ready, self._failed_loads, self._dying = event, 0, False
         self.proved()
         return True
 
@@ -125,7 +125,7 @@ class ModelKeeper:
         if self._current is None and self._successor is None:
             if time.monotonic() >= self._respawn_at:
                 self._current, self._started_at = self._spawn(), time.monotonic()
-        elif self._successor is None and self.ready is not None and self._grown_old():
+        elif self._successor is None and self.ready is not None and not self._dying and self._grown_old():
             if time.monotonic() >= self._respawn_at:
                 self._recycle(idle)
         elif self._successor_ready is not None and (idle or self._current is None):

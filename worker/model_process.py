@@ -23,6 +23,7 @@ from worker.messages import (
     Failed,
     FromModel,
     FromSupervisor,
+    Moved,
     Progress,
     Ready,
     Stop,
@@ -34,6 +35,8 @@ from worker.messages import (
 NICENESS = 10
 #: Exit code of a process whose canary transcription raised (EX_SOFTWARE of sysexits.h).
 EXIT_UNABLE = 70
+#: A decode that shows no segments yet says this often that it moves.
+MOVED_SECONDS = 1.0
 
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
@@ -79,12 +82,8 @@ class ModelProcess:
 
     def _take(self, message: FromSupervisor) -> None:
         if isinstance(message, Stop):
-            self._stopped.add(message.job_id)
-        elif isinstance(message, Canary):
-            self._requests.put(message)
+            self._stopped.add(message.attempt_id)
         else:
-            # A stop that crossed the end of an earlier attempt of the same job is not meant for this one.
-            self._stopped.discard(message.job_id)
             self._requests.put(message)
 
     def _decode_all(self) -> None:
@@ -94,7 +93,7 @@ class ModelProcess:
                 self.send(self._prove())
             else:
                 self.send(self._answer(request))
-                self._stopped.discard(request.job_id)
+                self._stopped.discard(request.attempt_id)
             del request
             gc.collect()
 
@@ -111,20 +110,20 @@ class ModelProcess:
             started = time.perf_counter()
             samples = decode(request.audio, request.max_seconds)
             preprocess_ms = (time.perf_counter() - started) * 1000
-            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, _Teller(self, request.job_id))
-            return Done(job_id=request.job_id, transcript=transcript)
+            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, _Teller(self, request.attempt_id))
+            return Done(attempt_id=request.attempt_id, transcript=transcript)
         except DecodeStopped:
-            return Stopped(job_id=request.job_id)
+            return Stopped(attempt_id=request.attempt_id)
         except FleetError as error:
-            return Failed(job_id=request.job_id, code=error.code, message=error.message, retryable=error.retryable)
+            return Failed(attempt_id=request.attempt_id, code=error.code, message=error.message, retryable=error.retryable)
         except Exception as error:
             # The text of a foreign exception may quote content; its type does not.
             message = f"The decode failed ({type(error).__name__})."
-            return Failed(job_id=request.job_id, code="transcription_failed", message=message, retryable=True)
+            return Failed(attempt_id=request.attempt_id, code="transcription_failed", message=message, retryable=True)
 
-    def is_stopped(self, job_id: str) -> bool:
-        """Whether the supervisor has asked to give this job up."""
-        return job_id in self._stopped
+    def is_stopped(self, attempt_id: str) -> bool:
+        """Whether the supervisor has asked to give this attempt up."""
+        return attempt_id in self._stopped
 
     def send(self, message: FromModel) -> None:
         """To the supervisor, from any thread."""
@@ -135,13 +134,17 @@ class ModelProcess:
 class _Teller:
     """Tells the supervisor how a decode comes on, and the decode when it is to stop."""
 
-    def __init__(self, process: ModelProcess, job_id: str) -> None:
-        self._process, self._job_id = process, job_id
+    def __init__(self, process: ModelProcess, attempt_id: str) -> None:
+        self._process, self._attempt_id = process, attempt_id
+        self._told_at = time.monotonic()
 
     def on_segment(self, segment: Segment) -> None:
         self.check()
-        self._process.send(Progress(job_id=self._job_id, segment=segment, done_seconds=segment.end))
+        self._process.send(Progress(attempt_id=self._attempt_id, segment=segment, done_seconds=segment.end))
 
     def check(self) -> None:
-        if self._process.is_stopped(self._job_id):
+        if self._process.is_stopped(self._attempt_id):
             raise DecodeStopped
+        if time.monotonic() - self._told_at > MOVED_SECONDS:
+            self._told_at = time.monotonic()
+            self._process.send(Moved(attempt_id=self._attempt_id))

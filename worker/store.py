@@ -20,6 +20,8 @@ from shared.transcript import Segment, Transcript
 SWEEP_LIMIT = 50
 #: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
 LONG_SECONDS = 300
+#: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
+FETCH_BYTES = 32_000_000
 
 
 @dataclass(kw_only=True)
@@ -31,6 +33,11 @@ class Held:
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
     published: int = 0
+
+    @property
+    def attempt_id(self) -> str:
+        """Names this attempt, and no earlier or later one of the same job, towards the model process."""
+        return f"{self.job.id}:{self.token}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +70,7 @@ class WorkerStore:
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
+            "max_bytes": FETCH_BYTES,
         }
         hashes = self._run("claim", room=room, alive_ms=alive_ms, **who, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.

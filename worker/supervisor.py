@@ -17,7 +17,7 @@ from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
 from worker.intake import Intake
-from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Progress, Ready, Stop, Stopped
+from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Moved, Progress, Ready, Stop, Stopped
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
@@ -74,12 +74,12 @@ class Supervisor:
         match event:
             case Rang():
                 self._intake.claim()
-            case Progress():
+            case Progress() | Moved():
                 self._work.progress(event)
             case Done() | Failed():
                 self._ended(event)
             case Stopped():
-                self._work.forget(event.job_id)
+                self._work.forget(event.attempt_id)
                 self._intake.claim()
             case Able():
                 self._model.proved()
@@ -100,7 +100,7 @@ class Supervisor:
             outcome = Outcome(transcript=event.transcript)
         else:
             outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
-        self._work.conclude(event.job_id, outcome)
+        self._work.conclude(event.attempt_id, outcome)
         self._intake.claim()
 
     def _became_ready(self, event: Ready) -> None:
@@ -174,7 +174,7 @@ class Supervisor:
         """The job is no longer ours: ask the decode to stop at its next segment, and remember when to insist."""
         _LOG.info("job_withdrawn", **assignment.held.job.log_context())
         assignment.withdrawn_at = now
-        self._model.send(Stop(job_id=assignment.held.job.id))
+        self._model.send(Stop(attempt_id=assignment.held.attempt_id))
 
     def _end_overdue(self, now: float) -> None:
         """Kill a model process that does not stop when told to, or makes no progress."""
@@ -186,7 +186,7 @@ class Supervisor:
         for assignment in stuck:
             message = "The decode made no progress for too long and was ended."
             error = JobError(code="no_progress", message=message, retryable=True)
-            self._work.conclude(assignment.held.job.id, Outcome(error=error))
+            self._work.conclude(assignment.held.attempt_id, Outcome(error=error))
         if stuck:
             self._kill("no progress")
 

@@ -8,7 +8,7 @@ from redis import RedisError
 from shared.job import JobError
 from shared.logs import get_logger
 from shared.transcript import Transcript
-from worker.messages import Progress
+from worker.messages import Moved, Progress
 from worker.store import Held, WorkerStore
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
@@ -39,6 +39,7 @@ class Work:
 
     def __init__(self, store: WorkerStore) -> None:
         self._store = store
+        #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
         self.assignments: dict[str, Assignment] = {}
         self._unwritten: list[tuple[Held, Outcome]] = []
         self._renewed_at = 0.0
@@ -50,8 +51,8 @@ class Work:
 
     @property
     def has_suspect(self) -> bool:
-        """One in hand has had an attempt that ended badly: it must be alone, so that the next death names the culprit."""
-        return any(a.held.job.attempt > 1 for a in self.assignments.values())
+        """One in hand must be alone, so that the next death names the culprit."""
+        return any(a.held.job.suspect for a in self.assignments.values())
 
     @property
     def others_decode(self) -> bool:
@@ -60,30 +61,33 @@ class Work:
 
     def ids(self) -> list[str]:
         """Ids of the jobs that are decoding."""
-        return list(self.assignments)
+        return [a.held.job.id for a in self.assignments.values()]
 
     def begin(self, held: Held) -> Assignment:
         """A job was claimed."""
-        self.assignments[held.job.id] = Assignment(held=held)
-        return self.assignments[held.job.id]
+        self.assignments[held.attempt_id] = Assignment(held=held)
+        return self.assignments[held.attempt_id]
 
-    def progress(self, event: Progress) -> None:
-        """Note a segment; the next renewal publishes it."""
-        if (assignment := self.assignments.get(event.job_id)) and assignment.withdrawn_at is None:
+    def progress(self, event: Progress | Moved) -> None:
+        """Note that a decode moves, and its segment if there is one; the next renewal publishes it."""
+        assignment = self.assignments.get(event.attempt_id)
+        if assignment is None or assignment.withdrawn_at is not None:
+            return
+        assignment.moved_at = time.monotonic()
+        if isinstance(event, Progress):
             assignment.held.unsent.append(event.segment)
             assignment.held.done_seconds = event.done_seconds
-            assignment.moved_at = time.monotonic()
 
-    def conclude(self, job_id: str, outcome: Outcome) -> None:
+    def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
-        assignment = self.assignments.pop(job_id, None)
+        assignment = self.assignments.pop(attempt_id, None)
         if assignment is not None and assignment.withdrawn_at is None:
             self._unwritten.append((assignment.held, outcome))
             self.write_back_if_possible()
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, attempt_id: str) -> None:
         """A decode was given up because the job is no longer ours."""
-        self.assignments.pop(job_id, None)
+        self.assignments.pop(attempt_id, None)
 
     def forget_withdrawn(self) -> None:
         """Likewise, for all that did not stop when told to."""
@@ -91,19 +95,24 @@ class Work:
 
     def abandon(self, error: JobError) -> None:
         """The model process died under these jobs."""
-        for job_id in self.ids():
-            self.conclude(job_id, Outcome(error=error))
+        for attempt_id in list(self.assignments):
+            self.conclude(attempt_id, Outcome(error=error))
 
     def spare_the_rest(self) -> None:
         """The model process is ended for another job's sake: these go back uncounted."""
-        for job_id in self.ids():
-            self.conclude(job_id, Outcome())
+        for attempt_id in list(self.assignments):
+            self.conclude(attempt_id, Outcome())
 
     def stuck(self, limit_seconds: float) -> list[Assignment]:
-        """Decodes that have shown no progress for the limit plus a tenth of their audio's length."""
+        """Once a decode has not moved for the limit plus a tenth of its audio: all that have not moved for the limit.
+
+        They share the calls to one model: when it hangs, it hangs for all in it, and nobody can tell whose call it was.
+        """
         now = time.monotonic()
         ours = [a for a in self.assignments.values() if a.withdrawn_at is None]
-        return [a for a in ours if now - a.moved_at > limit_seconds + 0.1 * a.held.job.audio_seconds]
+        if not any(now - a.moved_at > limit_seconds + 0.1 * a.held.job.audio_seconds for a in ours):
+            return []
+        return [a for a in ours if now - a.moved_at > limit_seconds]
 
     def stopping_since(self, now: float) -> float:
         """For how many seconds the slowest withdrawn decode has kept us waiting."""

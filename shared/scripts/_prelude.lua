@@ -119,7 +119,7 @@ local function enter_lane(job, at_front)
   weigh(job, 1)
   take_place(job, at_front)
   -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
-  watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'NX')
+  watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'LT')
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
   local bell = key('bell', job.model)
   redis.call('LPUSH', bell, 1)
@@ -153,6 +153,11 @@ local function note_attempt(job, code, message)
   }
   job.history = cjson.encode(history)
   hset(key('job', job.id), { history = job.history })
+end
+
+-- It may have ended its model process: its next attempt has a worker to itself.
+local function suspect(job)
+  hset(key('job', job.id), { suspect = 1 })
 end
 
 -- RQ's own counters on its page of workers. A worker that RQ has forgotten gets no key anew.
@@ -200,7 +205,7 @@ end
 -- Needs a.audio_ttl.
 local function revive(job)
   local name = key('job', job.id)
-  redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds')
+  redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds', 'suspect')
   hset(name, { state = 'queued', attempt = 0 })
   if job.deadline_ms then
     job.ends_by_ms = integer(NOW + tonumber(job.deadline_ms))

@@ -1,7 +1,7 @@
 -- Give a worker the next jobs: out of their lane and under a lease in one step, so that no killed worker takes one along.
 --
--- Not more than its share of what waits, so that one worker's full batch leaves no other idle. A job that an earlier attempt
--- may have killed its process with runs alone, so that the next death names the culprit and nobody suffers with it.
+-- Not more than its share of what waits, so that one worker's full batch leaves no other idle. A suspect (a job that may have
+-- ended a model process) runs alone, so that the next death names the culprit and nobody suffers with it.
 --
 -- a.lanes         RQ queue names, first served first
 -- a.worker        the claiming worker's name
@@ -10,6 +10,7 @@
 -- a.busy          whether it decodes others already
 -- a.has_long      whether one of those is long; a worker has one long job at a time, since its samples fill memory
 -- a.long_seconds  what is long
+-- a.max_bytes     no more is taken once so many bytes of audio are (the worker fetches them in one answer)
 -- a.alive_ms      workers heard of within this time count for the share
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
@@ -65,7 +66,7 @@ if #taken > 0 then
   return taken
 end
 
-local wanted, has_long = share(), a.has_long
+local wanted, has_long, bytes = share(), a.has_long, 0
 
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
 -- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
@@ -81,8 +82,9 @@ local function verdict_on(job)
   local deadline = redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
   if deadline and tonumber(deadline) <= NOW then
     return 'expire'
-  elseif tonumber(job.attempt) > 0 and (a.busy or #taken > 0) then
-    return 'stop'
+  elseif job.suspect and (a.busy or #taken > 0) then
+    -- Jobs in hand are soon done, and then it has the worker to itself; beside a long one the others need not wait.
+    return has_long and 'skip' or 'stop'
   elseif tonumber(job.audio_seconds) > a.long_seconds and has_long then
     return 'skip'
   end
@@ -112,7 +114,8 @@ local function take_from(lane)
       weigh(job, -1)
       start(job)
       has_long = has_long or tonumber(job.audio_seconds) > a.long_seconds
-      finished = tonumber(job.attempt) > 0
+      bytes = bytes + tonumber(job.size_bytes)
+      finished = job.suspect or bytes >= a.max_bytes
     end
   end
   for i = #left, 1, -1 do
@@ -121,8 +124,19 @@ local function take_from(lane)
   return finished or #taken >= wanted
 end
 
+-- A suspect at the head of any lane: a worker that is soon done takes nothing more, whichever lane comes first.
+local function must_run_dry()
+  for _, lane in ipairs(a.lanes) do
+    local id = a.busy and not a.has_long and redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
+    if id and redis.call('HEXISTS', key('job', id), 'suspect') == 1 then
+      return true
+    end
+  end
+  return false
+end
+
 for _, lane in ipairs(a.lanes) do
-  if take_from(lane) then
+  if must_run_dry() or take_from(lane) then
     break
   end
 end

@@ -16,6 +16,9 @@ end
 local error = cjson.decode(a.error)
 note_attempt(job, error.code, error.message)
 tally(job, 'failed_job_count')
+if error.code == 'poison_job' or error.code == 'no_progress' then
+  suspect(job)
+end
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
   end_execution(job)
   enter_lane(job, true)

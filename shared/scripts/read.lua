@@ -26,7 +26,9 @@ local function ahead_of(job)
       audio_ms = audio_ms + redis.call('HGET', PREFIX .. ':load', 'through:' .. urgent) - next_urgent
     end
   end
-  return { jobs, integer(audio_ms) }
+  -- Scores do not know what has left the middle of the line; what waits in all does.
+  local others = tonumber(redis.call('HGET', PREFIX .. ':load', 'audio_ms') or 0) - tonumber(job.audio_seconds) * 1000
+  return { jobs, integer(math.max(0, math.min(audio_ms, others))) }
 end
 
 local job, refusal = owned()

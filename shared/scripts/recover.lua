@@ -15,6 +15,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', 
     redis.call('ZREM', PREFIX .. ':in_flight', id)
   elseif tonumber(job.attempt) < a.max_attempts then
     note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
+    -- A lost host is nobody's fault. Two of them with the same job are remarkable.
+    if tonumber(job.attempt) > 1 then
+      suspect(job)
+    end
     end_execution(job)
     enter_lane(job, true)
     count('recovered')

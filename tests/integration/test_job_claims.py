@@ -1,8 +1,10 @@
 """Who gets how many jobs, and who must be alone."""
 
+from typing import Any
+
 import pytest
 
-from tests.script_driver import KEYS, ScriptDriver
+from tests.script_driver import KEYS, LANE, ScriptDriver
 
 
 def submit(fleet: ScriptDriver, names: str) -> None:
@@ -39,9 +41,9 @@ def test_a_lost_answer_is_given_again_whole(fleet: ScriptDriver) -> None:
     assert ids(fleet.claim_several(3)) == "d"
 
 
-def test_a_job_with_a_bad_attempt_behind_it_runs_alone(fleet: ScriptDriver) -> None:
+def test_a_job_that_may_have_ended_a_process_runs_alone(fleet: ScriptDriver) -> None:
     submit(fleet, "abc")
-    fleet.fail("a", fleet.claim()["token"], retryable=True)
+    fleet.fail("a", fleet.claim()["token"], retryable=True, code="poison_job")
     assert fleet.waiting() == ["a", "b", "c"]
     assert fleet.claim_several(8, busy=True) == [], "not beside others"
     assert fleet.waiting() == ["a", "b", "c"] and fleet.load()[0] == 3
@@ -58,12 +60,45 @@ def test_a_worker_has_one_long_job_at_a_time_and_short_ones_overtake(fleet: Scri
     assert ids(fleet.claim_several(8, "w2")) == "c"
 
 
-def test_nobody_joins_a_batch_with_a_bad_attempt_behind_it(fleet: ScriptDriver) -> None:
+def test_nobody_who_may_have_ended_a_process_joins_others(fleet: ScriptDriver) -> None:
     submit(fleet, "ab")
     tokens = {job["id"]: job["token"] for job in fleet.claim_several(2)}
-    fleet.fail("b", tokens["b"], retryable=True)
+    fleet.fail("b", tokens["b"], retryable=True, code="no_progress")
     submit(fleet, "c")
     fleet.hand_back("a", tokens["a"])
     assert fleet.waiting() == ["a", "b", "c"]
     assert ids(fleet.claim_several(8)) == "a"
     assert fleet.waiting() == ["b", "c"]
+
+
+def test_others_do_not_wait_for_a_suspect_beside_a_long_job(fleet: ScriptDriver) -> None:
+    submit(fleet, "abc")
+    fleet.fail("a", fleet.claim()["token"], retryable=True, code="poison_job")
+    assert ids(fleet.claim_several(8, busy=True, has_long=True)) == "bc"
+    assert fleet.waiting() == ["a"]
+
+
+def test_a_suspect_in_the_slower_lane_is_not_starved_by_the_faster_one(fleet: ScriptDriver) -> None:
+    batch = KEYS.lane("demo", "batch")
+    fleet.submit("a", lane=batch)
+    lanes: dict[str, Any] = {"lanes": [LANE, batch]}
+    (claimed,) = fleet.claim_several(8, **lanes)
+    fleet.fail("a", claimed["token"], retryable=True, code="poison_job")
+    fleet.submit("b")
+    assert fleet.claim_several(8, busy=True, **lanes) == [], "it runs dry"
+    assert ids(fleet.claim_several(8, **lanes)) == "b"
+
+
+@pytest.mark.parametrize(("losses", "suspected"), [(1, False), (2, True)])
+def test_a_lost_worker_is_nobodys_fault_twice_is_remarkable(fleet: ScriptDriver, losses: int, suspected: bool) -> None:
+    fleet.submit("a")
+    for _ in range(losses):
+        fleet.claim(lease_ms=0)
+        fleet.recover()
+    assert ("suspect" in fleet.job("a")) is suspected
+
+
+def test_one_claim_brings_no_more_than_the_worker_can_fetch_in_one_go(fleet: ScriptDriver) -> None:
+    for name in "abc":
+        fleet.submit(name, audio=b"x" * 400)
+    assert ids(fleet.claim_several(8, max_bytes=700)) == "ab"

@@ -36,7 +36,7 @@ def test_content_ends_where_the_padding_begins(frames: int) -> None:
         ("too unsure", Result(list(range(10, 22)), score=-1.1), False),
         ("going in circles", Result([7, 8, 9] * 12), False),
         ("more than anybody says", Result(list(range(60))), False),
-        ("no end", Result(list(range(445))), False),
+        ("no end", Result(list(range(224))), False),
     ],
 )
 def test_the_gate(why: str, result: Result, believed: bool) -> None:
