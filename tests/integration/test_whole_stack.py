@@ -19,8 +19,8 @@ from tests.audio_files import FORMATS, tone, with_soundfile
 from tests.conftest import Clip
 from tests.processes import Stack, wait_until
 
-#: About half as much again as the committed model makes on the committed clips.
-WORST_WORD_ERROR_RATE = 0.5
+#: Well above what the committed model makes on the committed clips; it only notices when something is broken.
+WORST_WORD_ERROR_RATE = 0.2
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_progress_and_partial_text_grow_while_a_long_clip_runs(client: httpx.Cli
 
 
 @pytest.mark.xfail(
-    strict=False, reason="the committed weights have hardly been trained on long windows yet (models/demo/README.md)"
+    strict=False, reason="the committed weights have not been trained enough on long windows yet (models/demo/README.md)"
 )
 def test_a_25_s_clip_has_several_segments_with_true_times(client: httpx.Client, clips: list[Clip]) -> None:
     joined = next(c for c in clips if c.kind == "joined")
