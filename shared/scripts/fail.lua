@@ -14,7 +14,8 @@ if not job then
   return 'stale'
 end
 local error = cjson.decode(a.error)
-note_attempt(job, error.code, error.message)
+-- One death is a fact; that the job is poison is the verdict after the last.
+note_attempt(job, error.code == 'poison_job' and 'model_died' or error.code, error.message)
 tally(job, 'failed_job_count')
 if error.code == 'poison_job' or error.code == 'no_progress' then
   suspect(job)

@@ -48,7 +48,7 @@ def agreement(folder: Path) -> Iterator[Finding]:
     """The demo model's transcripts: those of the fleet against those of faster-whisper alone, and adaptive against full."""
     index = json.loads((ROOT / "models" / "demo" / "clips" / "transcripts.json").read_text())
     names = [name for name, entry in index.items() if "segments" not in entry]
-    wavs = [(ROOT / "models" / "demo" / "clips" / f"{name}.wav").read_bytes() for name in names]
+    wavs = [(ROOT / "models" / "demo" / "clips" / name).read_bytes() for name in names]
     truth = [index[name]["text"] for name in names]
     _, alone = _sequential(str(ROOT / "models" / "demo"), _write(folder / "demo", wavs))
     heard = {}
