@@ -13,12 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway import jobs, service, shortforms
 from gateway.access import Access
+from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
 from gateway.expiry import end_overdue_jobs
 from gateway.fleet import Fleet
 from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
 from gateway.services import Services
-from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore, connect
+from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
 from gateway.submission import Submitter
 from gateway.waiting import LongPoll, Waiters
 from shared.errors import FleetError

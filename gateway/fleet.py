@@ -82,8 +82,9 @@ class Fleet:
         return await self._load.get()
 
     async def is_ready(self) -> bool:
-        """Whether somebody with a loaded model is there, now."""
-        return any(worker.is_ready for worker in await self._look_up_workers())
+        """Whether somebody with a loaded model is there, now: after a lease of silence nobody counts on a worker."""
+        lease = self._settings.lease_seconds
+        return any(worker.is_ready and worker.silent_seconds < lease for worker in await self._look_up_workers())
 
     async def resolve_model(self, named: str | None) -> str:
         """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`."""

@@ -7,11 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
@@ -26,36 +23,17 @@ IDEMPOTENCY_SECONDS = 86_400
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "clear_cache")
-CONNECTIONS = 64
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
 #: Sending so much audio costs Redis and us less than asking first whether it is needed.
 SMALL_BYTES = 256 * 1024
 ANSWER_SECONDS = 1.0
-#: Longest wait for a free connection: thousands that come back at once, after a restart, are a queue and no outage.
-TURN_SECONDS = 20.0
 #: Storing a large upload may take longer than a read.
 UPLOAD_SECONDS = 20.0
 #: How many overdue jobs one sweep ends, and for how long no other gateway sweeps.
 EXPIRY_LIMIT, EXPIRY_LOCK_MS = 200, 900
 #: How many records a filtered listing looks at before it hands out a cursor.
 LIST_SCAN = 1_000
-
-
-def connect(url: str, answer_seconds: float) -> "Redis":
-    """A client with few connections and short patience. It repeats no command: a submit without an answer may have happened."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=TURN_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS,
-        socket_timeout=answer_seconds,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        # While they are on, redis-py hands out connections that a restarted server has closed.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
-    return Redis.from_pool(pool)
 
 
 @dataclass(frozen=True, slots=True)

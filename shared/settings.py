@@ -159,7 +159,7 @@ class WorkerSettings(FleetSettings):
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
     no_progress_timeout_seconds: Annotated[
         float,
-        Field(gt=0, description="A decode without a new segment for so long, plus a tenth of the audio, is killed and retried."),
+        Field(gt=0, description="A decode that has not moved for so long, plus a tenth of the audio, is killed and retried."),
     ] = 120.0
     canary_seconds: Annotated[
         float,
@@ -175,7 +175,11 @@ class WorkerSettings(FleetSettings):
         float, Field(ge=0, description="After SIGTERM, how long a decode may still take before it is handed back.")
     ] = 25.0
     cancel_grace_seconds: Annotated[
-        float, Field(ge=0, description="How long a cancelled decode may take to stop before its process is killed.")
+        float,
+        Field(
+            ge=0,
+            description="How long a cancelled decode that is alone may take to stop before its process is killed.",
+        ),
     ] = 0.4
 
     @field_validator("whisper_language")

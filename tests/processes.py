@@ -172,10 +172,12 @@ class Stack:
 
     def restart_gateway(self, number: int) -> None:
         """Another process in place of a dead one, at the same address; returns before it answers."""
+        self.gateways[number].wait()
         self.gateways[number] = self._launch_gateway(number, int(self.urls[number].rsplit(":", 1)[1]), {})
 
     def restart_worker(self, number: int) -> None:
         """Likewise for a worker."""
+        self.workers[number].wait()
         self.workers[number] = self._launch_worker(number, {})
 
     def start_worker(self, **environment: str) -> Running:

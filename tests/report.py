@@ -3,11 +3,16 @@
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import redis
+from rich.console import Console
 from rich.table import Table
+
+from tests.processes import redis_binary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +48,10 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join(rows)
 
 
-def machine(server: "redis.Redis") -> str:
+def machine() -> str:
     """What a measurement was taken on."""
-    version = server.info("server")["redis_version"]
+    told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    version = told.split("v=")[1].split()[0]
     return (
         f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, Redis {version}, all on one machine"
     )
@@ -57,3 +63,16 @@ def screen(findings: Sequence[Finding]) -> Table:
     for f in findings:
         drawn.add_row(f.experiment, f.must, f.seen, "[green]holds[/]" if f.holds else "[red]does not hold[/]")
     return drawn
+
+
+def run_parts(parts: Mapping[str, Callable[[Path], Iterator[Finding]]], chosen: Sequence[str]) -> list[Finding]:
+    """Run the chosen parts, or all, each in a folder of its own; say each finding as it comes, and at the end all in a table."""
+    console, findings = Console(), []
+    for name in chosen or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            for finding in parts[name](Path(folder)):
+                findings.append(finding)
+                console.print(f"[{'green' if finding.holds else 'red'}]{name}[/]: {finding.experiment}: {finding.seen}")
+    console.print(screen(findings))
+    console.print(f"{sum(f.holds for f in findings)} of {len(findings)} hold")
+    return findings

@@ -1,98 +1,26 @@
-"""`whisper-fleet calibrate`: what adaptive encoder windows gain and cost, on the owner's own audio and model."""
+"""`whisper-fleet calibrate`: the command. What it does is in `worker.window_comparison`, which loads the model's libraries."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import jiwer
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from shared.errors import FleetError
-from shared.options import TranscriptionOptions
-from shared.settings import WorkerSettings
-from worker.decode import Samples, decode
-from worker.engine_protocol import EngineProtocol, Nobody, load_engine
-from worker.engine_settings import EngineSettings
-
-#: Below this word-level agreement, or this gain, full windows are the better choice.
-LEAST_AGREEMENT, LEAST_SPEEDUP = 0.98, 1.2
 EXIT_UNREADABLE = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One file decoded both ways. `agreement` is 1 minus the word error rate of adaptive against full."""
-
-    name: str
-    audio_seconds: float
-    full_seconds: float
-    adaptive_seconds: float
-    agreement: float
-    window: str
 
 
 def calibrate(
     files: Annotated[list[Path], typer.Argument(help="Audio of the kind you serve.", exists=True, dir_okay=False)],
 ) -> None:
     """Compare WHISPER_ENCODER_WINDOW=adaptive with full on your audio, with the model and options of the worker's settings."""
-    console, settings = Console(), WorkerSettings()
+    from shared.errors import FleetError
+    from worker.window_comparison import compare_all, comparison_table, recommendation
+
+    console = Console()
     try:
-        clips = [(path.name, decode(path.read_bytes(), settings.max_audio_length_seconds)) for path in files]
+        compared = compare_all(files, console)
     except FleetError as error:
         console.print(f"[red]{error.message}[/red]")
         raise typer.Exit(EXIT_UNREADABLE) from error
-    full, adaptive = _engine(settings, "full"), _engine(settings, "adaptive")
-    compared = [compare(full, adaptive, *clip) for clip in track(clips, "Decoding twice", console=console, transient=True)]
-    console.print(_table(compared))
+    console.print(comparison_table(compared))
     console.print(recommendation(compared))
-
-
-def compare(full: EngineProtocol, adaptive: EngineProtocol, name: str, samples: Samples) -> Comparison:
-    """Decode a clip (mono float32, 16 kHz) both ways."""
-    heard, took = [], []
-    for engine in (full, adaptive):
-        started = time.perf_counter()
-        heard.append(engine.transcribe(samples, TranscriptionOptions(), 0.0, Nobody()))
-        took.append(time.perf_counter() - started)
-    reference, other = (transcript.transcript.lower() for transcript in heard)
-    return Comparison(
-        name=name,
-        audio_seconds=heard[0].duration,
-        full_seconds=took[0],
-        adaptive_seconds=took[1],
-        agreement=max(0.0, 1 - jiwer.wer(reference, other)) if reference else float(not other),
-        window=heard[1].encoder_window,
-    )
-
-
-def recommendation(compared: Sequence[Comparison]) -> str:
-    """One sentence for the operator."""
-    speedup = sum(c.full_seconds for c in compared) / sum(c.adaptive_seconds for c in compared)
-    seconds = sum(c.audio_seconds for c in compared)
-    agreement = sum(c.agreement * c.audio_seconds for c in compared) / seconds if seconds else 1.0
-    seen = f"{speedup:.1f} x as fast, {agreement:.1%} of the words agree"
-    if agreement < LEAST_AGREEMENT:
-        return f"{seen}: keep WHISPER_ENCODER_WINDOW=full."
-    if speedup < LEAST_SPEEDUP:
-        return f"{seen}: WHISPER_ENCODER_WINDOW=adaptive gains little here; keep full."
-    return f"{seen}: WHISPER_ENCODER_WINDOW=adaptive pays on this audio."
-
-
-def _engine(settings: WorkerSettings, window: Literal["full", "adaptive"]) -> EngineProtocol:
-    engine = load_engine(EngineSettings.of(settings.model_copy(update={"whisper_encoder_window": window})))
-    engine.canary()
-    return engine
-
-
-def _table(compared: Sequence[Comparison]) -> Table:
-    table = Table("file", "audio s", "full s", "adaptive s", "speed-up", "words agree", "windows")
-    for c in compared:
-        speedup = f"{c.full_seconds / c.adaptive_seconds:.1f} x"
-        times = (f"{value:.2f}" for value in (c.audio_seconds, c.full_seconds, c.adaptive_seconds))
-        table.add_row(c.name, *times, speedup, f"{c.agreement:.1%}", c.window)
-    return table

@@ -34,6 +34,13 @@ class Able:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unable:
+    """Model to supervisor: the canary transcription raised; the kind of the error."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
     """Model to supervisor: loaded, and a canary transcription went through."""
 
@@ -92,4 +99,4 @@ class Stopped:
 
 
 FromSupervisor = Transcribe | Stop | Canary
-FromModel = Ready | Able | CannotLoad | Moved | Progress | Done | Failed | Stopped
+FromModel = Ready | Able | Unable | CannotLoad | Moved | Progress | Done | Failed | Stopped

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.engine_settings import EngineSettings
-from worker.messages import Canary, FromModel, FromSupervisor, Ready
+from worker.messages import Able, Canary, FromModel, FromSupervisor, Ready, Unable
 from worker.model_handle import ModelDied, ModelHandle
 from worker.process_memory import available_bytes, resident_bytes
 
@@ -80,6 +80,14 @@ class ModelKeeper:
         self.ready, self._failed_loads, self._dying = event, 0, False
         self.proved()
         return True
+
+    def canary_answered(self, event: Able | Unable) -> None:
+        """The current process has been tested. Whatever ails it, a fresh one is the cure."""
+        if isinstance(event, Unable):
+            _LOG.warning("canary_failed", reason=event.reason)
+            self.kill("the canary failed")
+        else:
+            self.proved()
 
     def proved(self) -> None:
         """The current process has just shown that it can decode."""

@@ -29,12 +29,11 @@ from worker.messages import (
     Stop,
     Stopped,
     Transcribe,
+    Unable,
 )
 
 #: How much the decode gives way to everything else on its machine.
 NICENESS = 10
-#: Exit code of a process whose canary transcription raised (EX_SOFTWARE of sysexits.h).
-EXIT_UNABLE = 70
 #: A decode that shows no segments yet says this often that it moves.
 MOVED_SECONDS = 1.0
 
@@ -97,12 +96,11 @@ class ModelProcess:
             del request
             gc.collect()
 
-    def _prove(self) -> Able:
+    def _prove(self) -> Able | Unable:
         try:
             self._engine.canary()
-        except Exception:
-            # Whatever it is, a fresh process is the cure; the supervisor sees this one die, and why.
-            os._exit(EXIT_UNABLE)
+        except Exception as error:
+            return Unable(reason=type(error).__name__)
         return Able()
 
     def _answer(self, request: Transcribe) -> FromModel:

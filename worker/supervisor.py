@@ -17,7 +17,7 @@ from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
 from worker.intake import Intake
-from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Moved, Progress, Ready, Stop, Stopped
+from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Moved, Progress, Ready, Stop, Stopped, Unable
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
@@ -81,8 +81,8 @@ class Supervisor:
             case Stopped():
                 self._work.forget(event.attempt_id)
                 self._intake.claim()
-            case Able():
-                self._model.proved()
+            case Able() | Unable():
+                self._model.canary_answered(event)
                 self._intake.claim()
             case Ready():
                 self._became_ready(event)
@@ -171,7 +171,7 @@ class Supervisor:
         self._presence.beat(busy=bool(self._work.assignments))
 
     def _give_up(self, assignment: Assignment, now: float) -> None:
-        """The job is no longer ours: ask the decode to stop at its next segment, and remember when to insist."""
+        """The job is no longer ours: ask the decode to stop where it next can, and remember when to insist."""
         _LOG.info("job_withdrawn", **assignment.held.job.log_context())
         assignment.withdrawn_at = now
         self._model.send(Stop(attempt_id=assignment.held.attempt_id))

@@ -273,6 +273,19 @@ local function promote_follower(job)
   enter_lane(heir, true)
 end
 
+-- An unfinished job ends without a result, for reasons of its own: those that follow it go on without it.
+local function withdraw(job, state)
+  if job.leader then
+    redis.call('ZREM', key('followers', job.digest), job.id)
+  else
+    if job.state == 'queued' then
+      leave_lane(job)
+    end
+    promote_follower(job)
+  end
+  settle(job, state, {})
+end
+
 -- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.
 -- Needs a.id and a.tenant.
 local function owned()

@@ -18,13 +18,5 @@ if TERMINAL[job.state] then
   return 'erased'
 end
 
-if job.leader then
-  redis.call('ZREM', key('followers', job.digest), job.id)
-else
-  if job.state == 'queued' then
-    leave_lane(job)
-  end
-  promote_follower(job)
-end
-settle(job, 'canceled', {})
+withdraw(job, 'canceled')
 return 'canceled'

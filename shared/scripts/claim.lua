@@ -71,24 +71,21 @@ local wanted, has_long, bytes = share(), a.has_long, 0
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
 -- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
 local function verdict_on(job)
-  if not job then
-    return 'drop'
-  elseif job.state == 'failed' or job.state == 'expired' then
-    -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
-    return redis.call('EXISTS', key('audio', job.id)) == 1 and 'revive' or 'drop'
-  elseif job.state ~= 'queued' then
+  -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
+  local dead = job and (job.state == 'failed' or job.state == 'expired')
+  if not job or not dead and job.state ~= 'queued' or dead and redis.call('EXISTS', key('audio', job.id)) == 0 then
     return 'drop'
   end
-  local deadline = redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
+  local deadline = not dead and redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
   if deadline and tonumber(deadline) <= NOW then
     return 'expire'
-  elseif job.suspect and (a.busy or #taken > 0) then
+  elseif not dead and job.suspect and (a.busy or #taken > 0) then
     -- Jobs in hand are soon done, and then it has the worker to itself; beside a long one the others need not wait.
     return has_long and 'skip' or 'stop'
-  elseif tonumber(job.audio_seconds) > a.long_seconds and has_long then
+  elseif has_long and tonumber(job.audio_seconds) > a.long_seconds then
     return 'skip'
   end
-  return 'start'
+  return dead and 'revive' or 'start'
 end
 
 -- True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
@@ -104,14 +101,14 @@ local function take_from(lane)
     if verdict == 'skip' or verdict == 'stop' then
       left[#left + 1], finished = id, verdict == 'stop'
     elseif verdict == 'expire' then
-      weigh(job, -1)
-      promote_follower(job)
-      settle(job, 'expired', {})
-    elseif verdict == 'revive' then
-      revive(job)
-      start(job)
-    elseif verdict == 'start' then
-      weigh(job, -1)
+      withdraw(job, 'expired')
+    elseif verdict ~= 'drop' then
+      if verdict == 'revive' then
+        revive(job)
+        job.suspect = nil
+      else
+        weigh(job, -1)
+      end
       start(job)
       has_long = has_long or tonumber(job.audio_seconds) > a.long_seconds
       bytes = bytes + tonumber(job.size_bytes)
@@ -135,8 +132,11 @@ local function must_run_dry()
   return false
 end
 
+if must_run_dry() then
+  return taken
+end
 for _, lane in ipairs(a.lanes) do
-  if must_run_dry() or take_from(lane) then
+  if take_from(lane) then
     break
   end
 end

@@ -8,21 +8,6 @@
 even_when_full()
 local expired = {}
 
-local function expire(job)
-  if job.leader then
-    redis.call('ZREM', key('followers', job.digest), job.id)
-  else
-    if job.state == 'queued' then
-      leave_lane(job)
-    else
-      note_attempt(job, 'deadline_passed', 'The deadline of the job passed while this attempt was decoding.')
-    end
-    promote_follower(job)
-  end
-  settle(job, 'expired', {})
-  expired[#expired + 1] = job.id
-end
-
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
   local job = load_job(id)
   if not job or TERMINAL[job.state] then
@@ -32,7 +17,11 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', 
     -- Its decode has begun, if under another id: now only the end counts.
     watch_deadline(job, nil, 'CH')
   else
-    expire(job)
+    if job.state == 'running' then
+      note_attempt(job, 'deadline_passed', 'The deadline of the job passed while this attempt was decoding.')
+    end
+    withdraw(job, 'expired')
+    expired[#expired + 1] = id
   end
 end
 return expired

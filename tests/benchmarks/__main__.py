@@ -1,21 +1,19 @@
 """`make bench`: run the benchmarks, print one table, write docs/performance.md."""
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ctranslate2
 import faster_whisper
-from rich.console import Console
 
 from tests.benchmarks.overhead import growth, overhead
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
 from tests.benchmarks.throughput import agreement, throughput
 from tests.benchmarks.waiting import waiting
-from tests.processes import ROOT, redis_server
-from tests.report import Finding, machine, screen, table
+from tests.processes import ROOT
+from tests.report import Finding, machine, run_parts, table
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "submit": submit_latency,
@@ -30,25 +28,20 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
 
 def main(chosen: list[str]) -> int:
     """Zero if everything holds. The page is written only when everything was run."""
-    console, findings = Console(), []
-    for name in chosen or BENCHMARKS:
-        with tempfile.TemporaryDirectory() as folder:
-            for finding in BENCHMARKS[name](Path(folder)):
-                findings.append(finding)
-                console.print(f"[{'green' if finding.holds else 'red'}]{name}[/]: {finding.seen}")
-    console.print(screen(findings))
+    findings = run_parts(BENCHMARKS, chosen)
     if not chosen:
-        with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
-            (ROOT / "docs" / "performance.md").write_text(_page(findings, machine(server.client())))
+        (ROOT / "docs" / "performance.md").write_text(_page(findings))
     return 0 if all(f.holds for f in findings) else 1
 
 
-def _page(findings: list[Finding], where: str) -> str:
+def _page(findings: list[Finding]) -> str:
     versions = f"faster-whisper {faster_whisper.__version__}, CTranslate2 {ctranslate2.__version__}, int8"
     return f"""# Performance
 
-Written by `make bench` ({where}; {versions}). Ratios
-and distributions of one run; clients, gateways, Redis and workers share the machine. `make bench ONLY=throughput` runs one part.
+Written by `make bench` ({machine()}; {versions}).
+
+Ratios and distributions of one run; clients, gateways, Redis and workers share the machine. `make bench ONLY=throughput` runs
+one part.
 
 {table(findings)}
 

@@ -16,21 +16,13 @@ from ctranslate2.specs import WhisperSpec, common_spec
 from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from shared.settings import DEMO_MODEL
+
 LAYERS, HEADS, WIDTH, MEL_BINS = 6, 8, 512, 80
 WORDS = 50_257
 ENCODER_POSITIONS, DECODER_POSITIONS = 1500, 448
-SPECIALS = (
-    "<|endoftext|>",
-    "<|startoftranscript|>",
-    "<|en|>",
-    "<|translate|>",
-    "<|transcribe|>",
-    "<|startoflm|>",
-    "<|startofprev|>",
-    "<|nospeech|>",
-    "<|notimestamps|>",
-)
-TIMESTAMPS = tuple(f"<|{i * 0.02:.2f}|>" for i in range(1501))
+#: Whisper's special tokens in Whisper's order, then its timestamps: the demo model has the same ones.
+SPECIALS = [t for t in json.loads((DEMO_MODEL / "vocabulary.json").read_text()) if t.startswith("<|")]
 #: How far the script outweighs the rest, and how sure of itself the decoder is then.
 SCRIPT_WEIGHT, CONFIDENCE = 400.0, 3.0
 SENTENCE_WORDS, SENTENCE_SECONDS = 10, 3.0
@@ -61,7 +53,7 @@ def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (*SPECIALS, *TIMESTAMPS)])
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
     return tokenizer
 
 
@@ -119,7 +111,7 @@ def _norm(norm: common_spec.LayerNormSpec, gain: float) -> None:
 def _configure(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
     special = tokenizer.token_to_id
     spec.register_vocabulary([tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())])
-    spec.config.suppress_ids = [special(t) for t in SPECIALS[3:8]]
+    spec.config.suppress_ids = [special(f"<|{t}|>") for t in ("translate", "transcribe", "startoflm", "startofprev", "nospeech")]
     spec.config.suppress_ids_begin = [special("<|endoftext|>")]
     spec.config.lang_ids = [special("<|en|>")]
     spec.config.alignment_heads = [[layer, head] for layer in (LAYERS - 2, LAYERS - 1) for head in range(HEADS)]

@@ -1,6 +1,7 @@
 """The baseline of the submit benchmark: how such a gateway is usually written. FastAPI, RQ, base64 in pickled job arguments.
 
-`python -m tests.benchmarks.naive_gateway PORT REDIS_URL`. Clients poll `GET /jobs/{id}` every half second.
+`python -m tests.benchmarks.naive_gateway PORT REDIS_URL`. Clients poll `GET /jobs/{id}` every half second. No worker is
+started: submits are measured.
 """
 
 import sys
@@ -20,11 +21,6 @@ class Submission(BaseModel):
     language: str = "en"
 
 
-def transcribe(audio: str, language: str) -> str:
-    """What a worker would run. Nothing does: submits are measured."""
-    raise NotImplementedError
-
-
 def create_app(redis_url: str) -> FastAPI:
     """Two routes."""
     app, redis = FastAPI(), Redis.from_url(redis_url)
@@ -32,7 +28,7 @@ def create_app(redis_url: str) -> FastAPI:
 
     @app.post("/jobs")
     def submit(submission: Submission) -> dict[str, str]:
-        return {"job_id": queue.enqueue("tests.benchmarks.naive_gateway.transcribe", submission.audio, submission.language).id}
+        return {"job_id": queue.enqueue("worker.transcribe", submission.audio, submission.language).id}
 
     @app.get("/jobs/{job_id}")
     def show(job_id: str) -> dict[str, object]:

@@ -12,11 +12,11 @@ from shared.settings import WorkerSettings
 from shared.transcript import Transcript
 from tests.faults import zoo
 from tests.faults.zoo import Animal
-from tests.processes import Stack, running_stack
+from tests.processes import Stack, running_stack, wait_until
 from tests.report import Finding, milliseconds
 from worker.store import WorkerStore
 
-WAITERS, QUIET_SECONDS = 2_000, 3.0
+WAITERS, QUIET_SECONDS, SETTLED_SECONDS = 2_000, 3.0, 0.5
 
 
 def waiting(folder: Path) -> Iterator[Finding]:
@@ -36,9 +36,9 @@ async def _wait_for_all(stack: Stack) -> tuple[float, int, list[float]]:
     ids = await asyncio.to_thread(_submit, stack)
     ended: dict[str, float] = {}
     polls = [asyncio.create_task(_poll(stack, job_id)) for job_id in ids]
-    await asyncio.sleep(5)  # not for a condition: these are the seconds in which everybody just waits
+    await asyncio.to_thread(wait_until, lambda: _is_quiet(stack), "everybody waits", 60.0, 0.0)
     before = _commands(stack)
-    await asyncio.sleep(QUIET_SECONDS)
+    await asyncio.sleep(QUIET_SECONDS)  # the time over which commands are counted
     commands = _commands(stack) - before
     megabytes = psutil.Process(stack.gateways[0].pid).memory_info().rss / 1e6
     await asyncio.to_thread(_finish_all, stack, ended)
@@ -55,6 +55,14 @@ def _commands(stack: Stack) -> int:
     with stack.server.client() as client:
         info: dict[str, Any] = client.info("stats")
         return int(info["total_commands_processed"])
+
+
+def _is_quiet(stack: Stack) -> bool:
+    """Every waiter is connected, and has had its first look at its job."""
+    connected = [c for c in psutil.Process(stack.gateways[0].pid).net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED]
+    before = _commands(stack)
+    time.sleep(SETTLED_SECONDS)  # the time over which commands are counted
+    return len(connected) >= WAITERS and _commands(stack) - before < WAITERS / 100
 
 
 async def _poll(stack: Stack, job_id: str) -> tuple[str, float]:

@@ -69,13 +69,18 @@ def test_a_dead_letter_comes_back_by_its_owners_wish(zoo: Arena) -> None:
     assert zoo.client.post(f"/v1/jobs/{done}/retry").json()["code"] == "job_not_retryable"
 
 
-def test_an_idle_model_that_hangs_is_found_out_by_its_canary(zoo: Arena) -> None:
+@pytest.mark.parametrize("hangs", [True, False])
+def test_an_idle_model_that_is_able_no_more_is_found_out_by_its_canary(zoo: Arena, hangs: bool) -> None:
     zoo.stack.workers.pop().stop()
     worker = zoo.stack.start_worker(CANARY_SECONDS="0.5")
     zoo.stack.wait_ready()
-    model_process(worker.pid).suspend()
-    wait_until(lambda: "the canary was not answered" in worker.log_text(), "it is found out", 0.5 + 10 + 8)
-    zoo.stack.wait_ready()
+    if hangs:
+        model_process(worker.pid).suspend()
+    else:
+        zoo.ended(zoo.submit(Animal.SICKEN, 1))
+    told = "the canary was not answered" if hangs else '"reason": "RuntimeError", "event": "canary_failed"'
+    wait_until(lambda: told in worker.log_text(), "it is found out", 0.5 + 10 + 8)
+    wait_until(lambda: worker.log_text().count('"model_ready"') == 2, "it is replaced", 20)
     assert zoo.ended(zoo.submit(Animal.GOOD, 7))["result"]["transcript"] == "7"
 
 

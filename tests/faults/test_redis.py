@@ -1,5 +1,7 @@
 """Redis goes away, comes back, or is full."""
 
+import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,18 +21,52 @@ def durable(tmp_path: Path) -> Iterator[Arena]:
         yield fleet
 
 
-def test_acknowledged_jobs_survive_a_killed_redis(durable: Arena) -> None:
-    running = durable.submit(Animal.GOOD, 1, milliseconds=2000)
-    waiting = [durable.submit(Animal.GOOD, number) for number in range(2, 12)]
-    durable.runs(running)
-    durable.stack.server.kill()
-    started = time.monotonic()
-    refused = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 99))
-    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-    assert time.monotonic() - started < 2 and int(refused.headers["retry-after"]) >= 1
-    durable.stack.server.start()
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+def test_acknowledged_jobs_survive_a_killed_redis(tmp_path: Path, fsync: str) -> None:
+    """With `everysec` a host that fails may take the last second along; a killed server process does not."""
+    options = ("--appendonly", "yes", "--appendfsync", fsync, "--save", "")
+    with arena(tmp_path / "fleet", redis_options=options, LEASE_SECONDS="2") as fleet:
+        running = fleet.submit(Animal.GOOD, 1, milliseconds=2000)
+        waiting = [fleet.submit(Animal.GOOD, number) for number in range(2, 12)]
+        fleet.runs(running)
+        fleet.stack.server.kill()
+        started = time.monotonic()
+        refused = fleet.client.post("/v1/jobs", content=clip(Animal.GOOD, 99))
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert time.monotonic() - started < 1 and int(refused.headers["retry-after"]) >= 1
+        fleet.stack.server.start()
+        wait_until(lambda: fleet.client.get("/ready").status_code == 200, "the gateway recovers by itself", 20)
+        assert [fleet.ended(i)["result"]["transcript"] for i in [running, *waiting]] == [str(n) for n in range(1, 12)]
+
+
+def test_a_redis_that_hangs_is_told_from_one_that_is_busy(durable: Arena) -> None:
+    """Far more requests than connections: nobody waits for his turn at a server that answers nobody."""
+    job_id = durable.submit(Animal.GOOD, 1)
+    durable.ended(job_id)
+    server = durable.stack.server.running
+    assert server is not None
+    assert {status for status, _ in asyncio.run(herd(durable, job_id))} == {200}, "a herd is no outage"
+    server.signal(signal.SIGSTOP)
+    answers = asyncio.run(herd(durable, job_id))
+    server.signal(signal.SIGCONT)
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < 4
     wait_until(lambda: durable.client.get("/ready").status_code == 200, "the gateway recovers by itself", 20)
-    assert [durable.ended(i)["result"]["transcript"] for i in [running, *waiting]] == [str(n) for n in range(1, 12)]
+
+
+async def herd(fleet: Arena, job_id: str) -> list[tuple[int, float]]:
+    """Status and seconds of four hundred requests at once, from a client that costs next to nothing."""
+    host, port = fleet.stack.urls[0].removeprefix("http://").split(":")
+
+    async def ask() -> tuple[int, float]:
+        started = time.monotonic()
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        status = int((await asyncio.wait_for(reader.read(), 30)).split()[1])
+        writer.close()
+        return status, time.monotonic() - started
+
+    return await asyncio.gather(*(ask() for _ in range(400)))
 
 
 def test_a_long_poll_survives_a_reconnect(durable: Arena) -> None:

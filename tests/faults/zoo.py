@@ -37,6 +37,8 @@ class Animal(IntEnum):
     HANG = 7
     #: Answers well, and keeps 100 MB.
     LEAK = 8
+    #: Answers well, and the canaries after it raise.
+    SICKEN = 9
 
 
 def clip(animal: Animal, number: int, milliseconds: int = 0, seconds: float = 1.0) -> bytes:
@@ -52,9 +54,12 @@ class ZooEngine:
     def __init__(self, settings: EngineSettings) -> None:
         self._name, self.revision, self.device = settings.name, "zoo", "cpu"
         self._leaked: list[bytearray] = []
+        self._sick = False
 
     def canary(self) -> None:
-        """Nothing to warm."""
+        """Nothing to warm; raises when it has been sickened."""
+        if self._sick:
+            raise RuntimeError("sick")
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         animal, number, whole, rest = (round(float(s) * 32768) for s in samples[:4])
@@ -84,6 +89,8 @@ class ZooEngine:
             raise RuntimeError("the content of the audio, which no log may show")
         if animal is Animal.HANG:
             ctypes.PyDLL(None).pause()
+        if animal is Animal.SICKEN:
+            self._sick = True
         if animal is Animal.LEAK:
             self._leaked.append(bytearray(os.urandom(1) * 100_000_000))
 

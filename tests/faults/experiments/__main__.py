@@ -1,19 +1,16 @@
 """`make faults`: run the experiments, print their table, write docs/reliability.md."""
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 from tests.faults.experiments.chaos import chaos
 from tests.faults.experiments.interruption import interruption
 from tests.faults.experiments.recovery import recovery
 from tests.faults.experiments.soak import soak
-from tests.processes import ROOT, redis_server
-from tests.report import Finding, machine, screen, table
+from tests.processes import ROOT
+from tests.report import Finding, machine, run_parts, table
 
 EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "chaos": chaos,
@@ -25,25 +22,19 @@ EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
 
 def main(chosen: list[str]) -> int:
     """Zero if everything holds. The page is written only when everything was run."""
-    console, findings, started = Console(), [], time.monotonic()
-    for name in chosen or EXPERIMENTS:
-        with tempfile.TemporaryDirectory() as folder:
-            for finding in EXPERIMENTS[name](Path(folder)):
-                findings.append(finding)
-                console.print(f"[{'green' if finding.holds else 'red'}]{name}[/]: {finding.experiment}: {finding.seen}")
-    console.print(screen(findings))
-    minutes = (time.monotonic() - started) / 60
+    started = time.monotonic()
+    findings = run_parts(EXPERIMENTS, chosen)
     if not chosen:
-        with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
-            (ROOT / "docs" / "reliability.md").write_text(_page(findings, minutes, machine(server.client())))
-    console.print(f"{sum(f.holds for f in findings)} of {len(findings)} hold; {minutes:.1f} minutes")
+        (ROOT / "docs" / "reliability.md").write_text(_page(findings, (time.monotonic() - started) / 60))
     return 0 if all(f.holds for f in findings) else 1
 
 
-def _page(findings: list[Finding], minutes: float, where: str) -> str:
+def _page(findings: list[Finding], minutes: float) -> str:
     return f"""# What is done to the fleet, and what becomes of its jobs
 
-Written by `make faults` ({minutes:.1f} minutes; {where}). Real gateways, workers and Redis servers, killed with real signals. The
+Written by `make faults` ({minutes:.1f} minutes; {machine()}).
+
+Real gateways, workers and Redis servers, killed with real signals. The
 model is the zoo of `tests/faults/zoo.py`, whose transcript is a number hidden in the audio: a transcript that went to another job
 would show. Leases are the default 10 s unless a row says otherwise.
 

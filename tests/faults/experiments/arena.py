@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,19 @@ class Arena:
     def submit(self, animal: Animal, number: int, milliseconds: int = 0, query: str = "") -> str:
         """The id of a job, once a gateway has acknowledged it: after a refusal the next one is asked, with the same key."""
         content, key = clip(animal, number, milliseconds), f"{animal}-{number}-{milliseconds}{query}"
-        deadline, gateway = time.monotonic() + SUBMIT_SECONDS, number
-        while time.monotonic() < deadline:
-            client = self.clients[gateway % len(self.clients)]
+        gateways, ids = cycle(self.clients[number % len(self.clients) :] + self.clients), list[str]()
+
+        def acknowledged() -> bool:
             try:
-                answer = client.post(f"/v1/jobs{query}", content=content, headers={"Idempotency-Key": key}, timeout=5)
-                if answer.status_code < 500:
-                    return str(answer.raise_for_status().json()["job_id"])
+                answer = next(gateways).post(f"/v1/jobs{query}", content=content, headers={"Idempotency-Key": key}, timeout=5)
             except httpx.TransportError:
-                pass
-            gateway += 1
-            time.sleep(0.1)
-        raise AssertionError(f"job {number} was not acknowledged within {SUBMIT_SECONDS} s")
+                return False
+            if answer.status_code < 500:
+                ids.append(str(answer.raise_for_status().json()["job_id"]))
+            return bool(ids)
+
+        wait_until(acknowledged, f"job {number} is acknowledged", SUBMIT_SECONDS, 0.1)
+        return ids[0]
 
     def job(self, job_id: str, wait: float = 0) -> dict[str, Any]:
         job: dict[str, Any] = self.client.get(f"/v1/jobs/{job_id}?wait={wait:g}").raise_for_status().json()
@@ -71,14 +74,19 @@ class Arena:
         return self.until(job_id, "running")
 
     def all_end(self, ids: Sequence[str], within: float) -> list[dict[str, Any]]:
-        """The jobs once all have ended."""
-        deadline, jobs = time.monotonic() + within, []
+        """The jobs once all have ended. Gateways may be away meanwhile."""
+        deadline, jobs = time.monotonic() + within, dict[str, dict[str, Any]]()
+
+        def ended(job_id: str) -> bool:
+            try:
+                jobs[job_id] = self.job(job_id, wait=5)
+            except httpx.HTTPError:
+                return False
+            return jobs[job_id]["status"] not in ("queued", "running")
+
         for job_id in ids:
-            while (job := self._patiently(job_id))["status"] in ("queued", "running"):
-                if time.monotonic() > deadline:
-                    raise AssertionError(f"job {job_id} has not ended within {within:.0f} s: {job['status']}")
-            jobs.append(job)
-        return jobs
+            wait_until(partial(ended, job_id), f"job {job_id} ends", max(0.0, deadline - time.monotonic()), 0.1)
+        return [jobs[job_id] for job_id in ids]
 
     def ledger(self) -> Ledger:
         """All keys as they are now."""
@@ -86,9 +94,14 @@ class Arena:
 
     def faults(self, within: float = 5.0) -> list[str]:
         """What the ledger finds wrong, and goes on finding until the time is over: a moment's view can be torn."""
-        deadline = time.monotonic() + within
-        while (found := self.ledger().faults()) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        found: list[str] = []
+
+        def clean() -> bool:
+            found[:] = self.ledger().faults()
+            return not found
+
+        with suppress(AssertionError):
+            wait_until(clean, "the books are closed", within, 0.2)
         return found
 
     def totals(self) -> dict[str, int]:
@@ -121,14 +134,6 @@ class Arena:
         finally:
             leaving.set()
             keeper.join(10)
-
-    def _patiently(self, job_id: str) -> dict[str, Any]:
-        for _ in range(100):
-            try:
-                return self.job(job_id, wait=5)
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        raise AssertionError("the gateway does not come back")
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def chaos(folder: Path, jobs: int = 500, kills: int = 32, seed: int = 7) -> Iter
     settled = sum(totals.get(state, 0) for state in ("completed", "failed", "canceled", "expired"))
     killed = ", ".join(f"{count} {what}" for what, count in killer.killed.items())
     yield Finding(
-        experiment=f"{jobs} jobs through 2 gateways to 3 workers; kill -9 of {killed}",
+        experiment=f"{jobs} jobs through 2 gateways to 3 workers (MAX_ATTEMPTS={MAX_ATTEMPTS}: the killer is to blame, not the "
+        f"audio); kill -9 of {killed}",
         must=f"{jobs} of {jobs} acknowledged jobs completed with the right transcript, none ended twice, no orphan keys",
         seen=f"{right} of {len(set(ids))} right in {took:.0f} s, at most {max(job['attempt'] for job in ended)} attempts; "
         f"{settled - len(ids)} ended twice; {len(faults)} orphans or drifts {faults[:3] or ''}",

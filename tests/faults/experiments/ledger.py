@@ -1,6 +1,5 @@
 """The truth about a fleet, read key by key from Redis: what belongs to whom, and whether the counters agree."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import redis
@@ -9,10 +8,15 @@ from shared.scripting import text, text_hash
 
 PREFIX = "fleet"
 #: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
-FLEETS_OWN = ("load", "totals", "token", "models", "workers", "sweeping", "expiring", "in_flight", "deadlines")
-FLEETS_KINDS = ("order", "drained", "bell", "worker", "cached", "cache", "jobs", "idempotency")
+FLEETS_OWN = ("load", "totals", "token", "models", "workers", "in_flight", "deadlines")
+#: One key of each lane, emptied with it.
+LANES_KINDS = ("order",)
+#: Keys that end by themselves.
+MORTAL_KINDS = ("drained", "bell", "worker", "cached", "cache", "jobs", "idempotency", "sweeping", "expiring")
 RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
 UNFINISHED = ("queued", "running")
+#: What Redis answers for a key that never expires.
+NO_TTL = -1
 
 
 class Ledger:
@@ -24,11 +28,6 @@ class Ledger:
         names = [key for key in self.keys if key.startswith(f"{PREFIX}:job:")]
         self.jobs = {name.rsplit(":", 1)[1]: text_hash(server.hgetall(name)) for name in names}  # type: ignore[arg-type]
 
-    @property
-    def states(self) -> Counter[str]:
-        """How many jobs there are of each state."""
-        return Counter(job["state"] for job in self.jobs.values())
-
     def faults(self) -> list[str]:
         """Whatever is not as it must be: keys that nobody owns, members that stand for nothing, counters that drifted."""
         return [*self._orphans(), *self._strangers(), *self._drift()]
@@ -36,7 +35,11 @@ class Ledger:
     def _orphans(self) -> Iterator[str]:
         for key in self.keys:
             owner, kind, rest = (*key.split(":", 2), "")[:3]
-            if kind in RQ_KINDS if owner == "rq" else kind in FLEETS_OWN + FLEETS_KINDS:
+            if kind in RQ_KINDS if owner == "rq" else kind in FLEETS_OWN + LANES_KINDS:
+                continue
+            if owner == PREFIX and kind in MORTAL_KINDS:
+                if self._redis.ttl(key) == NO_TTL:
+                    yield f"{key} has no end"
                 continue
             if not (self._owned(kind, rest) if owner == PREFIX else self._owned_by_rq(kind, rest)):
                 yield f"nobody owns {key}"

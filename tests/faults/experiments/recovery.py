@@ -83,13 +83,15 @@ def zombie(folder: Path) -> Finding:
             lambda: fleet.totals().get("refused_writes", 0) or "job_withdrawn" in sleeper.log_text(), "it is fenced off", 15
         )
         after, totals = fleet.job(job_id), fleet.totals()
+        refused, withdrawn = totals.get("refused_writes", 0), sleeper.log_text().count('"job_withdrawn"')
         faults = fleet.faults()
     right = before == after and after["result"]["transcript"] == "9"
     return Finding(
         experiment="zombie: SIGSTOP of a supervisor past its lease (2 s), then SIGCONT",
         must="its result refused, one terminal state, the right transcript",
-        seen=f"refused; completed once: {totals['completed'] == 1}; transcript right and unchanged: {right}" + _told(faults),
-        holds=right and totals["completed"] == 1 and not faults,
+        seen=f"{refused} writes refused, {withdrawn} jobs withdrawn before it wrote; completed {totals['completed']} time; "
+        f"transcript right and unchanged: {right}" + _told(faults),
+        holds=right and refused + withdrawn > 0 and totals["completed"] == 1 and not faults,
     )
 
 

@@ -1,0 +1,81 @@
+"""Gateways that are killed, clients that hang up, and many that wait."""
+
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.faults.experiments.arena import Arena, arena
+from tests.faults.zoo import Animal, clip
+from tests.processes import wait_until
+
+WAITERS, WATCHED_SECONDS = 150, 2.0
+
+
+def test_a_gateway_killed_during_submits_leaves_whole_jobs_or_none(tmp_path: Path) -> None:
+    with arena(tmp_path / "fleet") as fleet:
+        known: list[str] = []
+        killing = threading.Timer(0.7, lambda: fleet.stack.gateways[0].signal(signal.SIGKILL))
+
+        def submit(number: int) -> None:
+            try:
+                answer = httpx.post(f"{fleet.stack.urls[0]}/v1/jobs", content=clip(Animal.GOOD, number), timeout=5)
+                known.append(answer.raise_for_status().json()["job_id"])
+            except httpx.TransportError:
+                pass
+
+        killing.start()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(submit, range(400)))
+        killing.join()
+        assert 0 < len(known) < 400, "it was killed in the midst of it"
+        fleet.stack.restart_gateway(0)
+        wait_until(lambda: _answers(fleet), "another gateway is there", 20)
+        assert {job["status"] for job in fleet.all_end(known, within=30)} == {"completed"}
+        wait_until(lambda: fleet.client.get("/stats").json()["queued_jobs"] == 0, "those without an answer end, too", 30)
+        assert fleet.faults() == []
+
+
+def test_a_client_that_hangs_up_cancels_nothing(zoo: Arena) -> None:
+    content = clip(Animal.GOOD, 5, milliseconds=1500)
+    host, port = zoo.stack.urls[0].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"POST /v1/jobs?wait=30 HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+        connection.sendall(head.encode() + content)
+        wait_until(lambda: zoo.client.get("/stats").json()["in_flight"] == 1, "the job runs")
+    (job,) = zoo.client.get("/v1/jobs").json()["jobs"]
+    assert zoo.ended(job["job_id"])["result"]["transcript"] == "5"
+
+
+def test_those_who_wait_cost_redis_nothing(tmp_path: Path) -> None:
+    with arena(tmp_path / "fleet", workers=0) as fleet, ThreadPoolExecutor(WAITERS) as pool:
+        job_id = fleet.submit(Animal.GOOD, 1)
+        waiting = [pool.submit(httpx.get, f"{fleet.stack.urls[0]}/v1/jobs/{job_id}?wait=30", timeout=60) for _ in range(WAITERS)]
+        wait_until(lambda: _commands(fleet, 0.5) < WAITERS / 10, "everybody waits", 20)
+        assert _commands(fleet, WATCHED_SECONDS) < WAITERS / 5
+        fleet.client.delete(f"/v1/jobs/{job_id}").raise_for_status()
+        assert {answer.result(10).json()["status"] for answer in waiting} == {"canceled"}
+
+
+def _answers(fleet: Arena) -> bool:
+    try:
+        return fleet.client.get("/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _commands(fleet: Arena, seconds: float) -> int:
+    """How many commands Redis gets within a time."""
+    before = _count(fleet)
+    time.sleep(seconds)  # the time over which they are counted
+    return _count(fleet) - before
+
+
+def _count(fleet: Arena) -> int:
+    info: dict[str, Any] = fleet.redis.info("stats")
+    return int(info["total_commands_processed"])
