@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,12 @@ from voices import SAMPLE_RATE_HZ
 HOP = 160
 WINDOW_FRAMES = 3000
 WINDOW_SECONDS = 30.0
+#: An encoder position is two mel frames: 20 ms.
+POSITIONS_PER_SECOND = 50
+#: Of the single utterances: how many are put at a later position, and how many have times.
+MOVED_SHARE, TIMED_SHARE = 0.5, 0.75
+#: Of the joined windows: how many are up to 28 s long, and how many are padded to 30 s.
+LONG_SHARE, PADDED_SHARE = 0.35, 0.06
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +43,26 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A window: float32 samples and what is said in it, as (start_seconds, end_seconds, text)."""
+    """A window: float32 samples and what is said in it, as (start_seconds, end_seconds, text).
+
+    `offset_seconds`: where in a 30 s window the samples shall seem to begin (see `Batch.positions`).
+    """
 
     samples: NDArray[np.float32]
     segments: list[tuple[float, float, str]]
+    offset_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """mel (batch, 80, frames); tokens (batch, length) with -100 as padding; characters and phonemes flattened for CTC."""
+    """mel (batch, 80, frames); tokens (batch, length) with -100 as padding; characters and phonemes flattened for CTC.
+
+    positions (batch,): the encoder position of each row's first frame. A short utterance put at a later position, with its
+    times moved as far, teaches all positions and all time tokens without the cost of a long window.
+    """
 
     mel: Tensor
+    positions: Tensor
     tokens: Tensor
     characters: Tensor
     character_lengths: Tensor
@@ -110,15 +125,16 @@ class Sampler:
             anchor = self.rng.randrange(end)
             count = max(4, int(self.budget_seconds / (self.seconds[anchor] + 0.6)))
             near = range(max(0, anchor - 8 * count), min(end, anchor + 8 * count))
-            yield self._batch([self._example([self.clips[i]]) for i in self.rng.sample(near, min(count, len(near)))])
+            rows = self.rng.sample(near, min(count, len(near)))
+            yield self._batch([self._moved(self._example([self.clips[i]])) for i in rows])
 
     def joined(self) -> Iterator[Batch]:
-        """Several utterances a window with pauses of 0.25-1.2 s; a fifth of the windows up to 28 s, some padded to 30 s."""
+        """Several utterances a window with pauses of 0.25-1.2 s; `LONG_SHARE` of the windows up to 28 s."""
         while True:
             dice = self.rng.random()
-            limit = 28.0 if dice < 0.2 else self.rng.uniform(3.0, 11.0)
+            limit = 28.0 if dice < LONG_SHARE else self.rng.uniform(3.0, 14.0)
             count = max(3, int(self.budget_seconds / limit))
-            pad_to = WINDOW_FRAMES if dice < 0.06 else None
+            pad_to = WINDOW_FRAMES if dice < PADDED_SHARE else None
             count = max(3, count // 2) if pad_to else count
             yield self._batch([self._example(self._fill(limit)) for _ in range(count)], pad_to)
 
@@ -136,6 +152,15 @@ class Sampler:
                 chosen.append(clip)
             if total > limit_seconds:
                 return chosen
+
+    def _moved(self, example: Example) -> Example:
+        """The same samples, as if they began later in the window."""
+        room = WINDOW_SECONDS - 0.1 - len(example.samples) / SAMPLE_RATE_HZ
+        if room <= 0 or self.rng.random() > MOVED_SHARE:
+            return example
+        offset = int(self.rng.uniform(0, room) * POSITIONS_PER_SECOND) / POSITIONS_PER_SECOND
+        segments = [(start + offset, end + offset, sentence) for start, end, sentence in example.segments]
+        return replace(example, segments=segments, offset_seconds=offset)
 
     def _example(self, clips: list[Clip]) -> Example:
         position = self.rng.choice((0.0, 0.0, self.rng.uniform(0, 0.6)))
@@ -178,6 +203,7 @@ class Sampler:
         spoken, sounds = [[CHARACTERS.index(c) + 1 for c in s] for s in said], [self.lexicon(s) for s in said]
         return Batch(
             mel=mel,
+            positions=torch.tensor([round(e.offset_seconds * POSITIONS_PER_SECOND) for e in examples]),
             tokens=tokens,
             characters=torch.tensor([c for s in spoken for c in s]),
             character_lengths=torch.tensor([len(s) for s in spoken]),
@@ -197,11 +223,11 @@ class Sampler:
                 row[:, start : start + width] = row.mean()
 
     def _tokens(self, segments: list[tuple[float, float, str]]) -> list[int]:
-        """Half the targets with timestamps, half without; several segments always with."""
+        """`TIMED_SHARE` of the single utterances with timestamps; several segments always with."""
         special = self.tokenizer.token_to_id
         encode = lambda t: self.tokenizer.encode(" " + t, add_special_tokens=False).ids  # noqa: E731
         ids = self._earlier_text(encode)
-        if len(segments) == 1 and self.rng.random() < 0.5:
+        if len(segments) == 1 and self.rng.random() > TIMED_SHARE:
             ids += [special("<|notimestamps|>"), *encode(segments[0][2])]
         else:
             for start, end, sentence in segments:

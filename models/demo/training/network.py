@@ -60,7 +60,7 @@ class Block(nn.Module):
 
 
 class Whisper(nn.Module):
-    """`encode`: mel (batch, 80, frames) to (batch, frames / 2, width). `decode`: tokens to hidden states.
+    """`encode`: mel (batch, 80, frames) and positions to (batch, frames / 2, width). `decode`: tokens to hidden states.
 
     The logits are the hidden states times the embedding.
 
@@ -82,9 +82,11 @@ class Whisper(nn.Module):
         self.phonemes = nn.Linear(WIDTH, MAX_PHONEMES + 1)
         nn.init.normal_(self.embedding.weight, 0, 0.03)
 
-    def encode(self, mel: Tensor) -> Tensor:
+    def encode(self, mel: Tensor, first_positions: Tensor) -> Tensor:
+        """`first_positions` (batch,): 0 for a window that begins at its beginning, as all do outside training."""
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
-        x = x + self.positions[: x.shape[1]]  # type: ignore[index]
+        rows = (first_positions[:, None] + torch.arange(x.shape[1])).clamp(max=ENCODER_POSITIONS - 1)
+        x = x + self.positions[rows]  # type: ignore[index]
         for block in self.encoder:
             x = block(x)
         return self.encoder_norm(x)

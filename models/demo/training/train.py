@@ -23,7 +23,9 @@ STAGES = ((0.16, 1.6), (0.23, 4.0), (0.42, 9.0), (1.0, None))
 PEAK_RATE, LAST_RATE = 1.5e-3, 4e-5
 #: Muon takes larger steps than AdamW at this width.
 MUON_BOOST = 2.5
-CTC_WEIGHT, LABEL_SMOOTHING, TOKEN_NOISE = 0.8, 0.05, 0.06
+CTC_WEIGHT, TOKEN_NOISE = 0.8, 0.06
+#: Shares of a text token's probability given to all text tokens, and of a time token's to the times around it.
+LABEL_SMOOTHING, TIME_SMOOTHING = 0.05, 0.2
 
 
 class Trainer:
@@ -122,13 +124,28 @@ class Trainer:
         noisy = torch.rand(inputs.shape) < TOKEN_NOISE
         noisy &= inputs < 512  # words only, never the prompt's or the time's tokens
         inputs = torch.where(noisy, torch.randint(0, 512, inputs.shape), inputs)
-        memory = self.model.encode(batch.mel)
+        memory = self.model.encode(batch.mel, batch.positions)
         hidden = self.model.decode(inputs, memory)
         prompt_end = (batch.tokens == self.tokenizer.token_to_id("<|startoftranscript|>")).long().argmax(dim=1)
         wanted = (targets != -100) & (torch.arange(targets.shape[1])[None, :] >= prompt_end[:, None])
         logits = hidden[wanted] @ self.model.embedding.weight.T
-        attention = F.cross_entropy(logits, targets[wanted], label_smoothing=LABEL_SMOOTHING)
-        return attention, self._ctc(memory, batch)
+        return self._token_loss(logits, targets[wanted]), self._ctc(memory, batch)
+
+    def _token_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy, smoothed within the kind of token.
+
+        Decoders take a time token as soon as all times together are likelier than the likeliest word, so probability
+        smoothed from words to 1,501 times would end segments in the middle of a word.
+        """
+        first_time = int(self.tokenizer.token_to_id("<|0.00|>"))
+        log = logits.log_softmax(-1)
+        said = -log.gather(1, targets[:, None])[:, 0]
+        is_time = targets >= first_time
+        around = torch.stack([(targets + k).clamp(first_time, log.shape[1] - 1) for k in (-2, -1, 1, 2)], dim=1)
+        near = -(log.gather(1, around) @ torch.tensor([1 / 6, 1 / 3, 1 / 3, 1 / 6]))
+        words = -log[:, :512].mean(dim=1)
+        share = torch.where(is_time, TIME_SMOOTHING, LABEL_SMOOTHING)
+        return ((1 - share) * said + share * torch.where(is_time, near, words)).mean()
 
     def _ctc(self, memory: Tensor, batch: Batch) -> Tensor:
         """Half letters, half sounds."""
