@@ -14,7 +14,9 @@ from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
 from shared.keys import Keys
+from shared.lanes import Lane
 from shared.settings import GatewaySettings
+from shared.stitching import joined_segments
 from shared.transcript import Segment, Transcript
 
 ID = re.compile(r"[0-9a-f-]{32,36}")
@@ -113,16 +115,16 @@ class JobStore:
         """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        answer = await self._run("read", {"id": job_id, "tenant": tenant})
+        answer = await self._run("read", {"id": job_id, "tenant": tenant, "lanes": [lane.value for lane in Lane]})
         if isinstance(answer, str):
             if answer == "gone":
                 raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
             raise _unknown()
-        stored, transcript, partial, ahead = answer
+        stored, transcript, partial, ahead, pieces = answer
         return Snapshot(
             Job.from_hash(scripting.text_hash(stored)),
             Transcript.model_validate_json(transcript) if transcript else None,
-            [Segment.model_validate_json(segment) for segment in partial],
+            joined_segments(scripting.text_hash(pieces)) or [Segment.model_validate_json(segment) for segment in partial],
             None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
         )
 

@@ -18,6 +18,7 @@ from gateway.store import SMALL_BYTES, Draft, JobStore
 from shared.audio import AudioInfo, probe, with_known_length
 from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
 from shared.keys import Keys
+from shared.lanes import lane_for
 from shared.options import Submission
 from shared.rq_transport import describe
 from shared.settings import GatewaySettings
@@ -95,7 +96,7 @@ class Submitter:
             "tenant": tenant,
             "options": options,
             "model": model,
-            "lane": self._keys.lane(model, asked.priority.value),
+            "lane": self._keys.lane(model, lane_for(asked.priority, info.seconds, self._settings.split_above_seconds)),
             "priority": asked.priority.value,
             "digest": _sha256(tenant, prepared.sha256, options, model),
             "sha256": prepared.sha256,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from shared.options import Priority, TranscriptionOptions
+from shared.stitching import Cut
 
 
 class JobState(str, Enum):
@@ -102,6 +103,14 @@ class Job(BaseModel):
     origin: Origin | None = None
     cached_at_ms: int | None = None
     leader: str | None = None
+    #: Of a piece: the file it belongs to, and where it is in it ("from-to", ms).
+    parent: str | None = None
+    piece: str | None = None
+    lane: str | None = None
+    #: Of a file that has been cut: how many pieces, how many of them are not done, and what stitching wants to know.
+    pieces: int | None = None
+    pieces_left: int | None = None
+    cut: Cut | None = None
     error: JobError | None = None
     history: list[AttemptNote] = []
 
@@ -109,7 +118,7 @@ class Job(BaseModel):
     def from_hash(cls, stored: Mapping[str, str]) -> "Job":
         """Read the Redis hash `job:{id}`; JSON fields are decoded, absent ones take their defaults."""
         fields: dict[str, Any] = dict(stored)
-        for name, model in (("options", TranscriptionOptions), ("error", JobError)):
+        for name, model in (("options", TranscriptionOptions), ("error", JobError), ("cut", Cut)):
             if name in fields:
                 fields[name] = model.model_validate_json(fields[name])
         for name in ("metadata", "history"):

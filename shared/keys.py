@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.lanes import Lane
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -20,6 +22,10 @@ class Keys:
 
     def partial(self, job_id: str) -> str:
         return f"{self.prefix}:partial:{job_id}"
+
+    def pieces(self, job_id: str) -> str:
+        """The transcripts of a long file's pieces that are done."""
+        return f"{self.prefix}:pieces:{job_id}"
 
     def gone(self, job_id: str) -> str:
         return f"{self.prefix}:gone:{job_id}"
@@ -68,6 +74,11 @@ class Keys:
         """The list an idle worker blocks on."""
         return f"{self.prefix}:bell:{model}"
 
-    def lane(self, model: str, priority: str) -> str:
+    def lane(self, model: str, lane: Lane) -> str:
         """The name of the RQ queue in which jobs for a model wait."""
-        return f"{self.prefix}.{model}.{priority}"
+        return f"{self.prefix}.{model}.{lane.value}"
+
+
+def piece_id(job_id: str, number: int) -> str:
+    """Piece `number` (from 1) of a long file: a job of its own, which no caller's id can name."""
+    return f"{job_id}_p{number}"

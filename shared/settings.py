@@ -50,6 +50,10 @@ class FleetSettings(BaseSettings):
     )
     max_audio_length_seconds: Annotated[float, Field(gt=0, description="Longer audio is refused.")] = 14_400.0
     min_audio_length_seconds: Annotated[float, Field(ge=0, description="Shorter audio is refused.")] = 0.1
+    split_above_seconds: Annotated[
+        float,
+        Field(ge=0, description="Longer audio is cut at silences into pieces that any worker can take; 0: never."),
+    ] = 60.0
     start_deadline_seconds: Annotated[
         int, Field(ge=1, description="A job that no worker took by then expires (a job may ask for less).")
     ] = 86_400

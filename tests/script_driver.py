@@ -5,11 +5,12 @@ from typing import Any
 import redis
 
 from shared import rq_transport, scripting
-from shared.keys import Keys
+from shared.keys import Keys, piece_id
+from shared.lanes import Lane
 
 PREFIX = "test"
 KEYS = Keys(PREFIX)
-LANE = KEYS.lane("demo", "interactive")
+LANE, LONG_LANE = KEYS.lane("demo", Lane.INTERACTIVE), KEYS.lane("demo", Lane.LONG)
 TTLS = {"result_ttl": 600, "failed_audio_ttl": 60, "gone_ttl": 6000}
 
 
@@ -19,6 +20,7 @@ class ScriptDriver:
     def __init__(self, client: "redis.Redis") -> None:
         self.redis = client
         self.claims, self.last_execution = 0, ""
+        self.to_stitch: dict[str, str] = {}
 
     def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
         script = self.redis.register_script(scripting.source(name))
@@ -62,18 +64,41 @@ class ScriptDriver:
     def claim_several(
         self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: Any
     ) -> list[dict[str, str]]:
-        """The hashes of the claimed jobs. `company`: `busy`, `has_long`."""
+        """The hashes of the claimed jobs. `company`: `busy`, `has_long`, `lanes`, ..."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
-        who = {"lanes": [LANE], "worker": worker, "execution": execution, "room": room, "alive_ms": 30_000}
-        who |= {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
-        hashes = self.run("claim", lease_ms=lease_ms, audio_ttl=600, **who)
-        return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in hashes]
+        who = {"worker": worker, "execution": execution, "room": room, "alive_ms": 30_000, "lease_ms": lease_ms}
+        lanes = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "long_lane": LONG_LANE, "long_room": room}
+        who |= lanes | {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
+        return [_mapping(flat) for flat in self.run("claim", audio_ttl=600, **who)]
 
-    def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> int:
-        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100, "window_fallbacks": 0} | more
-        return int(self.run("finish", transcript, id=job_id, token=int(token), **settings))
+    def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> str:
+        """The verdict; the file to stitch, if there is one, is in `to_stitch`."""
+        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100, "window_fallbacks": 0} | self._worker() | more
+        return self._verdict(self.run("finish", transcript, id=job_id, token=int(token), **settings))
+
+    def split(self, job_id: str, token: str, pieces: list[str], put_audio: bool = True) -> str:
+        """Split a file into pieces ("from-to") after their audio has been put."""
+        rq_fields: list[str | bytes] = []
+        for number, _ in enumerate(pieces, start=1):
+            if put_audio:
+                self.redis.set(KEYS.audio(piece_id(job_id, number)), b"fLaC", ex=60)
+            fields = rq_transport.hash_fields(piece_id(job_id, number), LONG_LANE, "piece")
+            rq_fields += [str(len(fields)), *fields]
+        spans = [[int(edge) for edge in piece.split("-")] for piece in pieces]
+        named = {"pieces": [{"piece": f"{a}-{b}", "seconds": (b - a) / 1000, "size_bytes": 4} for a, b in spans]}
+        cut = '{"duration":60.0,"preprocess_ms":1.0,"language":"en"}'
+        more = {"lane": LONG_LANE, "cut": cut, "options": "{}", **named, **self._worker()}
+        return self._verdict(self.run("split", *rq_fields, id=job_id, token=int(token), **more))
+
+    def _worker(self) -> dict[str, Any]:
+        self.claims += 1
+        return {"worker": "w1", "execution": f"s{self.claims}", "lease_ms": 10_000, "audio_ttl": 600}
+
+    def _verdict(self, answer: list[Any]) -> str:
+        self.to_stitch = _mapping(answer[1]) if len(answer) > 1 else {}
+        return str(answer[0])
 
     def fail(self, job_id: str, token: str, retryable: bool, code: str = "transcription_failed") -> str:
         error = f'{{"code":"{code}","message":"m","retryable":false}}'
@@ -118,6 +143,10 @@ class ScriptDriver:
     def waiting(self) -> list[str]:
         """Ids in the lane, first served first."""
         return [scripting.text(i) for i in self.redis.lrange(rq_transport.queue_key(LANE), 0, -1)]
+
+
+def _mapping(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _plain(answer: Any) -> Any:

@@ -6,6 +6,9 @@ Its calls to `generate` meet here, and those that can be answered together are a
 
 The encoder is not batched: on a processor, 30 s windows one by one are no slower than together, and the decoder is where
 sharing pays (each step reads all weights once, for however many hypotheses).
+
+Transcriptions that somebody waits for are urgent: their calls go before those of long files, and do not wait for them. So
+a short clip beside a long file's pieces waits for one call to the encoder and one to the decoder at most.
 """
 
 import threading
@@ -23,6 +26,8 @@ from ctranslate2.models import Whisper, WhisperGenerationResult
 LINGER_SECONDS = 0.005
 #: How long it waits for those in the encoder, which might never be empty.
 PATIENCE_SECONDS = 10.0
+#: How long one that is not urgent lets urgent ones pass.
+YIELD_SECONDS = 5.0
 
 
 @dataclass(kw_only=True)
@@ -30,21 +35,29 @@ class _Call:
     """One `generate` of one window. `outcome` is its result, or what went wrong with it."""
 
     key: Hashable
+    urgent: bool
     encoded: ctranslate2.StorageView
     prompt: Sequence[int]
     options: dict[str, Any]
     came_at: float
     outcome: WhisperGenerationResult | Exception | None = None
 
+    def presses(self) -> bool:
+        """It goes first: urgent, or it has let others pass for long enough."""
+        return self.urgent or time.monotonic() - self.came_at > YIELD_SECONDS
+
 
 class BatchingModel:
     """As `ctranslate2.models.Whisper`, for use from several threads. Attributes that are not here are the model's own."""
 
-    def __init__(self, model: Whisper, max_batch: int) -> None:
-        self._model, self._max_batch = model, max_batch
+    def __init__(self, model: Whisper, max_batch: int, encoders: int = 1) -> None:
+        """`encoders`: how many calls to the encoder the model runs at the same time."""
+        self._model, self._max_batch, self._encoders = model, max_batch, encoders
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
-        self._callers = self._encoding = 0
+        #: By urgency: transcriptions under way, and those of them that are in the encoder or wait for it.
+        self._callers, self._encoding = {True: 0, False: 0}, {True: 0, False: 0}
+        self._running_encoders = 0
         self._generating = False
         self._thread = threading.local()
 
@@ -52,19 +65,19 @@ class BatchingModel:
         return getattr(self._model, name)
 
     @contextmanager
-    def caller(self, check: Callable[[], None]) -> Iterator[None]:
+    def caller(self, check: Callable[[], None], urgent: bool = True) -> Iterator[None]:
         """Around each transcription: others wait a moment for one that is under way.
 
         `check` is called in the thread of the transcription before each of its calls to the model, and raises to end it there.
         """
-        self._thread.check = check
-        with self._counted("_callers"):
+        self._thread.check, self._thread.urgent = check, urgent
+        with self._counted(self._callers, urgent):
             yield
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
         """One window. On a GPU the result comes to the CPU if it is to be joined with others."""
         self._thread.check()
-        with self._counted("_encoding"):
+        with self._counted(self._encoding, self._thread.urgent), self._turn(self._thread.urgent):
             return self._model.encode(features, to_cpu=to_cpu or (self._max_batch > 1 and self._model.device == "cuda"))
 
     def generate(
@@ -77,8 +90,9 @@ class BatchingModel:
         self._thread.check()
         (prompt,) = prompts
         # Only what has the same shape and the same options can share a call.
-        key = (len(prompt), tuple(encoded.shape), tuple(sorted((name, str(value)) for name, value in options.items())))
-        call = _Call(key=key, encoded=encoded, prompt=prompt, options=options, came_at=time.monotonic())
+        urgent: bool = self._thread.urgent
+        key = (urgent, len(prompt), tuple(encoded.shape), tuple(sorted((name, str(value)) for name, value in options.items())))
+        call = _Call(key=key, urgent=urgent, encoded=encoded, prompt=prompt, options=options, came_at=time.monotonic())
         with self._changed:
             self._pending.append(call)
             self._changed.notify_all()
@@ -92,29 +106,50 @@ class BatchingModel:
         return [call.outcome]
 
     @contextmanager
-    def _counted(self, what: str) -> Iterator[None]:
+    def _counted(self, counts: dict[bool, int], urgent: bool) -> Iterator[None]:
         with self._changed:
-            setattr(self, what, getattr(self, what) + 1)
+            counts[urgent] += 1
         try:
             yield
         finally:
             with self._changed:
-                setattr(self, what, getattr(self, what) - 1)
+                counts[urgent] -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def _turn(self, urgent: bool) -> Iterator[None]:
+        """In the encoder. What is not urgent waits until nobody urgent does."""
+        yields_until = time.monotonic() + (0.0 if urgent else YIELD_SECONDS)
+        with self._changed:
+            while self._running_encoders >= self._encoders or (self._encoding[True] and time.monotonic() < yields_until):
+                self._changed.wait(1.0)
+            self._running_encoders += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running_encoders -= 1
                 self._changed.notify_all()
 
     def _may_generate(self) -> bool:
-        """Nobody generates, nobody is about to come out of the encoder, and nobody else is worth waiting for."""
+        """Nobody generates, nobody is about to come out of the encoder, and nobody else is worth waiting for.
+
+        Urgent calls wait for other urgent ones only.
+        """
         if self._generating or not self._pending:
             return False
-        waited_seconds = time.monotonic() - self._pending[0].came_at
-        if self._encoding and waited_seconds < PATIENCE_SECONDS:
+        kinds = (True,) if any(call.urgent for call in self._pending) else (True, False)
+        here = [call for call in self._pending if call.urgent in kinds]
+        waited_seconds = time.monotonic() - here[0].came_at
+        if sum(self._encoding[kind] for kind in kinds) and waited_seconds < PATIENCE_SECONDS:
             return False
-        all_are_here = len(self._pending) >= min(self._callers, self._max_batch)
+        all_are_here = len(here) >= min(sum(self._callers[kind] for kind in kinds), self._max_batch)
         return all_are_here or waited_seconds > LINGER_SECONDS
 
     def _take(self) -> list[_Call]:
-        """The call that waits longest, and those that can share its call."""
-        batch = [call for call in self._pending if call.key == self._pending[0].key][: self._max_batch]
+        """The call that waits longest, an urgent one if there is any, and those that can share its call."""
+        first = next((call for call in self._pending if call.presses()), self._pending[0])
+        batch = [call for call in self._pending if call.key == first.key][: self._max_batch]
         self._pending = [call for call in self._pending if call not in batch]
         return batch
 

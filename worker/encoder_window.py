@@ -72,10 +72,10 @@ class AdaptiveWindow:
         return getattr(self._model, name)
 
     @contextmanager
-    def caller(self, check: Callable[[], None]) -> Iterator[Windows]:
+    def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[Windows]:
         """As `BatchingModel.caller`; what it yields counts the windows of this transcription."""
         self._thread.windows = Windows()
-        with self._model.caller(check):
+        with self._model.caller(check, urgent):
             yield self._thread.windows
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:

@@ -17,7 +17,7 @@ from shared.transcript import Segment, Transcript, Word, join_text
 from worker.batching import BatchingModel
 from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.encoder_window import AdaptiveWindow
-from worker.engine_protocol import Listener, Nobody
+from worker.engine_protocol import Language, Listener, Nobody
 from worker.engine_settings import EngineSettings
 
 #: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
@@ -43,7 +43,7 @@ class Engine:
             num_workers=settings.num_workers,
         )
         self.device = str(self._model.model.device)
-        shared = BatchingModel(self._model.model, settings.batch_size)
+        shared = BatchingModel(self._model.model, settings.batch_size, settings.num_workers)
         self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
         self._model.model = self._windows
 
@@ -55,9 +55,18 @@ class Engine:
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
-        with self._windows.caller(listener.check) as windows:
+        with self._windows.caller(listener.check, listener.urgent) as windows:
             transcript = self._transcribe(samples, options, preprocess_ms, listener)
         return transcript.model_copy(update={"encoder_window": windows.kind, "window_fallbacks": windows.fallbacks})
+
+    def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener) -> Language:
+        """As asked for, else as configured, else as heard in the first 30 s."""
+        known = options.language or self.settings.language or (None if self._model.model.is_multilingual else "en")
+        if known:
+            return Language(known, 1.0)
+        with self._windows.caller(listener.check, listener.urgent):
+            code, probability, _ = self._model.detect_language(samples)
+        return Language(code, float(probability))
 
     def _transcribe(
         self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener

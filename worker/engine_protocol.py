@@ -1,5 +1,6 @@
 """What the model process asks of an engine. `worker.engine.Engine` is the one that ships; tests bring misbehaving ones."""
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
@@ -16,6 +17,9 @@ class DecodeStopped(Exception):
 class Listener(Protocol):
     """Who hears how a decode comes on. Both methods raise `DecodeStopped` once the job has been given up."""
 
+    #: Somebody waits for it: its calls to the model go before those of long files.
+    urgent: bool
+
     def on_segment(self, segment: Segment) -> None:
         """Another segment is there."""
         ...
@@ -28,9 +32,19 @@ class Listener(Protocol):
 class Nobody:
     """A listener for decodes that nobody waits for, such as a canary's."""
 
+    urgent = False
+
     def on_segment(self, segment: Segment) -> None: ...
 
     def check(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Language:
+    """What a file is spoken in, and how sure that is."""
+
+    code: str
+    probability: float
 
 
 class EngineProtocol(Protocol):
@@ -47,6 +61,10 @@ class EngineProtocol(Protocol):
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
         """Decode samples (mono float32, 16 kHz). Called from `batch_size` threads at a time; lets `DecodeStopped` through."""
+        ...
+
+    def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener, /) -> Language:
+        """The language that a job asks for, else the worker's own, else what the samples' beginning sounds like."""
         ...
 
 

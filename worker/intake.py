@@ -8,10 +8,10 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell
-from worker.messages import Transcribe
+from worker.messages import CutDone, Transcribe
 from worker.model_keeper import ModelKeeper
 from worker.store import Held, WorkerStore
-from worker.work import Outcome, Work
+from worker.work import Outcome, Split, Work
 
 #: How often a busy worker with room looks for more.
 TOP_UP_SECONDS = 0.25
@@ -59,23 +59,56 @@ class Intake:
 
     def _begin(self, claimed: Sequence[Held]) -> None:
         """Send what was claimed to the model process. All of it is in our books before anything else can fail."""
-        for held in claimed:
+        undecoded = [held for held in claimed if held.job.pieces_left != 0]
+        for held in undecoded:
             self._work.begin(held)
+        for held in claimed:
+            if held not in undecoded:
+                self._work.put_together(held)
         try:
-            audios = self._store.audio(claimed) if claimed else []
+            audios = self._store.audio(undecoded) if undecoded else []
         except RedisError:
             # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
-            for held in claimed:
+            for held in undecoded:
                 self._work.conclude(held.attempt_id, Outcome())
             raise
-        for held, audio in zip(claimed, audios, strict=True):
-            self._send(held, audio)
+        for held, audio in zip(undecoded, audios, strict=True):
+            self._send(held, audio, self._settings.split_above_seconds)
 
-    def _send(self, held: Held, audio: bytes | None) -> None:
+    def cut(self, event: CutDone) -> None:
+        """A long file has been cut: its pieces are for all. If they could not be stored, it is decoded here, whole."""
+        assignment = self._work.assignments.get(event.attempt_id)
+        if assignment is None or assignment.withdrawn_at is not None:
+            self._work.forget(event.attempt_id)
+        elif assignment.unsplittable:
+            self._decode_whole(assignment.held)
+        else:
+            pieces = list(zip(event.pieces, assignment.piece_bytes, strict=True))
+            self._work.conclude(event.attempt_id, Outcome(split=Split(cut=event.cut, pieces=pieces)))
+        self.claim()
+
+    def _decode_whole(self, held: Held) -> None:
+        _LOG.warning("decoding_whole", reason="its pieces could not be stored", **held.job.log_context())
+        try:
+            (audio,) = self._store.audio([held])
+        except RedisError:
+            self._work.conclude(held.attempt_id, Outcome())
+        else:
+            self._send(held, audio, split_above_seconds=0.0)
+
+    def _send(self, held: Held, audio: bytes | None, split_above_seconds: float) -> None:
         if audio is None:
             message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
             self._work.conclude(held.attempt_id, Outcome(error=JobError(code="audio_lost", message=message)))
             return
         _LOG.info("job_started", **held.job.log_context())
-        max_seconds = self._settings.max_audio_length_seconds
-        self._model.send(Transcribe(attempt_id=held.attempt_id, audio=audio, options=held.job.options, max_seconds=max_seconds))
+        self._model.send(
+            Transcribe(
+                attempt_id=held.attempt_id,
+                audio=audio,
+                options=held.job.options,
+                max_seconds=self._settings.max_audio_length_seconds,
+                split_above_seconds=0.0 if held.job.parent else split_above_seconds,
+                urgent=held.job.lane == self._store.lanes[0],
+            )
+        )

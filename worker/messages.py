@@ -3,17 +3,23 @@
 from dataclasses import dataclass
 
 from shared.options import TranscriptionOptions
+from shared.stitching import Cut, Piece
 from shared.transcript import Segment, Transcript
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transcribe:
-    """Supervisor to model: decode this. `audio` is the file's bytes as uploaded."""
+    """Supervisor to model: decode this. `audio` is the file's bytes as uploaded.
+
+    `split_above_seconds`: longer audio is cut into pieces instead (0: never). `urgent`: goes before what is not.
+    """
 
     attempt_id: str
     audio: bytes
     options: TranscriptionOptions
     max_seconds: float
+    split_above_seconds: float = 0.0
+    urgent: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +80,24 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CutPiece:
+    """Model to supervisor: piece `number` (from 1) of a long file; `audio` is a FLAC."""
+
+    attempt_id: str
+    number: int
+    audio: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CutDone:
+    """Model to supervisor: all pieces of a long file have been sent; where they are, in order."""
+
+    attempt_id: str
+    cut: Cut
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
     """Model to supervisor: the whole transcript."""
 
@@ -99,4 +123,4 @@ class Stopped:
 
 
 FromSupervisor = Transcribe | Stop | Canary
-FromModel = Ready | Able | Unable | CannotLoad | Moved | Progress | Done | Failed | Stopped
+FromModel = Ready | Able | Unable | CannotLoad | Moved | Progress | CutPiece | CutDone | Done | Failed | Stopped

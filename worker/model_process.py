@@ -6,19 +6,24 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from setproctitle import setproctitle
 
 from shared.errors import FleetError
+from shared.stitching import Cut, Piece
 from shared.transcript import Segment
-from worker.decode import decode
+from worker.cutting import flac, plan, speech, stretch
+from worker.decode import SAMPLE_RATE_HZ, Samples, decode
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import (
     Able,
     Canary,
     CannotLoad,
+    CutDone,
+    CutPiece,
     Done,
     Failed,
     FromModel,
@@ -105,11 +110,7 @@ class ModelProcess:
 
     def _answer(self, request: Transcribe) -> FromModel:
         try:
-            started = time.perf_counter()
-            samples = decode(request.audio, request.max_seconds)
-            preprocess_ms = (time.perf_counter() - started) * 1000
-            transcript = self._engine.transcribe(samples, request.options, preprocess_ms, _Teller(self, request.attempt_id))
-            return Done(attempt_id=request.attempt_id, transcript=transcript)
+            return self._transcribe(request, _Teller(self, request))
         except DecodeStopped:
             return Stopped(attempt_id=request.attempt_id)
         except FleetError as error:
@@ -118,6 +119,33 @@ class ModelProcess:
             # The text of a foreign exception may quote content; its type does not.
             message = f"The decode failed ({type(error).__name__})."
             return Failed(attempt_id=request.attempt_id, code="transcription_failed", message=message, retryable=True)
+
+    def _transcribe(self, request: Transcribe, teller: "_Teller") -> Done | CutDone:
+        """The transcript; or, of long audio, the pieces it was cut into."""
+        started = time.perf_counter()
+        samples = decode(request.audio, request.max_seconds)
+        preprocess_ms = (time.perf_counter() - started) * 1000
+        if 0 < request.split_above_seconds < len(samples) / SAMPLE_RATE_HZ:
+            pieces = plan(speech(samples, teller), len(samples) * 1000 // SAMPLE_RATE_HZ, request.options.vad)
+            # A single piece, or none, gains nothing.
+            if len(pieces) > 1:
+                return self._cut(request, samples, pieces, teller, started)
+        transcript = self._engine.transcribe(samples, request.options, preprocess_ms, teller)
+        return Done(attempt_id=request.attempt_id, transcript=transcript)
+
+    def _cut(self, request: Transcribe, samples: Samples, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
+        """Send the pieces one by one, so that nobody holds a whole file of them."""
+        language = self._engine.language_of(stretch(samples, pieces[0]), request.options, teller)
+        for number, piece in enumerate(pieces, start=1):
+            teller.check()
+            self.send(CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(samples, piece))))
+        cut = Cut(
+            duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
+            preprocess_ms=round((time.perf_counter() - started) * 1000, 1),
+            language=language.code,
+            language_probability=language.probability,
+        )
+        return CutDone(attempt_id=request.attempt_id, cut=cut, pieces=tuple(pieces))
 
     def is_stopped(self, attempt_id: str) -> bool:
         """Whether the supervisor has asked to give this attempt up."""
@@ -132,8 +160,8 @@ class ModelProcess:
 class _Teller:
     """Tells the supervisor how a decode comes on, and the decode when it is to stop."""
 
-    def __init__(self, process: ModelProcess, attempt_id: str) -> None:
-        self._process, self._attempt_id = process, attempt_id
+    def __init__(self, process: ModelProcess, request: Transcribe) -> None:
+        self._process, self._attempt_id, self.urgent = process, request.attempt_id, request.urgent
         self._told_at = time.monotonic()
 
     def on_segment(self, segment: Segment) -> None:

@@ -11,9 +11,12 @@ from redis.commands.core import Script
 
 from shared import scripting
 from shared.job import Job, JobError
-from shared.keys import Keys
+from shared.keys import Keys, piece_id
+from shared.lanes import Lane
 from shared.options import Priority
+from shared.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
+from shared.stitching import Cut, Piece, stitched
 from shared.transcript import Segment, Transcript
 
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
@@ -22,6 +25,8 @@ SWEEP_LIMIT = 50
 LONG_SECONDS = 300
 #: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
 FETCH_BYTES = 32_000_000
+#: How long the audio of a piece lasts until its file has been cut to the end.
+UNSPLIT_TTL_SECONDS = 3600
 
 
 @dataclass(kw_only=True)
@@ -48,13 +53,21 @@ class Swept:
     failed: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What became of a result: `completed`, `piece`, `split`, `missing`, `stale`; or `stitch`, with the file that is now ours."""
+
+    verdict: str
+    to_stitch: Held | None = None
+
+
 class WorkerStore:
     """The worker's side of the store. Every method raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:
         self._redis, self._settings, self._worker = redis, settings, worker
         self.keys = Keys(settings.fleet_prefix)
-        self.lanes = [self.keys.lane(settings.model_name, p.value) for p in (Priority.INTERACTIVE, Priority.BATCH)]
+        self.lanes = [self.keys.lane(settings.model_name, lane) for lane in Lane]
         self._scripts: dict[str, Script] = {}
         self._execution = uuid4().hex
 
@@ -65,12 +78,15 @@ class WorkerStore:
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         alive_ms = int(3 * self._settings.lease_seconds * 1000)
-        who = {"lanes": self.lanes, "worker": self._worker, "execution": self._execution}
+        who = {"lanes": self.lanes, "patience": [lane.patience for lane in Lane], "execution": self._execution}
+        long_lane = self.keys.lane(self._settings.model_name, Lane.LONG)
         company = {
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
             "max_bytes": FETCH_BYTES,
+            "long_lane": long_lane,
+            "long_room": self._most_long() - sum(job.lane == long_lane for job in in_hand),
         }
         hashes = self._run("claim", room=room, alive_ms=alive_ms, **who, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
@@ -90,6 +106,10 @@ class WorkerStore:
         error = JobError(code="transcription_failed", message=message, retryable=True)
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
+
+    def _most_long(self) -> int:
+        """Half of the batch is left to short audio: a piece joins others well, and everything waits for it."""
+        return max(1, self._settings.whisper_batch_size // 2)
 
     def audio(self, held: Sequence[Held]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""
@@ -114,10 +134,35 @@ class WorkerStore:
             h.unsent.clear()
         return [scripting.text(v) == "ok" for v in verdicts]
 
-    def finish(self, held: Held, transcript: Transcript) -> bool:
-        """Write the result. False when it was refused: the job is no longer ours."""
+    def put_piece(self, held: Held, number: int, audio: bytes) -> None:
+        """Store the audio of a piece. It has a TTL from the start, in case the file is never split."""
+        self._redis.set(self.keys.audio(piece_id(held.job.id, number)), audio, ex=UNSPLIT_TTL_SECONDS)
+
+    def split(self, held: Held, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> Written:
+        """Queue the pieces (each with its size in bytes), whose audio has been put."""
+        job, lane = held.job, Lane.BATCH if held.job.priority is Priority.BATCH else Lane.LONG
+        rq_fields: list[str | bytes] = []
+        for number, (piece, _) in enumerate(pieces, start=1):
+            about = describe((piece.end_ms - piece.start_ms) / 1000, f"piece {number} of {len(pieces)}", cut.language, job.sha256)
+            fields = hash_fields(piece_id(job.id, number), self.keys.lane(job.model, lane), about)
+            rq_fields += [str(len(fields)), *fields]
+        named = {
+            "lane": self.keys.lane(job.model, lane),
+            "cut": cut.model_dump_json(),
+            "options": job.options.model_copy(update={"language": cut.language}).model_dump_json(),
+            "pieces": [{"piece": p.name, "seconds": (p.end_ms - p.start_ms) / 1000, "size_bytes": n} for p, n in pieces],
+        }
+        return self._written(self._run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution()))
+
+    def stitch(self, held: Held) -> Transcript:
+        """The transcript of a file, all pieces of which are done."""
+        stored: Any = self._redis.hgetall(self.keys.pieces(held.job.id))
+        return stitched(scripting.text_hash(stored), held.job.cut or Cut(duration=held.job.audio_seconds, preprocess_ms=0.0))
+
+    def finish(self, held: Held, transcript: Transcript) -> Written:
+        """Write the result."""
         settings = self._settings
-        return bool(
+        return self._written(
             self._run(
                 "finish",
                 transcript.model_dump_json(),
@@ -127,8 +172,17 @@ class WorkerStore:
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
                 window_fallbacks=transcript.window_fallbacks,
+                **self._next_execution(),
             )
         )
+
+    def _written(self, answer: Sequence[Any]) -> Written:
+        verdict, *rest = answer
+        file = self._read(scripting.text_hash(rest[0])) if rest else None
+        return Written(verdict=scripting.text(verdict), to_stitch=file)
+
+    def _next_execution(self) -> dict[str, object]:
+        return {"execution": uuid4().hex, **self._lease()}
 
     def fail(self, held: Held, error: JobError) -> str:
         """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""
@@ -191,9 +245,10 @@ class WorkerStore:
         defaults = settings.whisper_beam_size, settings.whisper_language or "auto", settings.whisper_encoder_window
         return "-".join(map(str, (revision, settings.whisper_compute_type, *defaults)))
 
-    def _lease(self) -> dict[str, int]:
+    def _lease(self) -> dict[str, object]:
         settings = self._settings
         return {
+            "worker": self._worker,
             "lease_ms": int(settings.lease_seconds * 1000),
             "audio_ttl": settings.audio_ttl_seconds(),
         }

@@ -17,7 +17,21 @@ from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
 from worker.intake import Intake
-from worker.messages import Able, CannotLoad, Done, Failed, FromModel, Moved, Progress, Ready, Stop, Stopped, Unable
+from worker.messages import (
+    Able,
+    CannotLoad,
+    CutDone,
+    CutPiece,
+    Done,
+    Failed,
+    FromModel,
+    Moved,
+    Progress,
+    Ready,
+    Stop,
+    Stopped,
+    Unable,
+)
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
@@ -74,13 +88,8 @@ class Supervisor:
         match event:
             case Rang():
                 self._intake.claim()
-            case Progress() | Moved():
-                self._work.progress(event)
-            case Done() | Failed():
-                self._ended(event)
-            case Stopped():
-                self._work.forget(event.attempt_id)
-                self._intake.claim()
+            case Progress() | Moved() | CutPiece() | CutDone() | Done() | Failed() | Stopped():
+                self._decoding(event)
             case Able() | Unable():
                 self._model.canary_answered(event)
                 self._intake.claim()
@@ -92,6 +101,20 @@ class Supervisor:
                 self._model_died(event)
             case StopAsked():
                 self._stop_asked()
+
+    def _decoding(self, event: Progress | Moved | CutPiece | CutDone | Done | Failed | Stopped) -> None:
+        match event:
+            case Progress() | Moved():
+                self._work.progress(event)
+            case CutPiece():
+                self._work.put_piece(event)
+            case CutDone():
+                self._intake.cut(event)
+            case Done() | Failed():
+                self._ended(event)
+            case Stopped():
+                self._work.forget(event.attempt_id)
+                self._intake.claim()
 
     def _ended(self, event: Done | Failed) -> None:
         """A decode came to its end, well or not."""

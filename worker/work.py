@@ -1,18 +1,24 @@
 """The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from redis import RedisError
 
 from shared.job import JobError
 from shared.logs import get_logger
+from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
-from worker.messages import Moved, Progress
-from worker.store import Held, WorkerStore
+from worker.messages import CutPiece, Moved, Progress
+from worker.store import Held, WorkerStore, Written
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
 RENEW_SECONDS = 0.25
+
+PIECES_LOST = JobError(
+    code="audio_lost", message="The audio of a piece was lost before the file had been cut; it is cut again.", retryable=True
+)
 
 _LOG = get_logger(__name__)
 
@@ -24,13 +30,25 @@ class Assignment:
     held: Held
     moved_at: float = field(default_factory=time.monotonic)
     withdrawn_at: float | None = None
+    #: Of a long file: the sizes in bytes of the pieces that were stored; `unsplittable`: one of them could not be.
+    piece_bytes: list[int] = field(default_factory=list)
+    unsplittable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """A long file has become pieces, whose audio is stored; each with its size in bytes."""
+
+    cut: Cut
+    pieces: Sequence[tuple[Piece, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a decode ended: one of the two is set, or neither when the job was not decoded and goes back uncounted."""
+    """How a decode ended: one of these is set, or none when the job was not decoded and goes back uncounted."""
 
     transcript: Transcript | None = None
+    split: Split | None = None
     error: JobError | None = None
 
 
@@ -42,12 +60,14 @@ class Work:
         #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
         self.assignments: dict[str, Assignment] = {}
         self._unwritten: list[tuple[Held, Outcome]] = []
+        #: Files that are ours to put together.
+        self._to_stitch: list[Held] = []
         self._renewed_at = 0.0
 
     @property
     def busy(self) -> bool:
         """Something is decoding or waits to be written."""
-        return bool(self.assignments or self._unwritten)
+        return bool(self.assignments or self._unwritten or self._to_stitch)
 
     @property
     def has_suspect(self) -> bool:
@@ -63,6 +83,11 @@ class Work:
         """Ids of the jobs that are decoding."""
         return [a.held.job.id for a in self.assignments.values()]
 
+    def put_together(self, held: Held) -> None:
+        """A file was claimed whose pieces are all done: its last worker died before it had put them together."""
+        self._to_stitch.append(held)
+        self.write_back_if_possible()
+
     def begin(self, held: Held) -> Assignment:
         """A job was claimed."""
         self.assignments[held.attempt_id] = Assignment(held=held)
@@ -77,6 +102,19 @@ class Work:
         if isinstance(event, Progress):
             assignment.held.unsent.append(event.segment)
             assignment.held.done_seconds = event.done_seconds
+
+    def put_piece(self, event: CutPiece) -> None:
+        """Store a piece of a long file. If that fails, the file will be decoded whole."""
+        assignment = self.assignments.get(event.attempt_id)
+        if assignment is None or assignment.withdrawn_at is not None or assignment.unsplittable:
+            return
+        assignment.moved_at = time.monotonic()
+        try:
+            self._store.put_piece(assignment.held, event.number, event.audio)
+            assignment.piece_bytes.append(len(event.audio))
+        except RedisError as error:
+            _LOG.warning("store_away", step="put_piece", error=type(error).__name__)
+            assignment.unsplittable = True
 
     def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
@@ -121,7 +159,7 @@ class Work:
     def renew(self, now: float) -> list[Assignment]:
         """Renew all leases if it is time; the assignments that turned out not to be ours any more."""
         mine = [a for a in self.assignments.values() if a.withdrawn_at is None]
-        waiting = [held for held, _ in self._unwritten]
+        waiting = [held for held, _ in self._unwritten] + self._to_stitch
         if now - self._renewed_at < RENEW_SECONDS or not (mine or waiting):
             return []
         verdicts = self._store.renew([a.held for a in mine] + waiting)
@@ -141,6 +179,15 @@ class Work:
                 self._unwritten.remove(entry)
         if trouble is not None:
             raise trouble
+        self._stitch()
+
+    def _stitch(self) -> None:
+        """Put together the files that are ours, and write them."""
+        while self._to_stitch:
+            held = self._to_stitch[0]
+            self._unwritten.append((held, Outcome(transcript=self._store.stitch(held))))
+            self._to_stitch.pop(0)
+            self.write_back()
 
     def hand_back_all(self) -> None:
         """Give everything back that is not written, uncounted."""
@@ -158,11 +205,22 @@ class Work:
             _LOG.warning("store_away", step="write_back", error=type(error).__name__)
 
     def _write(self, held: Held, outcome: Outcome) -> None:
-        if outcome.transcript is not None:
-            verdict = "completed" if self._store.finish(held, outcome.transcript) else "stale"
-        elif outcome.error is not None:
-            verdict = self._store.fail(held, outcome.error)
-        else:
-            verdict = "handed_back" if self._store.hand_back(held) else "stale"
+        written = self._write_outcome(held, outcome)
         code = outcome.error.code if outcome.error else None
-        _LOG.info("job_ended" if verdict != "stale" else "write_refused", verdict=verdict, code=code, **held.job.log_context())
+        event = "job_ended" if written.verdict != "stale" else "write_refused"
+        _LOG.info(event, verdict=written.verdict, code=code, **held.job.log_context())
+        if written.to_stitch is not None:
+            self._to_stitch.append(written.to_stitch)
+
+    def _write_outcome(self, held: Held, outcome: Outcome) -> Written:
+        if outcome.transcript is not None:
+            return self._store.finish(held, outcome.transcript)
+        if outcome.split is not None:
+            written = self._store.split(held, outcome.split.cut, outcome.split.pieces)
+            return written if written.verdict != "missing" else self._fail(held, PIECES_LOST)
+        if outcome.error is not None:
+            return self._fail(held, outcome.error)
+        return Written(verdict="handed_back" if self._store.hand_back(held) else "stale")
+
+    def _fail(self, held: Held, error: JobError) -> Written:
+        return Written(verdict=self._store.fail(held, error))

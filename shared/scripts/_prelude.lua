@@ -133,6 +133,30 @@ local function leave_lane(job)
   weigh(job, -1)
 end
 
+-- The worker gets a lease and a fencing token, and RQ's tools see it at work. Returns the job's hash as {field, value, ...}.
+-- Needs a.worker, a.execution, a.lease_ms and a.audio_ttl.
+local function begin_execution(job)
+  local token, name = redis.call('INCR', PREFIX .. ':token'), RQ .. ':job:' .. job.id
+  hset(key('job', job.id), { token = token, worker = a.worker, execution = a.execution })
+  redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
+  redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
+
+  local member, seconds = job.id .. ':' .. a.execution, NOW / 1000
+  hset(name, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
+  redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
+  hset(RQ .. ':execution:' .. member, {
+    id = a.execution, job_id = job.id, worker_name = a.worker, created_at = seconds, last_heartbeat = seconds,
+  })
+  redis.call('EXPIRE', RQ .. ':execution:' .. member, a.audio_ttl)
+  redis.call('ZADD', RQ .. ':executions:' .. job.id, seconds + a.audio_ttl, a.execution)
+  redis.call('EXPIRE', RQ .. ':executions:' .. job.id, a.audio_ttl)
+  -- Far in the future: leases lapse in our own set, and RQ's clean-up must not fail a job that we will recover.
+  redis.call('ZADD', RQ .. ':wip:' .. job.lane, seconds + a.audio_ttl, member)
+  redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
+  redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
+  return redis.call('HGETALL', key('job', job.id))
+end
+
 local function end_execution(job)
   redis.call('ZREM', PREFIX .. ':in_flight', job.id)
   if not job.execution then
@@ -145,14 +169,25 @@ local function end_execution(job)
   redis.call('HDEL', key('job', job.id), 'execution')
 end
 
+-- Whose record a caller sees: the job's own, or that of the file it is a piece of.
+local function file_of(job)
+  return job.parent and load_job(job.parent) or job
+end
+
+local function in_piece(job, message)
+  local from, to = string.match(job.piece or '', '^(%d+)-(%d+)$')
+  return from and string.format('Piece %.1f-%.1f s: %s', from / 1000, to / 1000, message) or message
+end
+
 -- Why an attempt ended without a result; the list is part of the record, for whoever looks into a dead letter.
 local function note_attempt(job, code, message)
-  local history = job.history and cjson.decode(job.history) or {}
+  local file = file_of(job)
+  local history = file.history and cjson.decode(file.history) or {}
   history[#history + 1] = {
-    attempt = tonumber(job.attempt), worker = job.worker, code = code, message = message, at_ms = NOW,
+    attempt = tonumber(job.attempt), worker = job.worker, code = code, message = in_piece(job, message), at_ms = NOW,
   }
-  job.history = cjson.encode(history)
-  hset(key('job', job.id), { history = job.history })
+  file.history = cjson.encode(history)
+  hset(key('job', file.id), { history = file.history })
 end
 
 -- It may have ended its model process: its next attempt has a worker to itself.
@@ -168,11 +203,37 @@ local function tally(job, what)
   end
 end
 
+-- A piece leaves no trace but its checkpoint: its file tells how it went.
+local function drop_piece(piece)
+  if piece.state == 'queued' then
+    leave_lane(piece)
+  end
+  end_execution(piece)
+  redis.call('ZREM', PREFIX .. ':deadlines', piece.id)
+  redis.call('DEL', key('job', piece.id), key('audio', piece.id), key('partial', piece.id), RQ .. ':job:' .. piece.id)
+end
+
+local function piece_id(file, number)
+  return file.id .. '_p' .. integer(number)
+end
+
+-- The file is about to end: whoever decodes a piece of it finds itself without a lease.
+local function drop_pieces(file)
+  for number = 1, tonumber(file.pieces or 0) do
+    local piece = load_job(piece_id(file, number))
+    if piece then
+      drop_piece(piece)
+    end
+  end
+  redis.call('HDEL', key('job', file.id), 'pieces', 'pieces_left')
+end
+
 -- The one way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
   check_move(job, state)
   end_execution(job)
+  drop_pieces(job)
   fields.state = state
   fields.finished_at_ms = integer(NOW)
   hset(key('job', job.id), fields)
@@ -181,10 +242,12 @@ local function settle(job, state, fields)
   redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
   redis.call('DEL', key('partial', job.id))
+  -- With its audio a file keeps the pieces that are done: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
     redis.call('EXPIRE', key('audio', job.id), a.failed_audio_ttl)
+    redis.call('EXPIRE', key('pieces', job.id), a.failed_audio_ttl)
   else
-    redis.call('DEL', key('audio', job.id))
+    redis.call('DEL', key('audio', job.id), key('pieces', job.id))
   end
 
   local rq_job, registry = RQ .. ':job:' .. job.id, RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
@@ -214,6 +277,7 @@ local function revive(job)
   redis.call('PERSIST', name)
   redis.call('DEL', key('gone', job.id))
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
+  redis.call('EXPIRE', key('pieces', job.id), a.audio_ttl)
   redis.call('PERSIST', RQ .. ':job:' .. job.id)
   redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
   redis.call('SET', key('flight', job.digest), job.id, 'NX')
@@ -265,6 +329,9 @@ local function promote_follower(job)
     return
   end
   redis.call('RENAME', key('audio', job.id), key('audio', heir.id))
+  if redis.call('EXISTS', key('pieces', job.id)) == 1 then
+    redis.call('RENAME', key('pieces', job.id), key('pieces', heir.id))
+  end
   redis.call('SET', key('flight', job.digest), heir.id)
   redis.call('ZREM', RQ .. ':deferred:' .. heir.lane, heir.id)
   for _, id in ipairs(followers_of(job)) do
@@ -275,6 +342,7 @@ end
 
 -- An unfinished job ends without a result, for reasons of its own: those that follow it go on without it.
 local function withdraw(job, state)
+  job = file_of(job)
   if job.leader then
     redis.call('ZREM', key('followers', job.digest), job.id)
   else
@@ -284,6 +352,18 @@ local function withdraw(job, state)
     promote_follower(job)
   end
   settle(job, state, {})
+end
+
+-- A job cannot be transcribed. Equal jobs that wait for it have the same audio and options, and so fail with it: decoding
+-- the same bytes again for each of them would fail in the same way. `error` is JSON {code, message, retryable}.
+local function give_up(job, error)
+  local told, file = cjson.decode(error), file_of(job)
+  told.message = in_piece(job, told.message)
+  local followers, fields = close_flight(file), { error = cjson.encode(told) }
+  settle(file, 'failed', fields)
+  for _, follower in ipairs(followers) do
+    settle(follower, 'failed', { error = fields.error })
+  end
 end
 
 -- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.

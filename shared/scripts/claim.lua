@@ -3,7 +3,12 @@
 -- Not more than its share of what waits, so that one worker's full batch leaves no other idle. A suspect (a job that may have
 -- ended a model process) runs alone, so that the next death names the culprit and nobody suffers with it.
 --
+-- Lanes are served in their order, yet none starves: one that has been passed over so many times gets the next turn.
+--
 -- a.lanes         RQ queue names, first served first
+-- a.patience      for each lane, how many jobs of other lanes may be started while it waits
+-- a.long_lane     the lane of long files and their pieces
+-- a.long_room     how many of that lane the worker may take, so that short jobs find room beside them
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
@@ -21,29 +26,14 @@ local taken = {}
 
 local function start(job)
   check_move(job, 'running')
-  local token = redis.call('INCR', PREFIX .. ':token')
-  hset(key('job', job.id), {
-    state = 'running', token = token, worker = a.worker, execution = a.execution,
-    attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW), progress_seconds = 0,
-  })
+  hset(key('job', job.id), { state = 'running', attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW) })
+  -- What the pieces of a file have come to still counts.
+  if not job.pieces then
+    hset(key('job', job.id), { progress_seconds = 0 })
+  end
   watch_deadline(job, nil, 'CH')
-  redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
-  redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
   redis.call('DEL', key('partial', job.id))
-
-  local member, seconds = job.id .. ':' .. a.execution, NOW / 1000
-  hset(RQ .. ':job:' .. job.id, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
-  hset(RQ .. ':execution:' .. member, {
-    id = a.execution, job_id = job.id, worker_name = a.worker, created_at = seconds, last_heartbeat = seconds,
-  })
-  redis.call('EXPIRE', RQ .. ':execution:' .. member, a.audio_ttl)
-  redis.call('ZADD', RQ .. ':executions:' .. job.id, seconds + a.audio_ttl, a.execution)
-  redis.call('EXPIRE', RQ .. ':executions:' .. job.id, a.audio_ttl)
-  -- Far in the future: leases lapse in our own set, and RQ's clean-up must not fail a job that we will recover.
-  redis.call('ZADD', RQ .. ':wip:' .. job.lane, seconds + a.audio_ttl, member)
-  redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
-  redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
-  taken[#taken + 1] = redis.call('HGETALL', key('job', job.id))
+  taken[#taken + 1] = begin_execution(job)
 end
 
 local function share()
@@ -66,7 +56,7 @@ if #taken > 0 then
   return taken
 end
 
-local wanted, has_long, bytes = share(), a.has_long, 0
+local wanted, has_long, bytes, long_room = share(), a.has_long, 0, a.long_room
 
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
 -- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
@@ -88,11 +78,12 @@ local function verdict_on(job)
   return dead and 'revive' or 'start'
 end
 
--- True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
-local function take_from(lane)
-  local queue, left, finished = RQ .. ':queue:' .. lane, {}, false
+-- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
+local function take_from(lane, most)
+  local queue, left, finished, before = RQ .. ':queue:' .. lane, {}, false, #taken
+  most = math.min(most, wanted - before, lane == a.long_lane and long_room or wanted)
   for _ = 1, 100 do
-    local id = #taken < wanted and not finished and redis.call('LPOP', queue)
+    local id = #taken - before < most and not finished and redis.call('LPOP', queue)
     if not id then
       break
     end
@@ -118,7 +109,50 @@ local function take_from(lane)
   for i = #left, 1, -1 do
     redis.call('LPUSH', queue, left[i])
   end
+  if lane == a.long_lane then
+    long_room = long_room - (#taken - before)
+  end
   return finished or #taken >= wanted
+end
+
+local function passed_over(lane)
+  return 'passed:' .. lane
+end
+
+-- Its turn comes first, for one job. True when nothing more is to be taken.
+local function serve_the_passed_over()
+  for i, lane in ipairs(a.lanes) do
+    local passed = tonumber(redis.call('HGET', PREFIX .. ':load', passed_over(lane)) or 0)
+    if passed >= a.patience[i] and take_from(lane, 1) then
+      return true
+    end
+  end
+  return false
+end
+
+-- How often a lane that still waits has now been passed over.
+local function remember_who_waits(counts)
+  for _, lane in ipairs(a.lanes) do
+    local served = counts[lane] or 0
+    if served > 0 or redis.call('LLEN', RQ .. ':queue:' .. lane) == 0 then
+      redis.call('HDEL', PREFIX .. ':load', passed_over(lane))
+    elseif #taken > 0 then
+      redis.call('HINCRBY', PREFIX .. ':load', passed_over(lane), #taken)
+    end
+  end
+end
+
+-- How many of the jobs that were taken come from each lane.
+local function count_by_lane()
+  local counts = {}
+  for _, flat in ipairs(taken) do
+    for i = 1, #flat, 2 do
+      if flat[i] == 'lane' then
+        counts[flat[i + 1]] = (counts[flat[i + 1]] or 0) + 1
+      end
+    end
+  end
+  return counts
 end
 
 -- A suspect at the head of any lane: a worker that is soon done takes nothing more, whichever lane comes first.
@@ -135,9 +169,12 @@ end
 if must_run_dry() then
   return taken
 end
-for _, lane in ipairs(a.lanes) do
-  if take_from(lane) then
-    break
+if not serve_the_passed_over() then
+  for _, lane in ipairs(a.lanes) do
+    if take_from(lane, wanted) then
+      break
+    end
   end
 end
+remember_who_waits(count_by_lane())
 return taken

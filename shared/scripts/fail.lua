@@ -6,8 +6,7 @@
 -- a.max_attempts   how many attempts a job has
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns 'stale', 'requeued' or 'failed'. Equal jobs that wait for this one have the same audio and options, and so
--- fail with it: decoding the same bytes again for each of them would fail in the same way.
+-- Returns 'stale', 'requeued' or 'failed'. A piece that cannot be transcribed fails its file.
 even_when_full()
 local job = held(a.id, a.token)
 if not job then
@@ -26,9 +25,5 @@ if a.retryable and tonumber(job.attempt) < a.max_attempts then
   count('retried')
   return 'requeued'
 end
-local followers = close_flight(job)
-settle(job, 'failed', { error = a.error })
-for _, follower in ipairs(followers) do
-  settle(follower, 'failed', { error = a.error })
-end
+give_up(job, a.error)
 return 'failed'

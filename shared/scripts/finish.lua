@@ -8,11 +8,40 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
 --
--- Returns 1, or 0 when the token is stale.
+-- a.execution       a fresh id for RQ's execution record, should there be a file to stitch
+-- a.worker, a.lease_ms, a.audio_ttl   as in claim.lua
+--
+-- Returns {'stale'} for a stale token, {'completed'}, {'piece'}: a checkpoint of a file; or, for the last of a file's pieces,
+-- {'stitch', the file's hash}: the file is now this worker's, to be put together and finished.
 even_when_full()
 local job, transcript = held(a.id, a.token), ARGV[5]
 if not job then
-  return 0
+  return { 'stale' }
+end
+
+local function note_drained()
+  local drained = key('drained', integer(math.floor(NOW / 60000)))
+  redis.call('HINCRBY', drained, 'jobs', 1)
+  redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio_seconds) * 1000)))
+  redis.call('EXPIRE', drained, 900)
+end
+
+if job.parent then
+  local file, pieces = load_job(job.parent), key('pieces', job.parent)
+  redis.call('HSET', pieces, job.piece, transcript)
+  redis.call('EXPIRE', pieces, a.audio_ttl)
+  redis.call('HINCRBYFLOAT', key('job', file.id), 'progress_seconds', job.audio_seconds)
+  note_drained()
+  tally(job, 'successful_job_count')
+  count('pieces_decoded')
+  if a.window_fallbacks > 0 then
+    redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
+  end
+  drop_piece(job)
+  if redis.call('HINCRBY', key('job', file.id), 'pieces_left', -1) > 0 then
+    return { 'piece' }
+  end
+  return { 'stitch', begin_execution(file) }
 end
 
 local followers = close_flight(job)
@@ -35,14 +64,13 @@ if a.cache_ttl > 0 then
   end
 end
 
--- What the fleet gets through per minute, for the ETA.
-local drained = key('drained', integer(math.floor(NOW / 60000)))
-redis.call('HINCRBY', drained, 'jobs', 1)
-redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio_seconds) * 1000)))
-redis.call('EXPIRE', drained, 900)
+-- What the fleet gets through per minute, for the ETA. A file's pieces have been counted one by one.
+if not job.pieces then
+  note_drained()
+end
 tally(job, 'successful_job_count')
 count('decoded')
-if a.window_fallbacks > 0 then
+if a.window_fallbacks > 0 and not job.pieces then
   redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
 end
-return 1
+return { 'completed' }

@@ -25,11 +25,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', 
     back[#back + 1] = id
   else
     note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
-    local followers = close_flight(job)
-    settle(job, 'failed', { error = a.poison_error })
-    for _, follower in ipairs(followers) do
-      settle(follower, 'failed', { error = a.poison_error })
-    end
+    give_up(job, a.poison_error)
     failed[#failed + 1] = id
   end
 end

@@ -115,7 +115,7 @@ def _steps(fleet: ScriptDriver, waiting: int) -> dict[str, float]:
 
     steps: dict[str, Callable[[int], object]] = {
         "submit": lambda n: fleet.submit(f"more{n}", **limits),
-        "poll with position": lambda n: fleet.run("read", id=f"more{n}", tenant="default"),
+        "poll with position": lambda n: fleet.run("read", id=f"more{n}", tenant="default", lanes=["interactive"]),
         "claim and finish": lambda _: claim_and_finish(),
     }
     return {name: statistics.median(_timed(step, n) for n in range(PROBES)) for name, step in steps.items()}

@@ -15,7 +15,7 @@ from shared.options import TranscriptionOptions
 from shared.transcript import Segment, Transcript
 from tests.audio_files import with_soundfile
 from worker.decode import SAMPLE_RATE_HZ, Samples
-from worker.engine_protocol import Listener
+from worker.engine_protocol import Language, Listener
 from worker.engine_settings import EngineSettings
 
 SLICE_SECONDS = 0.05
@@ -77,6 +77,9 @@ class ZooEngine:
             model_revision=self.revision,
             device=self.device,
         )
+
+    def language_of(self, _samples: Samples, options: TranscriptionOptions, _listener: Listener) -> Language:
+        return Language(options.language or "en", 1.0)
 
     def _misbehave(self, animal: Animal) -> None:
         if animal is Animal.SEGFAULT:

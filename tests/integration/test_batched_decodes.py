@@ -27,6 +27,8 @@ KINDS = (
 class Ear:
     """Listens, and gives up after so many calls."""
 
+    urgent = True
+
     def __init__(self, patience: int = 1_000_000) -> None:
         self.patience = patience
 

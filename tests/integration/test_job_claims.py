@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.lanes import Lane
 from tests.script_driver import KEYS, LANE, ScriptDriver
 
 
@@ -79,9 +80,9 @@ def test_others_do_not_wait_for_a_suspect_beside_a_long_job(fleet: ScriptDriver)
 
 
 def test_a_suspect_in_the_slower_lane_is_not_starved_by_the_faster_one(fleet: ScriptDriver) -> None:
-    batch = KEYS.lane("demo", "batch")
+    batch = KEYS.lane("demo", Lane.BATCH)
     fleet.submit("a", lane=batch)
-    lanes: dict[str, Any] = {"lanes": [LANE, batch]}
+    lanes: dict[str, Any] = {"lanes": [LANE, batch], "patience": [16, 16]}
     (claimed,) = fleet.claim_several(8, **lanes)
     fleet.fail("a", claimed["token"], retryable=True, code="poison_job")
     fleet.submit("b")

@@ -8,6 +8,7 @@ import redis
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
+from shared.lanes import Lane
 from shared.rq_transport import queue_key
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, ScriptDriver
@@ -84,7 +85,7 @@ def test_jobs_removed_with_rqs_tools_leave_no_weight_behind(fleet: ScriptDriver)
 
 
 def test_an_interactive_follower_takes_its_leader_out_of_the_batch_lane(fleet: ScriptDriver) -> None:
-    batch = KEYS.lane("demo", "batch")
+    batch = KEYS.lane("demo", Lane.BATCH)
     fleet.submit("a", digest="same", lane=batch)
     fleet.submit("b", digest="same")
     assert (fleet.waiting(), fleet.load()) == (["a"], (1, 4, 2000))
@@ -100,7 +101,7 @@ def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> 
         with pytest.raises(redis.ResponseError, match="OOM"):
             fleet.submit("d")
         assert fleet.renew("a", tokens["a"]) == "ok"
-        assert fleet.finish("a", tokens["a"]) == 1
+        assert fleet.finish("a", tokens["a"]) == "completed"
         assert fleet.fail("b", tokens["b"], retryable=False) == "failed"
         assert fleet.hand_back("c", tokens["c"]) == 1
     finally:
@@ -111,7 +112,7 @@ def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> 
 def test_finishing_writes_all_at_once_and_drops_the_audio(fleet: ScriptDriver) -> None:
     fleet.submit("a")
     token = fleet.claim()["token"]
-    assert fleet.finish("a", token) == 1
+    assert fleet.finish("a", token) == "completed"
     assert (fleet.state("a"), fleet.has_audio("a")) == ("completed", False)
     assert fleet.redis.get(KEYS.transcript("a")) == b'{"transcript":"hello"}'
     assert fleet.redis.zcard(KEYS.in_flight) == fleet.redis.zcard(f"rq:wip:{LANE}") == 0
@@ -124,11 +125,11 @@ def test_a_stale_token_writes_nothing_and_is_counted(fleet: ScriptDriver) -> Non
     old = fleet.claim("zombie")["token"]
     assert fleet.hand_back("a", old) == 1
     new = fleet.claim("w2")["token"]
-    assert fleet.finish("a", old, '{"transcript":"wrong"}') == 0
+    assert fleet.finish("a", old, '{"transcript":"wrong"}') == "stale"
     assert fleet.fail("a", old, retryable=True) == "stale"
     assert fleet.renew("a", old) == "stale"
-    assert fleet.finish("a", new) == 1
-    assert fleet.finish("a", new, '{"transcript":"twice"}') == 0
+    assert fleet.finish("a", new) == "completed"
+    assert fleet.finish("a", new, '{"transcript":"twice"}') == "stale"
     assert fleet.redis.get(KEYS.transcript("a")) == b'{"transcript":"hello"}'
     assert int(fleet.redis.hget(KEYS.totals, "refused_writes") or 0) == 3
 
@@ -256,7 +257,7 @@ def test_cancelling_a_running_job_fences_its_worker_off(fleet: ScriptDriver) -> 
     token = fleet.claim()["token"]
     assert fleet.cancel("a") == "canceled"
     assert fleet.renew("a", token) == "stale"
-    assert fleet.finish("a", token) == 0
+    assert fleet.finish("a", token) == "stale"
     assert fleet.state("a") == "canceled"
 
 

@@ -77,7 +77,7 @@ class JobLife(RuleBasedStateMachine):
         before = self.fleet.job(job_id)
         ours = before.get("state") == "running" and before.get("token") == token
         accepted = {
-            "finish": lambda: self.fleet.finish(job_id, token, f'{{"by":{token}}}') == 1,
+            "finish": lambda: self.fleet.finish(job_id, token, f'{{"by":{token}}}') == "completed",
             "fail": lambda: self.fleet.fail(job_id, token, retryable=True) != "stale",
             "fail for good": lambda: self.fleet.fail(job_id, token, retryable=False) != "stale",
             "renew": lambda: self.fleet.renew(job_id, token) == "ok",

@@ -1,0 +1,76 @@
+-- A long file becomes pieces that any worker may take. Their audio is there already; now they enter the queue, in one step.
+--
+-- a.id, a.token    the file and the token of its claim
+-- a.lane           the pieces' lane
+-- a.cut            JSON string: what stitching will want to know of the whole file
+-- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes}, in order
+-- a.options        JSON string: the pieces' options
+-- a.audio_ttl      seconds
+-- a.execution, a.worker, a.lease_ms   as in claim.lua, should there be nothing left to do but stitching
+-- ARGV[5..]        per piece: how many fields, then field, value, ... of RQ's own hash
+--
+-- A piece whose checkpoint is there from an earlier life of the file (before a failure, a cancelled leader) is not decoded
+-- again. Returns {'stale'} for a stale token, {'missing'} when audio of a piece is not there, {'split'}; or
+-- {'stitch', the file's hash} when all pieces are done.
+local file = held(a.id, a.token)
+if not file then
+  return { 'stale' }
+end
+
+local checkpoints, wanted = key('pieces', file.id), {}
+for number, piece in ipairs(a.pieces) do
+  wanted[piece.piece] = true
+  if redis.call('HEXISTS', checkpoints, piece.piece) == 0 and redis.call('EXISTS', key('audio', piece_id(file, number))) == 0 then
+    return { 'missing' }
+  end
+end
+for _, name in ipairs(redis.call('HKEYS', checkpoints)) do
+  if not wanted[name] then
+    redis.call('HDEL', checkpoints, name)
+  end
+end
+
+local function record_of(number, piece)
+  return {
+    id = piece_id(file, number), parent = file.id, piece = piece.piece, state = 'queued', tenant = file.tenant,
+    options = a.options, model = file.model, priority = file.priority, lane = a.lane, digest = piece_id(file, number),
+    sha256 = file.sha256, audio_format = 'flac', audio_seconds = piece.seconds, size_bytes = piece.size_bytes, attempt = 0,
+    created_at_ms = integer(NOW), start_deadline_ms = file.start_deadline_ms,
+  }
+end
+
+local rq_fields, at = {}, 5
+for number = 1, #a.pieces do
+  local count_of = tonumber(ARGV[at])
+  rq_fields[number] = { at + 1, at + count_of }
+  at = at + 1 + count_of
+end
+
+end_execution(file)
+local left, done_seconds = 0, 0
+-- The last one first, each at the front of the lane: this file is done with before the next long one is cut.
+for number = #a.pieces, 1, -1 do
+  local piece = a.pieces[number]
+  if redis.call('HEXISTS', checkpoints, piece.piece) == 1 then
+    redis.call('DEL', key('audio', piece_id(file, number)))
+    done_seconds = done_seconds + piece.seconds
+  else
+    local record = record_of(number, piece)
+    hset(key('job', record.id), record)
+    redis.call('EXPIRE', key('audio', record.id), a.audio_ttl)
+    redis.call('HSET', RQ .. ':job:' .. record.id, unpack(ARGV, rq_fields[number][1], rq_fields[number][2]))
+    enter_lane(record, true)
+    left = left + 1
+  end
+end
+hset(key('job', file.id), { pieces = #a.pieces, pieces_left = left, cut = a.cut, progress_seconds = done_seconds })
+redis.call('DEL', key('partial', file.id))
+count('files_split')
+if left == 0 then
+  return { 'stitch', begin_execution(file) }
+end
+redis.call('HDEL', key('job', file.id), 'token')
+-- RQ's word for a job that waits for others.
+hset(RQ .. ':job:' .. file.id, { status = 'deferred' })
+redis.call('ZADD', RQ .. ':deferred:' .. file.lane, math.floor(NOW / 1000), file.id)
+return { 'split' }

@@ -1,0 +1,97 @@
+"""Cuts long audio at its silences into pieces of less than a window, each of which can be decoded by any worker."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import soundfile
+from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+from shared.stitching import Piece
+from worker.decode import SAMPLE_RATE_HZ, Samples
+from worker.engine_protocol import Listener
+
+#: A piece fits into one window of Whisper's, with a little room.
+LONGEST_MS = 29_000
+#: A cut falls into the longest silence of this last part of a piece.
+LAST_PART = 0.25
+#: Pieces on both sides of a cut that fell into speech share so much.
+OVERLAP_MS = 2_000
+#: Kept around what the detector calls speech.
+PADDING_MS = 200
+#: The detector hears the audio in blocks, between which it can be stopped.
+BLOCK_SECONDS = 60
+#: Shorter silences are within a sentence; a cut there would cost more than it gains.
+SILENCE = VadOptions(min_silence_duration_ms=160, speech_pad_ms=30)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Speech, in milliseconds."""
+
+    start_ms: int
+    end_ms: int
+
+
+def speech(samples: Samples, listener: Listener) -> list[Span]:
+    """Where somebody speaks, in order. The listener may stop it between blocks."""
+    spans: list[Span] = []
+    block = BLOCK_SECONDS * SAMPLE_RATE_HZ
+    for at in range(0, len(samples), block):
+        listener.check()
+        for found in get_speech_timestamps(samples[at : at + block], SILENCE):
+            span = Span(*((at + found[edge]) * 1000 // SAMPLE_RATE_HZ for edge in ("start", "end")))
+            if spans and span.start_ms - spans[-1].end_ms < SILENCE.min_silence_duration_ms:
+                span = Span(spans.pop().start_ms, span.end_ms)
+            spans.append(span)
+    return spans
+
+
+def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece]:
+    """Pieces of at most `LONGEST_MS` that hold all speech; and, unless silence may be skipped, everything else, too."""
+    pieces: list[Piece] = []
+    start = max(0, spans[0].start_ms - PADDING_MS) if spans and skip_silence else 0
+    while start < total_ms:
+        end, start_of_next = _next_cut(spans, start, total_ms, skip_silence)
+        pieces.append(Piece(start, end))
+        start = start_of_next
+    return pieces if spans or not skip_silence else []
+
+
+def flac(samples: Samples) -> bytes:
+    """The samples as 16-bit FLAC: about half of what they are in a wav."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def stretch(samples: Samples, piece: Piece) -> Samples:
+    """The samples of a piece."""
+    return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
+
+
+def _next_cut(spans: Sequence[Span], start: int, total_ms: int, skip_silence: bool) -> tuple[int, int]:
+    """Where the piece from `start` ends, and where the next one starts (`total_ms`: nowhere)."""
+    limit = start + LONGEST_MS
+    last = spans[-1].end_ms + PADDING_MS if spans and skip_silence else total_ms
+    if min(last, total_ms) <= limit:
+        return min(last, total_ms), total_ms
+    silences = list(_silences(spans, start, limit, total_ms))
+    if not silences:
+        in_speech = any(span.start_ms < limit < span.end_ms for span in spans)
+        return limit, limit - (OVERLAP_MS if in_speech else 0)
+    late = [silence for silence in silences if silence.end_ms > limit - int(LAST_PART * LONGEST_MS)]
+    chosen = max(late, key=lambda silence: silence.end_ms - silence.start_ms) if late else silences[-1]
+    middle = (chosen.start_ms + min(chosen.end_ms, limit)) // 2
+    if not skip_silence:
+        return middle, middle
+    padding = min(PADDING_MS, (chosen.end_ms - chosen.start_ms) // 2)
+    return min(chosen.start_ms + padding, limit), chosen.end_ms - padding
+
+
+def _silences(spans: Sequence[Span], start: int, limit: int, total_ms: int) -> Iterator[Span]:
+    """The silences that begin before `limit`, after some speech since `start`."""
+    for number, span in enumerate(spans):
+        after = spans[number + 1].start_ms if number + 1 < len(spans) else total_ms
+        if span.end_ms > start and span.end_ms < limit and after > span.end_ms:
+            yield Span(span.end_ms, after)
