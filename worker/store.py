@@ -138,6 +138,10 @@ class WorkerStore:
         """Store the audio of a piece. It has a TTL from the start, in case the file is never split."""
         self._redis.set(self.keys.audio(piece_id(held.job.id, number)), audio, ex=UNSPLIT_TTL_SECONDS)
 
+    def drop_put_pieces(self, held: Held, count: int) -> None:
+        """Undo `put_piece` for the first `count` pieces."""
+        self._redis.delete(*(self.keys.audio(piece_id(held.job.id, number)) for number in range(1, count + 1)))
+
     def split(self, held: Held, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> Written:
         """Queue the pieces (each with its size in bytes), whose audio has been put."""
         job, lane = held.job, Lane.BATCH if held.job.priority is Priority.BATCH else Lane.LONG

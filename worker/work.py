@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from redis import RedisError
@@ -115,6 +116,8 @@ class Work:
         except RedisError as error:
             _LOG.warning("store_away", step="put_piece", error=type(error).__name__)
             assignment.unsplittable = True
+            with suppress(RedisError):  # they have a TTL
+                self._store.drop_put_pieces(assignment.held, event.number)
 
     def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""

@@ -20,8 +20,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', 
     if job.state == 'running' then
       note_attempt(job, 'deadline_passed', 'The deadline of the job passed while this attempt was decoding.')
     end
+    expired[#expired + 1] = file_of(job).id
     withdraw(job, 'expired')
-    expired[#expired + 1] = id
   end
 end
 return expired

@@ -1,0 +1,152 @@
+"""The atomic steps of a long file's life: cut, decoded in pieces by anybody, put together by whoever has the last one."""
+
+from typing import Any
+
+import pytest
+
+from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
+
+PIECES = ["0-20000", "20000-40000", "40000-60000"]
+FILE = {"audio_seconds": 60.0}
+
+
+def split_file(fleet: ScriptDriver, job_id: str = "f", **more: Any) -> None:
+    """A file of three pieces, cut by w1."""
+    fleet.submit(job_id, lane=LONG_LANE, job=FILE, **more)
+    assert fleet.split(job_id, fleet.claim()["token"], PIECES) == "split"
+
+
+def nothing_left_of_pieces(fleet: ScriptDriver) -> bool:
+    return not list(fleet.redis.scan_iter("*f_p*")) and fleet.load() == (0, 0, 0)
+
+
+def test_pieces_are_decoded_by_anybody_and_the_last_worker_puts_the_file_together(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    assert fleet.state("f") == "running" and fleet.redis.zcard(KEYS.in_flight) == 0
+    claimed = [fleet.claim(worker) for worker in ("w1", "w2", "w3")]
+    assert [job["piece"] for job in claimed] == PIECES
+    assert [job["options"] for job in claimed] == ["{}"] * 3
+    verdicts = [fleet.finish(job["id"], job["token"], f'{{"n":{n}}}') for n, job in enumerate(claimed)]
+    assert verdicts == ["piece", "piece", "stitch"]
+    assert fleet.redis.hgetall(KEYS.pieces("f")) == {p.encode(): f'{{"n":{n}}}'.encode() for n, p in enumerate(PIECES)}
+    assert fleet.to_stitch["pieces_left"] == "0" and float(fleet.to_stitch["progress_seconds"]) == 60.0
+    assert fleet.finish("f", fleet.to_stitch["token"]) == "completed"
+    assert fleet.state("f") == "completed" and nothing_left_of_pieces(fleet)
+    assert not fleet.redis.exists(KEYS.pieces("f"))
+
+
+def test_a_split_with_a_stale_token_is_refused(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job=FILE)
+    token = fleet.claim()["token"]
+    assert fleet.split("f", str(int(token) + 1), PIECES) == "stale"
+
+
+def test_a_split_whose_audio_is_lost_queues_nothing(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job=FILE)
+    assert fleet.split("f", fleet.claim()["token"], PIECES, put_audio=False) == "missing"
+    assert fleet.state("f") == "running" and fleet.claim() == {}
+
+
+@pytest.mark.parametrize("claimed", [0, 2])
+def test_a_cancelled_file_leaves_nothing_and_its_decodes_are_refused(fleet: ScriptDriver, claimed: int) -> None:
+    split_file(fleet)
+    jobs = [fleet.claim() for _ in range(claimed)]
+    assert fleet.cancel("f") == "canceled"
+    assert fleet.state("f") == "canceled" and fleet.claim() == {} and nothing_left_of_pieces(fleet)
+    assert [fleet.renew(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
+    assert [fleet.finish(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
+    assert not fleet.redis.exists(KEYS.pieces("f"), KEYS.audio("f"))
+
+
+def test_a_lost_worker_costs_one_piece(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    first = fleet.claim("w1")
+    fleet.finish(first["id"], first["token"])
+    lost = fleet.claim("w2", lease_ms=0)
+    assert fleet.recover() == [[lost["id"]], []]
+    assert fleet.claim("w1")["id"] == lost["id"]
+    assert '"worker_lost"' in fleet.job("f")["history"] and "Piece 20.0-40.0 s" in fleet.job("f")["history"]
+
+
+def test_a_worker_that_dies_with_the_last_piece_done_leaves_the_stitching_to_another(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    for _ in PIECES:
+        job = fleet.claim()
+        fleet.finish(job["id"], job["token"], lease_ms=0)
+    assert fleet.recover() == [["f"], []]
+    again = fleet.claim("w2")
+    assert (again["id"], again["pieces_left"]) == ("f", "0")
+    assert fleet.finish("f", fleet.to_stitch["token"]) == "stale"
+    assert fleet.finish("f", again["token"]) == "completed"
+
+
+def test_a_piece_that_cannot_be_decoded_fails_its_file_and_a_retry_goes_on_from_there(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    done, bad = fleet.claim(), fleet.claim()
+    fleet.finish(done["id"], done["token"], '{"n":0}')
+    assert fleet.fail(bad["id"], bad["token"], retryable=False) == "failed"
+    assert fleet.state("f") == "failed" and "Piece 20.0-40.0 s" in fleet.job("f")["error"]
+    assert nothing_left_of_pieces(fleet) and fleet.claim() == {}
+    assert fleet.retry("f") == "queued"
+    assert fleet.split("f", fleet.claim()["token"], PIECES) == "split"
+    assert float(fleet.job("f")["progress_seconds"]) == 20.0
+    left = [fleet.claim(), fleet.claim()]
+    assert [job["piece"] for job in left] == PIECES[1:] and fleet.claim() == {}
+    assert [fleet.finish(job["id"], job["token"]) for job in left] == ["piece", "stitch"]
+
+
+def test_a_retry_that_is_cut_elsewhere_takes_no_checkpoint_that_does_not_fit(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    done, bad = fleet.claim(), fleet.claim()
+    fleet.finish(done["id"], done["token"])
+    fleet.fail(bad["id"], bad["token"], retryable=False)
+    fleet.retry("f")
+    fleet.split("f", fleet.claim()["token"], ["0-30000", "30000-60000"])
+    assert not fleet.redis.exists(KEYS.pieces("f"))
+    assert [fleet.claim()["piece"], fleet.claim()["piece"]] == ["0-30000", "30000-60000"]
+
+
+def test_a_follower_that_takes_over_goes_on_from_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
+    split_file(fleet, digest="same")
+    fleet.submit("heir", digest="same", lane=LONG_LANE, job=FILE)
+    done = fleet.claim()
+    fleet.finish(done["id"], done["token"])
+    fleet.cancel("f")
+    heir = fleet.claim()
+    assert heir["id"] == "heir"
+    fleet.split("heir", heir["token"], PIECES)
+    assert [fleet.claim()["piece"], fleet.claim()["piece"]] == PIECES[1:]
+
+
+@pytest.mark.parametrize("late", ["f", "f_p2"])
+def test_a_file_that_is_late_expires_with_its_pieces(fleet: ScriptDriver, late: str) -> None:
+    """Its own deadline passes; or nobody has come for one of its pieces."""
+    split_file(fleet, deadline_ms=60_000)
+    fleet.redis.zadd("test:deadlines", {late: 1})
+    assert fleet.expire() == ["f"]
+    assert fleet.state("f") == "expired" and fleet.claim() == {} and nothing_left_of_pieces(fleet)
+
+
+def test_short_audio_overtakes_pieces_and_pieces_have_their_turns(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    for number in range(9):
+        fleet.submit(f"s{number}")
+    order = [fleet.claim()["id"] for _ in range(12)]
+    assert order == ["s0", "s1", "s2", "s3", "f_p1", "s4", "s5", "s6", "s7", "f_p2", "s8", "f_p3"]
+
+
+def test_half_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    taken = fleet.claim_several(8, long_room=2)
+    assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
+    assert fleet.claim_several(6, long_room=0, busy=True) == []
+    fleet.submit("s")
+    assert [job["id"] for job in fleet.claim_several(6, long_room=0, busy=True)] == ["s"]
+
+
+def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    job = fleet.claim()
+    fleet.finish(job["id"], job["token"], "{}")
+    answer = fleet.run("read", id="f", tenant="default", lanes=["interactive", "long"])
+    assert answer[4] == ["0-20000", "{}"] and LANE != LONG_LANE

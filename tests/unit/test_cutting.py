@@ -1,0 +1,65 @@
+"""Where long audio is cut: every piece fits a window, no speech is lost, and cuts fall into silences where there are any."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.stitching import Piece
+from worker.cutting import LONGEST_MS, OVERLAP_MS, PADDING_MS, Span, plan
+
+gaps_and_speech = st.lists(st.tuples(st.integers(160, 40_000), st.integers(100, 70_000)), max_size=12)
+
+
+def laid_out(lengths: list[tuple[int, int]]) -> tuple[list[Span], int]:
+    """Spans with these silences before and these lengths, and the total with a second behind them."""
+    spans, at = [], 0
+    for gap, length in lengths:
+        spans.append(Span(at + gap, at + gap + length))
+        at += gap + length
+    return spans, at + 1000
+
+
+@given(gaps_and_speech)
+def test_no_piece_is_longer_than_a_window_and_all_speech_is_in_one(lengths: list[tuple[int, int]]) -> None:
+    spans, total_ms = laid_out(lengths)
+    pieces = plan(spans, total_ms, skip_silence=True)
+    assert all(0 < piece.end_ms - piece.start_ms <= LONGEST_MS for piece in pieces)
+    for span in spans:
+        heard = [(max(span.start_ms, p.start_ms), min(span.end_ms, p.end_ms)) for p in pieces]
+        covered_to = span.start_ms
+        for start, end in (h for h in heard if h[0] < h[1]):
+            assert start <= covered_to
+            covered_to = max(covered_to, end)
+        assert covered_to >= span.end_ms
+
+
+@given(gaps_and_speech)
+def test_without_vad_nothing_at_all_is_left_out(lengths: list[tuple[int, int]]) -> None:
+    spans, total_ms = laid_out(lengths)
+    pieces = plan(spans, total_ms, skip_silence=False)
+    assert pieces[0].start_ms == 0 and pieces[-1].end_ms == total_ms
+    assert all(after.start_ms <= before.end_ms for before, after in pairwise(pieces))
+    assert all(0 < piece.end_ms - piece.start_ms <= LONGEST_MS for piece in pieces)
+
+
+def test_a_cut_falls_into_the_longest_silence_near_the_end_of_a_piece() -> None:
+    spans = [Span(0, 10_000), Span(15_000, 24_000), Span(24_200, 26_000), Span(27_000, 28_000), Span(28_300, 50_000)]
+    first, second = plan(spans, 50_000, skip_silence=True)
+    assert first == Piece(0, 26_000 + PADDING_MS) and second.start_ms == 27_000 - PADDING_MS
+
+
+def test_speech_without_a_silence_is_cut_with_an_overlap() -> None:
+    first, second, third = plan([Span(0, 70_000)], 70_000, skip_silence=True)
+    assert (first.end_ms - second.start_ms, second.end_ms - third.start_ms) == (OVERLAP_MS, OVERLAP_MS)
+
+
+@pytest.mark.parametrize(("skip_silence", "pieces"), [(True, 0), (False, 3)])
+def test_audio_without_speech_has_no_pieces_unless_all_of_it_is_wanted(skip_silence: bool, pieces: int) -> None:
+    assert len(plan([], 70_000, skip_silence)) == pieces
+
+
+def test_long_silences_belong_to_no_piece() -> None:
+    pieces = plan([Span(100_000, 105_000), Span(300_000, 304_000)], 400_000, skip_silence=True)
+    assert pieces == [Piece(99_800, 105_200), Piece(299_800, 304_200)]
