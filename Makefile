@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SOURCES := gateway worker shared client deploy tests models
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check format test faults bench accuracy demo-model lock env-example clean
+.PHONY: help demo up check format test faults bench scaling accuracy demo-model lock env-example clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,9 @@ faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/re
 
 bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
 	$(PY) -m tests.benchmarks $(ONLY)
+
+scaling: $(VENV)/.installed-dev ## Simulate how the fleet scales, from measured costs; writes docs/scaling.md (about 4 minutes)
+	$(PY) -m tests.benchmarks.scaling
 
 accuracy: $(VENV)/.installed-dev ## Word error rates through the whole stack; writes docs/accuracy.md (needs espeak-ng, flite)
 	cd models/demo/training && ../../../$(PY) testsets.py ../../../build/testsets

@@ -30,7 +30,7 @@ from shared.settings import GatewaySettings
 def create_app(settings: GatewaySettings) -> Starlette:
     """A gateway, ready to be served. Connects to Redis when it starts, and works through Redis' outages."""
     app = Starlette(
-        routes=[*service.ROUTES, *jobs.ROUTES, *shortforms.ROUTES],
+        routes=[*jobs.ROUTES, *shortforms.ROUTES, *service.ROUTES],  # tried in this order: submits first
         middleware=_middleware(settings),
         exception_handlers={HTTPException: on_http_exception, FleetError: on_fleet_error, RedisError: on_redis_error},
         lifespan=_lifespan,

@@ -1,6 +1,8 @@
 """The three forms in which audio comes in, read under a size limit that holds while the bytes arrive, and kept off disk."""
 
-from collections.abc import AsyncGenerator, Mapping
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,34 +65,52 @@ def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozen
 
 
 async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -> bytes:
-    body = bytearray()
-    async for chunk in _bounded(request, limit_bytes, settings.upload_timeout_seconds):
-        body += chunk
-    return bytes(body)
+    with _patience(settings.upload_timeout_seconds) as patience:
+        return b"".join([chunk async for chunk in _bounded(request, limit_bytes, patience)])
 
 
-async def _bounded(request: Request, limit_bytes: int, stall_seconds: float) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, no more than the limit in all, and none that is waited for too long."""
-    too_large = RequestTooLarge(f"The body is too large: at most {limit_bytes / MEGABYTE:.2f} MB are taken in this form.")
-    stream = request.stream()
-    if int(request.headers.get("content-length", 0)) > limit_bytes:
-        await _linger(request, stream)
-        raise too_large
-    received = 0
-    while (chunk := await _next_chunk(stream, stall_seconds)) is not None:
-        received += len(chunk)
-        if received > limit_bytes:
-            await _linger(request, stream)
-            raise too_large
-        yield chunk
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long the next chunk may take. One timer for a whole body, put off whenever something came."""
+
+    scope: anyio.CancelScope
+    stall_seconds: float
+
+    def renew(self) -> None:
+        self.scope.deadline = anyio.current_time() + self.stall_seconds
+
+    def end(self) -> None:
+        self.scope.deadline = math.inf
 
 
-async def _next_chunk(stream: AsyncGenerator[bytes, None], stall_seconds: float) -> bytes | None:
+@contextmanager
+def _patience(stall_seconds: float) -> Iterator[_Patience]:
+    """Raises `UploadStalled`."""
     try:
-        with anyio.fail_after(stall_seconds):
-            return await anext(stream, None)
+        with anyio.fail_after(stall_seconds) as scope:
+            yield _Patience(scope, stall_seconds)
     except TimeoutError as error:
         raise UploadStalled(f"No data came for {stall_seconds:g} s, so the upload was dropped; send it again.") from error
+
+
+async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, no more than the limit in all."""
+    stream = request.stream()
+    received = int(request.headers.get("content-length", 0))
+    if received <= limit_bytes:
+        received = 0
+        async for chunk in stream:
+            if not chunk:  # Starlette's last one
+                continue
+            patience.renew()
+            received += len(chunk)
+            if received > limit_bytes:
+                break
+            yield chunk
+    if received > limit_bytes:
+        patience.end()
+        await _linger(request, stream)
+        raise RequestTooLarge(f"The body is too large: at most {limit_bytes / MEGABYTE:.2f} MB are taken in this form.")
 
 
 async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None:
@@ -116,9 +136,10 @@ class _InMemoryParser(MultiPartParser):
 
 async def _read_multipart(request: Request, settings: GatewaySettings, query: Mapping[str, str]) -> Upload:
     limit = int(settings.max_file_size_mb * MEGABYTE) + ROOM_FOR_FIELDS_BYTES
-    parser = _InMemoryParser(request.headers, _bounded(request, limit, settings.upload_timeout_seconds), limit)
     try:
-        form = await parser.parse()
+        with _patience(settings.upload_timeout_seconds) as patience:
+            parser = _InMemoryParser(request.headers, _bounded(request, limit, patience), limit)
+            form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequest(f"The multipart body is not well-formed. {error.message.rstrip('.')}.") from error
     if not parser.complete:

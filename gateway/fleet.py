@@ -71,6 +71,7 @@ class Fleet:
 
     def __init__(self, redis: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
+        self._own_model = settings.model_name  # asks the file system
         self._workers, self._load = _Fresh(self._look_up_workers), _Fresh(self._look_up_load)
 
     async def workers(self) -> list[Worker]:
@@ -88,7 +89,7 @@ class Fleet:
 
     async def resolve_model(self, named: str | None) -> str:
         """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`."""
-        own, held = self._settings.model_name, sorted({w.model for w in await self.workers() if w.model})
+        own, held = self._own_model, sorted({w.model for w in await self.workers() if w.model})
         if named is None:
             return own if own in held or not held else held[0]
         if named not in (held or [own]):
@@ -167,4 +168,6 @@ def _share(counts: Mapping[str, int], part: str, *others: str) -> float | None:
 
 
 def _card(worker: Worker) -> dict[str, Any]:
-    return {"name": worker.name, **worker.card, "silent_seconds": round(worker.silent_seconds, 1)}
+    factor = worker.card.get("real_time_factor")
+    measured = {"real_time_factor": float(factor) if factor else None, "silent_seconds": round(worker.silent_seconds, 1)}
+    return {"name": worker.name, **worker.card, **measured}

@@ -26,7 +26,7 @@ async def transcribe(request: Request) -> Response:
     _wanted_format(dict(request.query_params))
     prepared = await services.submitter.prepare(await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS)
     result_format = _wanted_format(prepared.extras)
-    job_id = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    job_id = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job.id
     snapshot = await services.long_poll.until_ended(request, job_id, tenant, SYNCHRONOUS_SECONDS)
     if snapshot.job.state.is_terminal:
         response = result_response(snapshot, result_format)
@@ -46,8 +46,7 @@ async def submit(request: Request) -> Response:
     """`{"job_id", "status"}`."""
     services, tenant = services_of(request), tenant_of(request)
     prepared: Prepared = await services.submitter.prepare(await read_upload(request, services.settings))
-    job_id = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
-    job = (await services.store.read(job_id, tenant)).job
+    job = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job
     body = {"job_id": job.id, "status": job.state.value}
     return JSONResponse(body, 200 if job.state.is_terminal else 202, {"Location": f"/v1/jobs/{job.id}", **waiting_headers(body)})
 

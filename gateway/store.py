@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from gateway.scripts import Call, Scripts
 from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
@@ -75,19 +76,20 @@ class JobStore:
     """Everything about jobs. Methods raise redis-py's errors when Redis is away."""
 
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
-        self._redis, self._uploads, self._keys, self._settings = redis, uploads, keys, settings
-        self._scripts = {name: redis.register_script(scripting.source(name)) for name in SCRIPTS}
+        self._redis, self._keys, self._settings = redis, keys, settings
+        # Large uploads on their own: nobody waits behind them.
+        self._scripts, self._upload_scripts = Scripts(redis, SCRIPTS), Scripts(uploads, SCRIPTS)
 
     async def warm_up(self) -> None:
         """Open connections and load the scripts. While Redis is away this is left to the first requests."""
         with suppress(RedisError):
             await asyncio.gather(*(self._redis.ping() for _ in range(WARM_CONNECTIONS)))
-            for script in self._scripts.values():
-                await self._redis.script_load(script.script)
+            await self._scripts.load()
 
-    async def submit(self, draft: Draft, audio: bytes) -> list[Any]:
-        """Run the submit script; its verdict and what comes with it. Empty `audio` tries without.
+    async def submit(self, draft: Draft, audio: bytes) -> tuple[list[Any], Snapshot | None]:
+        """Run the submit script, and look at the job right after it. Empty `audio` tries without.
 
+        The verdict with what comes with it, and the new job; None when the verdict is that there is none.
         Raises `QueueFull` when Redis has no memory left; the verdict `full` is the caller's to explain.
         """
         settings = self._settings
@@ -102,31 +104,27 @@ class JobStore:
             "audio_ttl": settings.audio_ttl_seconds(),
             "idempotency_ttl": IDEMPOTENCY_SECONDS,
         }
-        large = len(audio) > SMALL_BYTES
+        scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
+        write = self._call("submit", named, audio, *rq_fields)
         try:
-            return list(await self._run("submit", named, audio, *rq_fields, client=self._uploads if large else self._redis))
+            verdict, answer = await scripts.run(write, self._look(draft.id, draft.record["tenant"]))
         except ResponseError as error:
             if "OOM" in str(error):
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
             raise
+        return list(verdict), None if isinstance(answer, str) else _snapshot(answer)
 
     async def read(self, job_id: str, tenant: str) -> Snapshot:
         """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        answer = await self._run("read", {"id": job_id, "tenant": tenant, "lanes": [lane.value for lane in Lane]})
+        (answer,) = await self._scripts.run(self._look(job_id, tenant))
         if isinstance(answer, str):
             if answer == "gone":
                 raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
             raise _unknown()
-        stored, transcript, partial, ahead, pieces = answer
-        return Snapshot(
-            Job.from_hash(scripting.text_hash(stored)),
-            Transcript.model_validate_json(transcript) if transcript else None,
-            joined_segments(scripting.text_hash(pieces)) or [Segment.model_validate_json(segment) for segment in partial],
-            None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
-        )
+        return _snapshot(answer)
 
     async def cancel(self, job_id: str, tenant: str) -> str:
         """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
@@ -208,11 +206,26 @@ class JobStore:
             stored = await pipeline.execute() if ids else []
         return [(score, job_id, Job.from_hash(h) if h else None) for (score, job_id), h in zip(ids, stored, strict=True)]
 
-    async def _run(self, script: str, named: Mapping[str, Any], *tail: str | bytes, client: "Redis | None" = None) -> Any:
+    def _look(self, job_id: str, tenant: str) -> Call:
+        return self._call("read", {"id": job_id, "tenant": tenant, "lanes": [lane.value for lane in Lane]})
+
+    async def _run(self, script: str, named: Mapping[str, Any]) -> Any:
+        return (await self._scripts.run(self._call(script, named)))[0]
+
+    def _call(self, script: str, named: Mapping[str, Any], *tail: str | bytes) -> Call:
         named = {**named, **self._settings.terminal_ttls()}
-        return await self._scripts[script](
-            args=scripting.arguments(self._keys.prefix, named, *tail), client=client or self._redis
-        )
+        return Call(script, scripting.arguments(self._keys.prefix, named, *tail))
+
+
+def _snapshot(answer: Any) -> Snapshot:
+    """What the script `read` answers."""
+    stored, transcript, partial, ahead, pieces = answer
+    return Snapshot(
+        Job.from_hash(scripting.text_hash(stored)),
+        Transcript.model_validate_json(transcript) if transcript else None,
+        joined_segments(scripting.text_hash(pieces)) or [Segment.model_validate_json(segment) for segment in partial],
+        None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
+    )
 
 
 def _unknown() -> UnknownJob:

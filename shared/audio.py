@@ -5,7 +5,6 @@ container that the bytes show, so that no playlist, concat script or manifest ca
 """
 
 import io
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ import soundfile
 
 from shared.containers import Container, id3_bytes, sniff
 from shared.errors import AudioTooLong, AudioTooShort, MalformedAudio, UnsupportedAudio
+from shared.wav import plain_frames, wav_header, with_known_length
 
 __all__ = ["AudioInfo", "Container", "open_av", "probe", "sniff", "with_known_length"]
 
 MAX_RATE_HZ = 768_000
 MAX_CHANNELS = 8
 BLOCK_FRAMES = 1 << 16
-#: A wav has a handful of chunks; more than this is an attempt to keep us busy.
-MAX_CHUNKS = 1000
 #: libsndfile says so when a FLAC stream does not tell its length.
 UNKNOWN_FRAMES = 1 << 62
 
@@ -75,11 +73,11 @@ def probe(content: bytes, *, min_seconds: float, max_seconds: float) -> AudioInf
     that promises more than `max_seconds`, before anything else of the audio is looked at.
     """
     container = sniff(content)
-    if container is Container.WAV:
-        _check_wav(content, max_seconds)
+    info = _check_wav(content, max_seconds) if container is Container.WAV else None
     if container is Container.MP3:
         _check_mp3(content)
-    info = _probe_soundfile(content, container, max_seconds) if container in _SOUNDFILE else None
+    if info is None and container in _SOUNDFILE:
+        info = _probe_soundfile(content, container, max_seconds)
     info = info or _probe_av(content, container, max_seconds)
     _check_length(info.seconds, max_seconds)
     if info.seconds < min_seconds:
@@ -99,59 +97,22 @@ def _check_shape(rate_hz: int, channels: int) -> None:
         raise UnsupportedAudio(f"{channels} channels cannot be transcribed; at most {MAX_CHANNELS} are taken. Mix it down.")
 
 
-@dataclass(frozen=True, slots=True)
-class _WavHeader:
-    rate_hz: int
-    channels: int
-    bytes_per_second: int
-    data_at: int
-    data_bytes: int
-
-
-def _wav_header(content: bytes) -> _WavHeader | None:
-    """The `fmt ` and `data` chunks of a little-endian wav; None when either is missing."""
-    at, shape, long_bytes = 12, None, None
-    for _ in range(MAX_CHUNKS):
-        if at + 8 > len(content):
-            break
-        name, size = struct.unpack_from("<4sI", content, at)
-        if name == b"fmt " and at + 24 <= len(content):
-            shape = struct.unpack_from("<HII", content, at + 10)
-        elif name == b"ds64" and at + 24 <= len(content):
-            long_bytes = struct.unpack_from("<Q", content, at + 16)[0]
-        elif name == b"data":
-            known = long_bytes if long_bytes is not None and size == 0xFFFFFFFF else size
-            return _WavHeader(shape[1], shape[0], shape[2], at + 8, known) if shape else None
-        at += 8 + size + size % 2
-    return None
-
-
-def _is_streamed(data_bytes: int) -> bool:
-    """Pipes write the header before they know the length: 0, or (nearly) the largest number there is."""
-    return data_bytes == 0 or 0x7FFF_0000 <= data_bytes <= 0x7FFF_FFFF or 0xFFFF_0000 <= data_bytes <= 0xFFFF_FFFF
-
-
-def _check_wav(content: bytes, max_seconds: float) -> None:
+def _check_wav(content: bytes, max_seconds: float) -> AudioInfo | None:
+    """Raises what is wrong with the header. Of a plain wav it tells all; None for others, for which libsndfile is asked."""
     if content[:4] == b"RIFX":
-        return
-    header = _wav_header(content)
+        return None
+    header = wav_header(content)
     if header is None:
         raise _damaged(Container.WAV)
     _check_shape(header.rate_hz, header.channels)
-    if _is_streamed(header.data_bytes):
-        return
+    if header.is_streamed:
+        return None
     if header.bytes_per_second:
         _check_length(header.data_bytes / header.bytes_per_second, max_seconds)
     if header.data_at + header.data_bytes > len(content):
         raise _damaged(Container.WAV)
-
-
-def with_known_length(content: bytes) -> bytes:
-    """The same bytes, except that a wav written to a pipe with length 0 states its length: libsndfile would read nothing."""
-    header = _wav_header(content) if content[:4] == b"RIFF" and content[8:12] == b"WAVE" else None
-    if header is None or header.data_bytes != 0 or header.data_at >= len(content):
-        return content
-    return content[: header.data_at - 4] + struct.pack("<I", len(content) - header.data_at) + content[header.data_at :]
+    frames = plain_frames(content)
+    return None if frames is None else AudioInfo(Container.WAV, frames / header.rate_hz, header.rate_hz, header.channels)
 
 
 class _Forgiving(io.BytesIO):

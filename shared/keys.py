@@ -43,6 +43,10 @@ class Keys:
     def workers(self) -> str:
         return f"{self.prefix}:workers"
 
+    def workers_on(self, device: str) -> str:
+        """The same for those on one kind of device."""
+        return f"{self.prefix}:workers:{device}"
+
     @property
     def models(self) -> str:
         """Model name to what its workers' transcripts are cached under."""
@@ -70,9 +74,9 @@ class Keys:
         """The pub/sub channel that carries the id of each job that ends."""
         return f"{self.prefix}:events"
 
-    def bell(self, model: str) -> str:
-        """The list an idle worker blocks on."""
-        return f"{self.prefix}:bell:{model}"
+    def bell(self, lane: str) -> str:
+        """A list that an idle worker blocks on; `lane` is an RQ queue's name."""
+        return f"{self.prefix}:bell:{lane}"
 
     def lane(self, model: str, lane: Lane) -> str:
         """The name of the RQ queue in which jobs for a model wait."""

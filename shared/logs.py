@@ -7,11 +7,14 @@ import structlog
 
 
 def configure(level: str, style: str) -> None:
-    """Send all logs, the libraries' too, to stderr at `level`, for people (`console`) or for machines (`json`)."""
+    """Send all logs, the libraries' too, to stderr at `level`, for people (`console`) or for machines (`json`).
+
+    Ours go there directly: through the standard library one line costs three times as much, and the gateway writes one a submit.
+    """
     numeric = logging.getLevelNamesMapping()[level] if hasattr(logging, "getLevelNamesMapping") else logging.getLevelName(level)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -25,14 +28,14 @@ def configure(level: str, style: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=numeric, handlers=[handler], force=True)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, renderer],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(numeric),
         cache_logger_on_first_use=True,
     )
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger for one module."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger

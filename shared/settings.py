@@ -54,6 +54,13 @@ class FleetSettings(BaseSettings):
         float,
         Field(ge=0, description="Longer audio is cut at silences into pieces that any worker can take; 0: never."),
     ] = 60.0
+    route_short_to_cpu_seconds: Annotated[
+        float,
+        Field(ge=0, description="With CPU and GPU workers: audio up to this goes to CPUs first, longer to GPUs; 0: any to any."),
+    ] = 0.0
+    route_spill_seconds: Annotated[
+        float, Field(gt=0, description="Audio that has waited so long for its kind of worker is taken by the other kind, too.")
+    ] = 10.0
     start_deadline_seconds: Annotated[
         int, Field(ge=1, description="A job that no worker took by then expires (a job may ask for less).")
     ] = 86_400
@@ -77,6 +84,11 @@ class FleetSettings(BaseSettings):
     def model_name(self) -> str:
         """The model's public name: the last part of a path, else the name as given."""
         return Path(self.whisper_model).name if Path(self.whisper_model).is_dir() else self.whisper_model
+
+    @property
+    def long_above_seconds(self) -> float:
+        """What waits in the lane of long audio; 0: nothing does."""
+        return self.route_short_to_cpu_seconds or self.split_above_seconds
 
     def terminal_ttls(self) -> dict[str, int]:
         """What every script that may end a job needs to know."""

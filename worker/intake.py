@@ -109,6 +109,6 @@ class Intake:
                 options=held.job.options,
                 max_seconds=self._settings.max_audio_length_seconds,
                 split_above_seconds=0.0 if held.job.parent else split_above_seconds,
-                urgent=held.job.lane == self._store.lanes[0],
+                urgent=self._store.is_urgent(held.job),
             )
         )

@@ -7,12 +7,16 @@ from datetime import datetime, timezone
 
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
+from shared.transcript import Transcript
 from worker.messages import Ready
 from worker.rq_worker import FleetWorker
 from worker.store import WorkerStore
 
 #: How often the sweep for lapsed leases is tried; a lock lets one worker a second through.
 SWEEP_SECONDS = 1.0
+
+#: Weight of the latest decode in the average of the real-time factor.
+SPEED_SHARE = 0.1
 
 _LOG = get_logger(__name__)
 
@@ -31,7 +35,7 @@ class Presence:
         self._beaten_at = float("-inf")
         self._swept_at = 0.0
         self.postpone_sweep()
-        self._revision = ""
+        self._revision, self._real_time_factor = "", 0.0
         self._card = {
             "model": settings.model_name,
             "revision": "",
@@ -50,7 +54,15 @@ class Presence:
     def ready(self, event: Ready) -> None:
         """From now on the fleet counts on this worker."""
         self._revision = event.revision
+        self._store.runs_on(event.device)
         self._change(state="ready", revision=event.revision, device=event.device)
+
+    def decoded(self, transcript: Transcript) -> None:
+        """Take the speed of a decode into the running average that the card shows."""
+        if transcript.duration > 0:
+            factor = transcript.transcribe_ms / 1000 / transcript.duration
+            self._real_time_factor += SPEED_SHARE * (factor - self._real_time_factor) if self._real_time_factor else factor
+            self._card["real_time_factor"] = f"{self._real_time_factor:.3f}"
 
     def loading(self) -> None:
         """Not able to work until the model is back."""

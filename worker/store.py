@@ -18,6 +18,7 @@ from shared.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
 from shared.stitching import Cut, Piece, stitched
 from shared.transcript import Segment, Transcript
+from worker.routing import CPU, route_for
 
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
 SWEEP_LIMIT = 50
@@ -67,19 +68,56 @@ class WorkerStore:
     def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:
         self._redis, self._settings, self._worker = redis, settings, worker
         self.keys = Keys(settings.fleet_prefix)
-        self.lanes = [self.keys.lane(settings.model_name, lane) for lane in Lane]
+        self._device, self._route = CPU, route_for(CPU, settings)
         self._scripts: dict[str, Script] = {}
         self._execution = uuid4().hex
 
+    @property
+    def lanes(self) -> list[str]:
+        """The RQ queues that this worker serves, first served first."""
+        return [self._lane(lane) for lane in self._route.lanes]
+
+    def runs_on(self, device: str) -> None:
+        """The model is loaded, on this device: what decides which lanes it serves."""
+        self._device, self._route = device, route_for(device, self._settings)
+
+    def is_urgent(self, job: Job) -> bool:
+        """Whether somebody waits for it who should not have to wait for long files."""
+        return job.lane == self._lane(Lane.INTERACTIVE)
+
     def wait_for_bell(self, timeout_seconds: float) -> None:
         """Block until a job may be waiting, at most `timeout_seconds`."""
-        self._redis.blpop([self.keys.bell(self._settings.model_name)], timeout=timeout_seconds)
+        foreign = () if self._others_are_there() else self._route.foreign
+        mine = [lane for lane in self._route.lanes if lane not in self._route.foreign]
+        bells = [self.keys.bell(self._lane(lane)) for lane in (*mine, *foreign)]
+        self._redis.blpop(bells, timeout=timeout_seconds)
+
+    def _others_are_there(self) -> bool:
+        """Somebody answers the bells of the foreign lanes."""
+        if not self._route.foreign:
+            return False
+        since_ms = self._now_ms() - int(self._settings.lease_seconds * 1000)
+        return bool(self._redis.zcount(self.keys.workers_on(self._route.other_device), since_ms, "+inf"))
+
+    def _now_ms(self) -> int:
+        seconds, micros = self._redis.time()
+        return seconds * 1000 + micros // 1000
+
+    def _lane(self, lane: Lane) -> str:
+        return self.keys.lane(self._settings.model_name, lane)
 
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         alive_ms = int(3 * self._settings.lease_seconds * 1000)
-        who = {"lanes": self.lanes, "patience": [lane.patience for lane in Lane], "execution": self._execution}
-        long_lane = self.keys.lane(self._settings.model_name, Lane.LONG)
+        where = {
+            "lanes": self.lanes,
+            "patience": [lane.patience for lane in self._route.lanes],
+            "foreign": [self._lane(lane) for lane in self._route.foreign],
+            "other_device": self._route.other_device,
+            "spill_ms": int(self._settings.route_spill_seconds * 1000),
+            "execution": self._execution,
+        }
+        long_lane = self._lane(Lane.LONG)
         company = {
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
@@ -88,7 +126,7 @@ class WorkerStore:
             "long_lane": long_lane,
             "long_room": self._most_long() - sum(job.lane == long_lane for job in in_hand),
         }
-        hashes = self._run("claim", room=room, alive_ms=alive_ms, **who, **company, **self._lease())
+        hashes = self._run("claim", room=room, alive_ms=alive_ms, **where, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
         return [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
@@ -108,8 +146,9 @@ class WorkerStore:
         self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
     def _most_long(self) -> int:
-        """Half of the batch is left to short audio: a piece joins others well, and everything waits for it."""
-        return max(1, self._settings.whisper_batch_size // 2)
+        """Half of the batch is left to short audio, unless this worker is there for long audio."""
+        size = self._settings.whisper_batch_size
+        return size if self._route.is_for_long else max(1, size // 2)
 
     def audio(self, held: Sequence[Held]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""
@@ -225,13 +264,19 @@ class WorkerStore:
     def announce(self, card: dict[str, str], revision: str) -> None:
         """Say that this worker lives, with which model, and drop workers that have been silent for long."""
         ttl_ms = int(3 * self._settings.lease_seconds * 1000)
-        seconds, micros = self._redis.time()
-        now_ms = seconds * 1000 + micros // 1000
+        now_ms = self._now_ms()
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(self.keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self.keys.worker(self._worker), ttl_ms)
             pipeline.zadd(self.keys.workers, {self._worker: now_ms})
             pipeline.zremrangebyscore(self.keys.workers, "-inf", now_ms - 10 * ttl_ms)
+            kind = self.keys.workers_on(self._device)
+            if card["state"] == "ready":
+                pipeline.zadd(kind, {self._worker: now_ms})
+                pipeline.zremrangebyscore(kind, "-inf", now_ms - 10 * ttl_ms)
+                pipeline.pexpire(kind, ttl_ms)
+            else:
+                pipeline.zrem(kind, self._worker)
             if revision:
                 pipeline.hset(self.keys.models, self._settings.model_name, self._cache_revision(revision))
             pipeline.execute()
@@ -241,6 +286,7 @@ class WorkerStore:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self.keys.worker(self._worker))
             pipeline.zrem(self.keys.workers, self._worker)
+            pipeline.zrem(self.keys.workers_on(self._device), self._worker)
             pipeline.execute()
 
     def _cache_revision(self, revision: str) -> str:

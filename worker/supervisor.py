@@ -121,6 +121,7 @@ class Supervisor:
         self._model.job_done()
         if isinstance(event, Done):
             outcome = Outcome(transcript=event.transcript)
+            self._presence.decoded(event.transcript)
         else:
             outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
         self._work.conclude(event.attempt_id, outcome)

@@ -111,7 +111,7 @@ end
 
 local function enter_lane(job, at_front)
   check_move(job, 'queued')
-  hset(key('job', job.id), { state = 'queued' })
+  hset(key('job', job.id), { state = 'queued', queued_at_ms = integer(NOW) })
   redis.call('HDEL', key('job', job.id), 'token', 'leader')
   hset(RQ .. ':job:' .. job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
   redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
@@ -121,7 +121,7 @@ local function enter_lane(job, at_front)
   -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
   watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'LT')
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
-  local bell = key('bell', job.model)
+  local bell = key('bell', job.lane)
   redis.call('LPUSH', bell, 1)
   redis.call('LTRIM', bell, 0, 99)
   redis.call('EXPIRE', bell, 60)

@@ -7,6 +7,10 @@
 --
 -- a.lanes         RQ queue names, first served first
 -- a.patience      for each lane, how many jobs of other lanes may be started while it waits
+-- a.foreign       those of the lanes that belong to the other kind of worker; served while nobody of that kind is there, or
+--                 while the first job in it has waited for `spill_ms`
+-- a.other_device  what that kind runs on
+-- a.spill_ms      see above
 -- a.long_lane     the lane of long files and their pieces
 -- a.long_room     how many of that lane the worker may take, so that short jobs find room beside them
 -- a.worker        the claiming worker's name
@@ -36,15 +40,6 @@ local function start(job)
   taken[#taken + 1] = begin_execution(job)
 end
 
-local function share()
-  local waiting = 0
-  for _, lane in ipairs(a.lanes) do
-    waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
-  end
-  local workers = redis.call('ZCOUNT', PREFIX .. ':workers', NOW - a.alive_ms, '+inf')
-  return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers))))
-end
-
 -- The answer to an earlier claim was lost on its way: give it again.
 for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
   local id, execution = string.match(member, '^(.*):([^:]*)$')
@@ -54,6 +49,43 @@ for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. '
 end
 if #taken > 0 then
   return taken
+end
+
+local function workers_alive(where, within_ms)
+  return redis.call('ZCOUNT', PREFIX .. where, NOW - within_ms, '+inf')
+end
+
+local function needs_help(lane)
+  if workers_alive(':workers:' .. a.other_device, a.lease_ms) == 0 then
+    return true
+  end
+  local first = redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
+  local since = first and redis.call('HGET', key('job', first), 'queued_at_ms')
+  return since and NOW - since > a.spill_ms
+end
+
+-- The lanes that this worker serves now, and their patience.
+local function served_lanes()
+  local foreign, lanes, patience = {}, {}, {}
+  for _, lane in ipairs(a.foreign) do
+    foreign[lane] = true
+  end
+  for i, lane in ipairs(a.lanes) do
+    if not foreign[lane] or needs_help(lane) then
+      lanes[#lanes + 1], patience[#patience + 1] = lane, a.patience[i]
+    end
+  end
+  return lanes, patience
+end
+
+local lanes, patience = served_lanes()
+
+local function share()
+  local waiting = 0
+  for _, lane in ipairs(lanes) do
+    waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
+  end
+  return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers_alive(':workers', a.alive_ms)))))
 end
 
 local wanted, has_long, bytes, long_room = share(), a.has_long, 0, a.long_room
@@ -121,9 +153,9 @@ end
 
 -- Its turn comes first, for one job. True when nothing more is to be taken.
 local function serve_the_passed_over()
-  for i, lane in ipairs(a.lanes) do
+  for i, lane in ipairs(lanes) do
     local passed = tonumber(redis.call('HGET', PREFIX .. ':load', passed_over(lane)) or 0)
-    if passed >= a.patience[i] and take_from(lane, 1) then
+    if passed >= patience[i] and take_from(lane, 1) then
       return true
     end
   end
@@ -132,7 +164,7 @@ end
 
 -- How often a lane that still waits has now been passed over.
 local function remember_who_waits(counts)
-  for _, lane in ipairs(a.lanes) do
+  for _, lane in ipairs(lanes) do
     local served = counts[lane] or 0
     if served > 0 or redis.call('LLEN', RQ .. ':queue:' .. lane) == 0 then
       redis.call('HDEL', PREFIX .. ':load', passed_over(lane))
@@ -157,7 +189,7 @@ end
 
 -- A suspect at the head of any lane: a worker that is soon done takes nothing more, whichever lane comes first.
 local function must_run_dry()
-  for _, lane in ipairs(a.lanes) do
+  for _, lane in ipairs(lanes) do
     local id = a.busy and not a.has_long and redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
     if id and redis.call('HEXISTS', key('job', id), 'suspect') == 1 then
       return true
@@ -170,7 +202,7 @@ if must_run_dry() then
   return taken
 end
 if not serve_the_passed_over() then
-  for _, lane in ipairs(a.lanes) do
+  for _, lane in ipairs(lanes) do
     if take_from(lane, wanted) then
       break
     end

@@ -7,6 +7,7 @@ from pathlib import Path
 import ctranslate2
 import faster_whisper
 
+from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "growth": growth,
     "agreement": agreement,
     "throughput": throughput,
+    "long": long_files,
 }
 
 

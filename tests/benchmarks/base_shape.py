@@ -25,18 +25,20 @@ ENCODER_POSITIONS, DECODER_POSITIONS = 1500, 448
 SPECIALS = [t for t in json.loads((DEMO_MODEL / "vocabulary.json").read_text()) if t.startswith("<|")]
 #: How far the script outweighs the rest, and how sure of itself the decoder is then.
 SCRIPT_WEIGHT, CONFIDENCE = 400.0, 3.0
-SENTENCE_WORDS, SENTENCE_SECONDS = 10, 3.0
 
 
-def build(folder: Path) -> Path:
-    """Write the model (int8, about 75 MB) unless it is there already; the folder, for `WhisperModel(folder)`."""
+def build(folder: Path, words: int = 10, seconds: float = 3.0) -> Path:
+    """Write the model (int8, about 75 MB) unless it is there already; the folder, for `WhisperModel(folder)`.
+
+    In each window it says so many words, from 0 s to `seconds`.
+    """
     if (folder / "model.bin").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
     spec = WhisperSpec(LAYERS, HEADS, LAYERS, HEADS)
-    _fill(spec, tokenizer)
+    _fill(spec, tokenizer, _script(tokenizer, words, seconds))
     _configure(spec, tokenizer)
     spec.validate()
     spec.optimize("int8")
@@ -47,9 +49,9 @@ def build(folder: Path) -> Path:
 
 
 def _tokenizer() -> Tokenizer:
-    """As large as Whisper's: all bytes, numbered words, the special tokens, the timestamps."""
+    """As large as Whisper's: all bytes, made-up words, the special tokens, the timestamps."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = [*alphabet, *(f"Ġword{n}" for n in range(WORDS - len(alphabet)))]
+    words = [*alphabet, *(f"Ġ{_word(n)}" for n in range(WORDS - len(alphabet)))]
     tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,14 +59,19 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _script(tokenizer: Tokenizer) -> list[int]:
+def _word(number: int) -> str:
+    """Five letters that look like nothing: text that compresses well would count as a decoder's loop."""
+    scattered = number * 2_654_435 % 26**5
+    return "".join(chr(ord("a") + scattered // 26**place % 26) for place in range(5))
+
+
+def _script(tokenizer: Tokenizer, words: int, seconds: float) -> list[int]:
     """What the decoder says: start, words, end, and that is all."""
-    words = [f"Ġword{1000 + n}" for n in range(SENTENCE_WORDS)]
-    ids = tokenizer.get_vocab()
-    return [ids[token] for token in ("<|0.00|>", *words, f"<|{SENTENCE_SECONDS:.2f}|>", "<|endoftext|>")]
+    said, ids = [f"Ġ{_word(1000 + n)}" for n in range(words)], tokenizer.get_vocab()
+    return [ids[token] for token in ("<|0.00|>", *said, f"<|{seconds:.2f}|>", "<|endoftext|>")]
 
 
-def _fill(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+def _fill(spec: WhisperSpec, tokenizer: Tokenizer, script: list[int]) -> None:
     rng = np.random.default_rng(0)
 
     def noise(*shape: int) -> NDArray[np.float32]:
@@ -79,7 +86,7 @@ def _fill(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
     decoder.embeddings.weight = decoder.projection.weight = embeddings
     decoder.scale_embeddings = False
     positions = noise(DECODER_POSITIONS, WIDTH)
-    for place, token in enumerate(_script(tokenizer)):
+    for place, token in enumerate(script):
         positions[place] = SCRIPT_WEIGHT * embeddings[token]
     decoder.position_encodings.encodings = positions
     for part, cross in ((encoder, False), (decoder, True)):

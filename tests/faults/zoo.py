@@ -52,7 +52,7 @@ class ZooEngine:
     """An engine without a model."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._name, self.revision, self.device = settings.name, "zoo", "cpu"
+        self._name, self.revision, self.device = settings.name, "zoo", os.environ.get("ZOO_DEVICE", "cpu")
         self._leaked: list[bytearray] = []
         self._sick = False
 

@@ -325,7 +325,7 @@ def test_entries_removed_with_rqs_own_tools_are_passed_over(fleet: ScriptDriver)
 
 def test_a_submit_rings_for_an_idle_worker(fleet: ScriptDriver) -> None:
     fleet.submit("a")
-    assert fleet.redis.blpop([KEYS.bell("demo")], timeout=1) is not None
+    assert fleet.redis.blpop([KEYS.bell(LANE)], timeout=1) is not None
 
 
 def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
@@ -337,7 +337,7 @@ def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
     fleet.run("fail", id="b", token=int(fleet.claim()["token"]), error="{}", retryable=False, max_attempts=3, **short)
     fleet.run("cancel", id="c", tenant="default", **short)
     fleet.run("cancel", id="d", tenant="default", **short)
-    fleet.redis.delete(KEYS.bell("demo"))
+    fleet.redis.delete(KEYS.bell(LANE))
     ours = {b"test:load", b"test:totals", b"test:token", b"rq:queues"}
 
     def left() -> set[bytes]:

@@ -1,0 +1,120 @@
+"""A ten minute file through the whole fleet, against faster-whisper in sequence and against its own batched pipeline."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from tests.audio_files import with_soundfile
+from tests.benchmarks.base_shape import build
+from tests.benchmarks.submit_latency import clip
+from tests.processes import ROOT, Stack, running_stack, wait_until
+from tests.report import Finding
+
+WORKERS, THREADS, ROUNDS, MINUTES, BATCH = 2, 2, 3, 10, 8
+#: English is spoken at about 150 words a minute; a window holds the words of half of one.
+WORDS_PER_WINDOW, SPOKEN_SECONDS = 75, 28.0
+QUERY = "?language=en&beam_size=5"
+SHORTS = 10
+
+
+def long_files(folder: Path) -> Iterator[Finding]:
+    """Three rounds of each, in turn. Each process is warmed by a decode first."""
+    model = str(build(ROOT / "build" / "base-shape-long", WORDS_PER_WINDOW, SPOKEN_SECONDS))
+    rooms = [_write(folder / f"round{number}", speech(MINUTES * 60, number)) for number in range(ROUNDS)]
+    warm = speech(70, 99)
+    seconds: dict[str, list[float]] = {"fleet": [], "sequence": [], "pipeline": []}
+    settings = {"WHISPER_MODEL": model, "ENABLE_CACHE": "false", "WHISPER_COMPUTE_TYPE": "int8", "LEASE_SECONDS": "30"}
+    for number, room in enumerate(rooms):
+        seconds["sequence"].append(_alone(model, room))
+        seconds["pipeline"].append(_alone(model, room, "--batched", str(BATCH)))
+        with running_stack(folder / f"fleet{number}", workers=WORKERS, **settings) as stack:  # type: ignore[arg-type]
+            _decode(stack, warm)
+            seconds["fleet"].append(_decode(stack, (room / "long.wav").read_bytes()))
+            if number == 0:
+                alone = _shorts(stack)
+                short = _shorts_beside(stack, speech(MINUTES * 60, 50))
+    for name, baseline, target in (
+        ("sequence", f"faster-whisper in sequence with {THREADS} threads, VAD on", 1.5),
+        ("pipeline", f"its BatchedInferencePipeline with {THREADS} threads, batches of {BATCH}", 1.0),
+    ):
+        yield _faster(name, baseline, target, seconds)
+    # One call to the encoder and one to the decoder for all pieces that a worker has: no longer than those pieces take.
+    round_seconds = max(seconds["fleet"]) / (MINUTES * 2) * WORKERS * (BATCH // 2)
+    yield Finding(
+        experiment=f"3 s clips, one after another, beside a {MINUTES} min file on both workers; baseline: an idle fleet",
+        must=f"none waits for more than the pieces that one worker has in hand ({round_seconds:.1f} s)",
+        seen=f"{_span(short)} against {_span(alone)} s (n={SHORTS})",
+        holds=max(short) <= max(alone) + round_seconds,
+    )
+
+
+def _faster(name: str, baseline: str, target: float, seconds: dict[str, list[float]]) -> Finding:
+    ratio = statistics.median(seconds[name]) / statistics.median(seconds["fleet"])
+    return Finding(
+        experiment=f"a {MINUTES} min file, shape of Whisper base, beam 5, full encoder window: {WORKERS} workers of 1 thread; "
+        f"baseline: {baseline}",
+        must=f">= {target} x as fast",
+        seen=f"{ratio:.2f} x: {_span(seconds['fleet'])} against {_span(seconds[name])} s ({ROUNDS} rounds)",
+        holds=ratio >= target,
+    )
+
+
+def speech(seconds: float, seed: int) -> bytes:
+    """Clips of the demo model's in an order of their own, with pauses, as a wav."""
+    rng = np.random.default_rng(seed)
+    paths = sorted((ROOT / "models" / "demo" / "clips").glob("everyday_*.wav"))
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < seconds * 16_000:
+        samples, _ = soundfile.read(paths[rng.integers(len(paths))], dtype="float32")
+        parts += [samples, np.zeros(int(rng.uniform(0.1, 0.8) * 16_000), np.float32)]
+    joined = np.concatenate(parts)[: int(seconds * 16_000)]
+    return with_soundfile(joined + rng.normal(0, 0.001, len(joined)).astype(np.float32), "WAV", "PCM_16")
+
+
+def _write(folder: Path, wav: bytes) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "long.wav").write_bytes(wav)
+    return folder
+
+
+def _alone(model: str, folder: Path, *more: str) -> float:
+    command = [sys.executable, "-m", "tests.benchmarks.sequential", model, str(THREADS), str(folder), "--long", *more]
+    answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    return float(json.loads(answer)["seconds"])
+
+
+def _decode(stack: Stack, wav: bytes, query: str = QUERY) -> float:
+    """Seconds from the submit to the transcript."""
+    started = time.perf_counter()
+    with stack.client() as client:
+        job = client.post(f"/v1/jobs{query}", content=wav).raise_for_status().json()
+        while job["status"] in ("queued", "running"):
+            job = client.get(f"/v1/jobs/{job['job_id']}?wait=60").json()
+    assert job["status"] == "completed", job
+    return time.perf_counter() - started
+
+
+def _shorts(stack: Stack) -> list[float]:
+    return [_decode(stack, clip(n), f"{QUERY}&vad=false") for n in range(SHORTS)]
+
+
+def _shorts_beside(stack: Stack, wav: bytes) -> list[float]:
+    with stack.client() as client:
+        job_id = client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()["job_id"]
+        url = f"/v1/jobs/{job_id}"
+        wait_until(lambda: client.get(url).json()["progress"]["audio_seconds_done"] > 0, "the first piece is done", 60)
+        took = _shorts(stack)
+        assert client.get(url).json()["status"] == "running", "the long file ended too soon to be in anybody's way"
+        client.delete(url)
+    return took
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"

@@ -1,0 +1,154 @@
+"""What each step of a job's life costs Redis, measured on a real one."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import redis
+
+from shared.lanes import Lane
+from shared.options import TranscriptionOptions
+from shared.settings import WorkerSettings
+from shared.transcript import Segment, Transcript
+from tests.script_driver import PREFIX, ScriptDriver
+from worker.bell import RING_SECONDS
+from worker.intake import TOP_UP_SECONDS
+from worker.presence import SWEEP_SECONDS
+from worker.rq_worker import FleetWorker
+from worker.store import Held, WorkerStore
+from worker.work import RENEW_SECONDS
+
+JOBS, CLIP_SECONDS, CLIP_BYTES = 400, 3, 44 + 3 * 16_000 * 2
+RENEW, NOTHING, RING, SWEEP, BEAT = (
+    "renew the leases of a full batch", "claim when nothing waits", "wait for the bell", "try to sweep", "beat"
+)  # fmt: skip
+JOB, IDLE, BUSY = "**a job, submit to result**", "**an idle worker, a second**", "**a busy worker, a second**"
+LANES = [lane.value for lane in Lane]
+
+
+class Cost(NamedTuple):
+    """What something costs Redis: commands (those in scripts too), bytes each way, microseconds of processor."""
+
+    commands: float = 0
+    bytes_in: float = 0
+    bytes_out: float = 0
+    cpu_us: float = 0
+
+    def plus(self, other: "Cost", times: float = 1) -> "Cost":
+        """The sum, `other` counted so many times."""
+        return Cost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Probe:
+    """Does what gateway and workers do, and asks Redis what it cost. No worker holds more than a full batch."""
+
+    def __init__(self, client: "redis.Redis", **settings: Any) -> None:
+        self.client, self.fleet = client, ScriptDriver(client)
+        self.settings = WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo", **settings)
+        self.batch = self.settings.whisper_batch_size
+        self.stores = [WorkerStore(client, self.settings, f"w{n}") for n in range(JOBS // self.batch)]
+        self.entry = FleetWorker("w0", self.stores[0].lanes, client)
+        self.entry.arrive(60)
+        for store in self.stores:
+            self.beat(store)
+
+    def cost(self, step: Callable[[int], object], times: int = JOBS) -> Cost:
+        """Of one step, on average; the first, which loads the scripts, is not counted."""
+        step(0)
+        before = self._counters()
+        for number in range(1, times):
+            step(number)
+        return Cost().plus(self._counters().plus(before, -1), 1 / (times - 1))
+
+    def submit(self, job_id: str, size: int = CLIP_BYTES) -> None:
+        """A record of usual size."""
+        options = TranscriptionOptions().model_dump_json()
+        job = {"audio_seconds": CLIP_SECONDS, "options": options, "sha256": "0" * 64, "digest": uuid4().hex * 2}
+        limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, **self.settings.terminal_ttls()}
+        assert self.fleet.submit(job_id, audio=bytes(size), job=job, **limits) == ["queued"]
+
+    def claim(self, number: int) -> Held:
+        """The next job, with its audio."""
+        store = self.stores[number // self.batch]
+        (held,) = store.claim(1, [])
+        assert store.audio([held])[0] is not None
+        return held
+
+    def finish(self, held: Held) -> None:
+        """With a transcript of usual size."""
+        text = "and then she asked whether anybody had seen the keys"
+        segment = Segment(id=0, start=0, end=3, text=text, confidence=1, avg_logprob=0, no_speech_prob=0, compression_ratio=1)
+        transcript = Transcript(
+            transcript=text, language="en", language_probability=1, duration=3, segments=[segment], preprocess_ms=1,
+            transcribe_ms=1, model="demo", model_revision="0" * 40, device="cpu",
+        )  # fmt: skip
+        self.stores[0].finish(held, transcript)
+
+    def read(self, job_id: str, done: bool) -> None:
+        """As a poll does."""
+        answer = self.fleet.run("read", id=job_id, tenant="default", lanes=LANES)
+        assert (answer[1] is not None) == done
+
+    def beat(self, store: WorkerStore) -> None:
+        """As a worker does for itself and for RQ's tools."""
+        store.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
+        self.entry.beat(60, busy=True)
+
+    def _counters(self) -> Cost:
+        info: dict[str, Any] = self.client.info("all")
+        cpu_us = 1e6 * (info["used_cpu_user"] + info["used_cpu_sys"])
+        return Cost(info["total_commands_processed"], info["total_net_input_bytes"], info["total_net_output_bytes"], cpu_us)
+
+
+def step_costs(probe: Probe) -> dict[str, Cost]:
+    """Of each step of a job's life, and of what workers do besides."""
+    ids, held, store = [str(uuid4()) for _ in range(JOBS)], list[Held](), probe.stores[0]
+    costs = {"submit": probe.cost(lambda n: probe.submit(ids[n]))}
+    costs["read while it waits"] = probe.cost(lambda n: probe.read(ids[n], done=False))
+    costs["claim, fetch the audio"] = probe.cost(lambda n: held.append(probe.claim(n)))
+    costs[RENEW] = probe.cost(lambda n: store.renew(held[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
+    costs[NOTHING] = probe.cost(lambda _: store.claim(1, [held[0].job]))
+    costs["finish"] = probe.cost(lambda n: probe.finish(held[n]))
+    costs["read the result"] = probe.cost(lambda n: probe.read(ids[n], done=True))
+    probe.client.lpush(store.keys.bell(store.lanes[0]), *[1] * JOBS)
+    costs[RING] = probe.cost(lambda _: store.wait_for_bell(RING_SECONDS))
+    costs[SWEEP] = probe.cost(lambda _: store.recover())
+    costs[BEAT] = probe.cost(lambda _: probe.beat(store))
+    return costs
+
+
+def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
+    """Those of a round, and their sums."""
+    costs = step_costs(probe)
+    job = Cost()
+    for name in costs.keys() - {RENEW, NOTHING, RING, SWEEP, BEAT}:
+        job = job.plus(costs[name])
+    both = Cost().plus(costs[BEAT], 5 / lease_seconds).plus(costs[SWEEP], 1 / SWEEP_SECONDS)
+    idle = both.plus(costs[RING], 1 / RING_SECONDS).plus(costs[NOTHING], 1 / RING_SECONDS)
+    busy = both.plus(costs[RENEW], 1 / RENEW_SECONDS).plus(costs[NOTHING], 1 / TOP_UP_SECONDS)
+    return costs | {JOB: job, IDLE: idle, BUSY: busy}
+
+
+def kept_bytes(probe: Probe) -> tuple[float, float, float]:
+    """Memory of a job that waits, of one whose result can be fetched, and of one that answers 410."""
+    start = _sizes(probe)
+    for _ in range(JOBS):
+        probe.submit(str(uuid4()))
+    waiting = sum(_sizes(probe)) - sum(start)
+    for number in range(JOBS):
+        probe.finish(probe.claim(number))
+    short, long = (now - before for now, before in zip(_sizes(probe), start, strict=True))
+    return waiting / JOBS, (short + long) / JOBS, long / JOBS
+
+
+def _sizes(probe: Probe) -> tuple[int, int]:
+    """Bytes in keys that are gone once RESULT_TTL_SECONDS have passed, and in those that stay."""
+    short, long = 0, 0
+    for name in list(probe.client.scan_iter("*", count=1000)):
+        size = int(probe.client.memory_usage(name, samples=0) or 0)
+        # RQ's own list of finished jobs is cut back by then.
+        if name.startswith(b"rq:finished:") or 0 < probe.client.ttl(name) <= probe.settings.result_ttl_seconds:
+            short += size
+        else:
+            long += size
+    return short, long
