@@ -26,6 +26,7 @@ IDEMPOTENCY_SECONDS = 86_400
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "clear_cache")
+LANES = [lane.value for lane in Lane]
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
 #: Sending so much audio costs Redis and us less than asking first whether it is needed.
@@ -86,15 +87,28 @@ class JobStore:
             await asyncio.gather(*(self._redis.ping() for _ in range(WARM_CONNECTIONS)))
             await self._scripts.load()
 
-    async def submit(self, draft: Draft, audio: bytes) -> tuple[list[Any], Snapshot | None]:
-        """Run the submit script, and look at the job right after it. Empty `audio` tries without.
+    async def submit(self, draft: Draft, audio: bytes) -> tuple[str, str | None, Snapshot | None]:
+        """Run the submit script. Empty `audio` tries without.
 
-        The verdict with what comes with it, and the new job; None when the verdict is that there is none.
-        Raises `QueueFull` when Redis has no memory left; the verdict `full` is the caller's to explain.
+        The verdict; for `replay`, the id of the job that is meant; and the job as it now is, where there is a new one. Raises
+        `QueueFull` when Redis has no memory left; the verdict `full` is the caller's to explain.
         """
+        scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
+        rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
+        try:
+            ((verdict, *rest),) = await scripts.run(self._call("submit", self._submission(draft), audio, *rq_fields))
+        except ResponseError as error:
+            if "OOM" in str(error):
+                raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
+            raise
+        new = _snapshot(rest[0]) if verdict in ("cached", "following", "queued") else None
+        return verdict, rest[0] if verdict == "replay" else None, new
+
+    def _submission(self, draft: Draft) -> Mapping[str, Any]:
         settings = self._settings
-        named = {
+        return {
             "job": draft.record,
+            "lanes": LANES,
             "use_cache": settings.enable_cache,
             "idempotency": draft.idempotency,
             "max_bytes": settings.max_queue_bytes,
@@ -104,22 +118,12 @@ class JobStore:
             "audio_ttl": settings.audio_ttl_seconds(),
             "idempotency_ttl": IDEMPOTENCY_SECONDS,
         }
-        scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
-        rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
-        write = self._call("submit", named, audio, *rq_fields)
-        try:
-            verdict, answer = await scripts.run(write, self._look(draft.id, draft.record["tenant"]))
-        except ResponseError as error:
-            if "OOM" in str(error):
-                raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
-            raise
-        return list(verdict), None if isinstance(answer, str) else _snapshot(answer)
 
     async def read(self, job_id: str, tenant: str) -> Snapshot:
         """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        (answer,) = await self._scripts.run(self._look(job_id, tenant))
+        answer = await self._run("read", {"id": job_id, "tenant": tenant, "lanes": LANES})
         if isinstance(answer, str):
             if answer == "gone":
                 raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
@@ -206,9 +210,6 @@ class JobStore:
             stored = await pipeline.execute() if ids else []
         return [(score, job_id, Job.from_hash(h) if h else None) for (score, job_id), h in zip(ids, stored, strict=True)]
 
-    def _look(self, job_id: str, tenant: str) -> Call:
-        return self._call("read", {"id": job_id, "tenant": tenant, "lanes": [lane.value for lane in Lane]})
-
     async def _run(self, script: str, named: Mapping[str, Any]) -> Any:
         return (await self._scripts.run(self._call(script, named)))[0]
 
@@ -218,7 +219,7 @@ class JobStore:
 
 
 def _snapshot(answer: Any) -> Snapshot:
-    """What the script `read` answers."""
+    """What the prelude's `view` makes of a job."""
     stored, transcript, partial, ahead, pieces = answer
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),

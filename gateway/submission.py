@@ -66,15 +66,14 @@ class Submitter:
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
         # A large one first without its audio: what the cache or a job in flight can serve need not travel.
         at_once = prepared.audio if len(prepared.audio) <= SMALL_BYTES else b""
-        (verdict, *rest), snapshot = await self._store.submit(draft, at_once)
+        verdict, replayed, snapshot = await self._store.submit(draft, at_once)
         if verdict == "need_audio":
-            (verdict, *rest), snapshot = await self._store.submit(draft, prepared.audio)
+            verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio)
         if verdict == "conflict":
             raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
         if verdict == "full":
             raise await self._full()
-        job_id = str(rest[0]) if verdict == "replay" else draft.id
-        return snapshot or await self._store.read(job_id, tenant)
+        return snapshot or await self._store.read(replayed or draft.id, tenant)
 
     def _prepare(self, upload: Upload, extras: frozenset[str]) -> Prepared:
         typed = upload.json_body is not None

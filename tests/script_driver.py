@@ -27,7 +27,7 @@ class ScriptDriver:
         return _plain(script(args=list(scripting.arguments(PREFIX, TTLS | named, *tail))))
 
     def submit(self, job_id: str, digest: str = "", audio: bytes = b"RIFF", **more: Any) -> Any:
-        """Submit a job of 2 s. Its flight key is its id unless `digest` says otherwise."""
+        """Submit a job of 2 s; the verdict and its details. Its flight key is its id unless `digest` says otherwise."""
         tenant, lane = more.pop("tenant", "default"), more.pop("lane", LANE)
         job = {
             "id": job_id,
@@ -54,8 +54,10 @@ class ScriptDriver:
             "deadline_ms": None,
             "audio_ttl": 600,
             "idempotency_ttl": 60,
+            "lanes": [lane.value for lane in Lane],
         }
-        return self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
+        verdict, *rest = self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
+        return [verdict, *(part for part in rest if not isinstance(part, list))]
 
     def claim(self, worker: str = "w1", lease_ms: int = 10_000, again: bool = False) -> dict[str, str]:
         """The claimed job's hash, {} if nothing waits. `again`: the last claim's answer was lost."""
@@ -69,7 +71,7 @@ class ScriptDriver:
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
         who = {"worker": worker, "execution": execution, "room": room, "alive_ms": 30_000, "lease_ms": lease_ms}
-        lanes: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "long_lane": LONG_LANE, "long_room": room}
+        lanes: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "urgent_lane": LANE, "patient_room": room}
         lanes |= {"foreign": [], "other_device": "", "spill_ms": 10_000}
         who |= lanes | {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
         return [_mapping(flat) for flat in self.run("claim", audio_ttl=600, **who)]

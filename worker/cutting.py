@@ -12,9 +12,10 @@ from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Listener
 
 #: A piece fits into one window of Whisper's, with a little room.
-LONGEST_MS = 29_000
-#: A cut falls into the longest silence of this last part of a piece.
-LAST_PART = 0.25
+LONGEST_MS = 29_500
+#: A cut falls into this last part of a piece if it can: into the last silence that is clearly between sentences, else into
+#: the longest. Every piece costs a window of the encoder, so the fewer the better.
+LAST_PART, CLEAR_MS = 0.2, 300
 #: Pieces on both sides of a cut that fell into speech share so much.
 OVERLAP_MS = 2_000
 #: Kept around what the detector calls speech.
@@ -49,13 +50,19 @@ def speech(samples: Samples, listener: Listener) -> list[Span]:
 
 def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece]:
     """Pieces of at most `LONGEST_MS` that hold all speech; and, unless silence may be skipped, everything else, too."""
+    if skip_silence and not spans:
+        return []
     pieces: list[Piece] = []
-    start = max(0, spans[0].start_ms - PADDING_MS) if spans and skip_silence else 0
-    while start < total_ms:
-        end, start_of_next = _next_cut(spans, start, total_ms, skip_silence)
-        pieces.append(Piece(start, end))
+    start = max(0, spans[0].start_ms - PADDING_MS) if skip_silence else 0
+    end = min(total_ms, spans[-1].end_ms + PADDING_MS) if skip_silence else total_ms
+    while start < end:
+        if end - start <= LONGEST_MS:
+            cut, start_of_next = end, end
+        else:
+            cut, start_of_next = _next_cut(spans, start, end, skip_silence)
+        pieces.append(Piece(start, cut))
         start = start_of_next
-    return pieces if spans or not skip_silence else []
+    return pieces
 
 
 def flac(samples: Samples) -> bytes:
@@ -70,18 +77,16 @@ def stretch(samples: Samples, piece: Piece) -> Samples:
     return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
 
 
-def _next_cut(spans: Sequence[Span], start: int, total_ms: int, skip_silence: bool) -> tuple[int, int]:
-    """Where the piece from `start` ends, and where the next one starts (`total_ms`: nowhere)."""
+def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -> tuple[int, int]:
+    """Where the piece from `start` ends, and where the next one starts."""
     limit = start + LONGEST_MS
-    last = spans[-1].end_ms + PADDING_MS if spans and skip_silence else total_ms
-    if min(last, total_ms) <= limit:
-        return min(last, total_ms), total_ms
-    silences = list(_silences(spans, start, limit, total_ms))
+    silences = list(_silences(spans, start, limit, end))
     if not silences:
         in_speech = any(span.start_ms < limit < span.end_ms for span in spans)
         return limit, limit - (OVERLAP_MS if in_speech else 0)
     late = [silence for silence in silences if silence.end_ms > limit - int(LAST_PART * LONGEST_MS)]
-    chosen = max(late, key=lambda silence: silence.end_ms - silence.start_ms) if late else silences[-1]
+    clear = [silence for silence in late if silence.end_ms - silence.start_ms >= CLEAR_MS]
+    chosen = clear[-1] if clear else max(late, key=lambda silence: silence.end_ms - silence.start_ms) if late else silences[-1]
     middle = (chosen.start_ms + min(chosen.end_ms, limit)) // 2
     if not skip_silence:
         return middle, middle
@@ -89,9 +94,9 @@ def _next_cut(spans: Sequence[Span], start: int, total_ms: int, skip_silence: bo
     return min(chosen.start_ms + padding, limit), chosen.end_ms - padding
 
 
-def _silences(spans: Sequence[Span], start: int, limit: int, total_ms: int) -> Iterator[Span]:
+def _silences(spans: Sequence[Span], start: int, limit: int, end: int) -> Iterator[Span]:
     """The silences that begin before `limit`, after some speech since `start`."""
     for number, span in enumerate(spans):
-        after = spans[number + 1].start_ms if number + 1 < len(spans) else total_ms
+        after = spans[number + 1].start_ms if number + 1 < len(spans) else end
         if span.end_ms > start and span.end_ms < limit and after > span.end_ms:
             yield Span(span.end_ms, after)

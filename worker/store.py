@@ -1,5 +1,6 @@
 """What a worker does to Redis: claim, renew, finish, fail, hand back, recover. Each is one Lua script, fenced by the token."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ SWEEP_LIMIT = 50
 LONG_SECONDS = 300
 #: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
 FETCH_BYTES = 32_000_000
+#: For so long after short audio a worker takes one piece of a long file at a time; else it leaves room for so many jobs.
+ATTENTIVE_SECONDS, ROOM_FOR_URGENT = 30.0, 2
 #: How long the audio of a piece lasts until its file has been cut to the end.
 UNSPLIT_TTL_SECONDS = 3600
 
@@ -71,6 +74,7 @@ class WorkerStore:
         self._device, self._route = CPU, route_for(CPU, settings)
         self._scripts: dict[str, Script] = {}
         self._execution = uuid4().hex
+        self._urgent_at = float("-inf")
 
     @property
     def lanes(self) -> list[str]:
@@ -117,19 +121,21 @@ class WorkerStore:
             "spill_ms": int(self._settings.route_spill_seconds * 1000),
             "execution": self._execution,
         }
-        long_lane = self._lane(Lane.LONG)
         company = {
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
             "max_bytes": FETCH_BYTES,
-            "long_lane": long_lane,
-            "long_room": self._most_long() - sum(job.lane == long_lane for job in in_hand),
+            "urgent_lane": self._lane(Lane.INTERACTIVE),
+            "patient_room": self._most_patient() - sum(not self.is_urgent(job) for job in in_hand),
         }
         hashes = self._run("claim", room=room, alive_ms=alive_ms, **where, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
-        return [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
+        claimed = [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
+        if any(self.is_urgent(held.job) for held in claimed):
+            self._urgent_at = time.monotonic()
+        return claimed
 
     def _read(self, stored: dict[str, str]) -> Held | None:
         try:
@@ -145,10 +151,12 @@ class WorkerStore:
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
-    def _most_long(self) -> int:
-        """Half of the batch is left to short audio, unless this worker is there for long audio."""
+    def _most_patient(self) -> int:
+        """Jobs nobody waits for that it takes at a time: the more pieces in one call, the longer must short audio wait for it."""
         size = self._settings.whisper_batch_size
-        return size if self._route.is_for_long else max(1, size // 2)
+        if self._route.is_for_long:
+            return size
+        return 1 if time.monotonic() - self._urgent_at < ATTENTIVE_SECONDS else max(1, size - ROOM_FOR_URGENT)
 
     def audio(self, held: Sequence[Held]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""

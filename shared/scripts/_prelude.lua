@@ -219,7 +219,10 @@ end
 
 -- The file is about to end: whoever decodes a piece of it finds itself without a lease.
 local function drop_pieces(file)
-  for number = 1, tonumber(file.pieces or 0) do
+  if not file.pieces then
+    return
+  end
+  for number = 1, tonumber(file.pieces) do
     local piece = load_job(piece_id(file, number))
     if piece then
       drop_piece(piece)
@@ -364,6 +367,52 @@ local function give_up(job, error)
   for _, follower in ipairs(followers) do
     settle(follower, 'failed', { error = fields.error })
   end
+end
+
+-- How many jobs, and how much audio (ms), are started before one that waits; nothing for one that stands in no lane.
+-- A follower stands where its leader does; whoever is not the most urgent waits for all who are more so.
+local function ahead_of(job)
+  local id, lane = job.leader or job.id, job.lane
+  if job.leader then
+    lane = redis.call('HGET', key('job', job.leader), 'lane') or lane
+  end
+  local order = key('order', lane)
+  local jobs = redis.call('ZRANK', order, id)
+  if not jobs then
+    return false
+  end
+  local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
+  local audio_ms = redis.call('ZSCORE', order, id) - first
+  for _, urgent in ipairs(a.lanes) do
+    local before = PREFIX .. '.' .. job.model .. '.' .. urgent
+    if before == lane then
+      break
+    end
+    local next_urgent = redis.call('ZRANGE', key('order', before), 0, 0, 'WITHSCORES')[2]
+    if next_urgent then
+      jobs = jobs + redis.call('ZCARD', key('order', before))
+      audio_ms = audio_ms + redis.call('HGET', PREFIX .. ':load', 'through:' .. before) - next_urgent
+    end
+  end
+  -- Scores do not know what has left the middle of the line; what waits in all does.
+  local others = tonumber(redis.call('HGET', PREFIX .. ':load', 'audio_ms') or 0) - tonumber(job.audio_seconds) * 1000
+  return { jobs, integer(math.max(0, math.min(audio_ms, others))) }
+end
+
+-- A job as its owner sees it, all of one moment; nil when it is completed and its transcript is kept no longer.
+-- Needs a.lanes: the kinds of lanes, the most urgent first.
+local function view(job)
+  local transcript = redis.call('GET', key('transcript', job.id))
+  if job.state == 'completed' and not transcript then
+    return nil
+  end
+  return {
+    redis.call('HGETALL', key('job', job.id)),
+    transcript,
+    redis.call('LRANGE', key('partial', job.id), 0, -1),
+    job.state == 'queued' and ahead_of(job),
+    job.pieces and job.state == 'running' and redis.call('HGETALL', key('pieces', job.id)) or {},
+  }
 end
 
 -- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.

@@ -11,8 +11,8 @@
 --                 while the first job in it has waited for `spill_ms`
 -- a.other_device  what that kind runs on
 -- a.spill_ms      see above
--- a.long_lane     the lane of long files and their pieces
--- a.long_room     how many of that lane the worker may take, so that short jobs find room beside them
+-- a.urgent_lane   the lane of short audio that somebody waits for
+-- a.patient_room  how many of other lanes the worker may take, so that urgent jobs find room beside them
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
@@ -88,7 +88,7 @@ local function share()
   return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers_alive(':workers', a.alive_ms)))))
 end
 
-local wanted, has_long, bytes, long_room = share(), a.has_long, 0, a.long_room
+local wanted, has_long, bytes, patient_room = share(), a.has_long, 0, a.patient_room
 
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
 -- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
@@ -113,7 +113,7 @@ end
 -- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
 local function take_from(lane, most)
   local queue, left, finished, before = RQ .. ':queue:' .. lane, {}, false, #taken
-  most = math.min(most, wanted - before, lane == a.long_lane and long_room or wanted)
+  most = math.min(most, wanted - before, lane == a.urgent_lane and wanted or patient_room)
   for _ = 1, 100 do
     local id = #taken - before < most and not finished and redis.call('LPOP', queue)
     if not id then
@@ -141,8 +141,8 @@ local function take_from(lane, most)
   for i = #left, 1, -1 do
     redis.call('LPUSH', queue, left[i])
   end
-  if lane == a.long_lane then
-    long_room = long_room - (#taken - before)
+  if lane ~= a.urgent_lane then
+    patient_room = patient_room - (#taken - before)
   end
   return finished or #taken >= wanted
 end

@@ -10,8 +10,10 @@
 -- ARGV[5]        the audio; empty to try without (cheap where the cache or a flight can serve)
 -- ARGV[6..]      field, value, ... of RQ's own hash for the job
 --
--- Returns {verdict, ...}: {'cached'}, {'following'}, {'queued'}, {'need_audio'}, {'replay', id}, {'conflict'},
--- {'full', bytes waiting, audio_ms waiting}
+-- a.lanes        the kinds of lanes, the most urgent first
+--
+-- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with what read.lua answers for the new job;
+-- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
 local job, audio = a.job, ARGV[5]
 
 local idempotency = a.idempotency ~= cjson.null and a.idempotency or nil
@@ -70,7 +72,7 @@ if cached then
   local cut = string.find(cached, '\n', 1, true)
   redis.call('SET', key('transcript', job.id), string.sub(cached, cut + 1), 'EX', a.result_ttl)
   settle(job, 'completed', { origin = 'cache', cached_at_ms = string.sub(cached, 1, cut - 1) })
-  return { 'cached' }
+  return { 'cached', view(job) }
 end
 
 if leader then
@@ -84,14 +86,15 @@ if leader then
     hset(key('job', ahead.id), { lane = job.lane })
     enter_lane(ahead, false)
   end
+  job.leader = leader
   hset(key('job', job.id), { leader = leader })
   redis.call('ZADD', key('followers', job.digest), NOW, job.id)
   hset(RQ .. ':job:' .. job.id, { status = 'deferred' })
   redis.call('ZADD', RQ .. ':deferred:' .. job.lane, math.floor(NOW / 1000), job.id)
-  return { 'following' }
+  return { 'following', view(job) }
 end
 
 count('cache_misses')
 redis.call('SET', key('flight', job.digest), job.id)
 enter_lane(job, false)
-return { 'queued' }
+return { 'queued', view(job) }

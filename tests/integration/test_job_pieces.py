@@ -137,11 +137,11 @@ def test_short_audio_overtakes_pieces_and_pieces_have_their_turns(fleet: ScriptD
 
 def test_half_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
     split_file(fleet)
-    taken = fleet.claim_several(8, long_room=2)
+    taken = fleet.claim_several(8, patient_room=2)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
-    assert fleet.claim_several(6, long_room=0, busy=True) == []
+    assert fleet.claim_several(6, patient_room=0, busy=True) == []
     fleet.submit("s")
-    assert [job["id"] for job in fleet.claim_several(6, long_room=0, busy=True)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, patient_room=0, busy=True)] == ["s"]
 
 
 def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:

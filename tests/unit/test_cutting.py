@@ -44,10 +44,22 @@ def test_without_vad_nothing_at_all_is_left_out(lengths: list[tuple[int, int]]) 
     assert all(0 < piece.end_ms - piece.start_ms <= LONGEST_MS for piece in pieces)
 
 
-def test_a_cut_falls_into_the_longest_silence_near_the_end_of_a_piece() -> None:
-    spans = [Span(0, 10_000), Span(15_000, 24_000), Span(24_200, 26_000), Span(27_000, 28_000), Span(28_300, 50_000)]
-    first, second = plan(spans, 50_000, skip_silence=True)
-    assert first == Piece(0, 26_000 + PADDING_MS) and second.start_ms == 27_000 - PADDING_MS
+@pytest.mark.parametrize(
+    ("silences", "cut"),
+    [
+        ([(10_000, 15_000), (25_000, 25_400), (28_000, 28_200)], (25_000, 25_400)),
+        ([(10_000, 15_000), (25_000, 25_250), (28_000, 28_200)], (25_000, 25_250)),
+        ([(25_000, 27_000), (28_000, 28_300)], (28_000, 28_300)),
+        ([(10_000, 15_000), (20_000, 20_200)], (20_000, 20_200)),
+    ],
+    ids=["the last clear one", "else the longest near the end", "not the longest of the clear ones", "else the last of all"],
+)
+def test_where_a_cut_falls(silences: list[tuple[int, int]], cut: tuple[int, int]) -> None:
+    edges = [0, *(edge for silence in silences for edge in silence), 50_000]
+    spans = [Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    first, second = plan(spans, 50_000, skip_silence=True)[:2]
+    padding = min(PADDING_MS, (cut[1] - cut[0]) // 2)
+    assert (first, second.start_ms) == (Piece(0, cut[0] + padding), cut[1] - padding)
 
 
 def test_speech_without_a_silence_is_cut_with_an_overlap() -> None:
