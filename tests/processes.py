@@ -206,14 +206,18 @@ class Stack:
         return start([sys.executable, "-m", "gateway"], self.folder / f"gateway{number}.log", **settings)
 
     def _launch_worker(self, number: int, environment: dict[str, str]) -> Running:
-        settings = self._settings(WHISPER_CPU_THREADS="1", **environment)
+        settings = self._settings(**environment)
         return start([sys.executable, "-m", "worker"], self.folder / f"worker{number}.log", **settings)
 
     def _headers(self) -> dict[str, str]:
         return {"X-API-Key": self.environment["API_KEY"]} if "API_KEY" in self.environment else {}
 
     def _settings(self, **environment: str) -> dict[str, str]:
-        return {"REDIS_URL": self.server.url, "WHISPER_MODEL": "demo", "LOG_FORMAT": "json"} | self.environment | environment
+        return (
+            {"REDIS_URL": self.server.url, "WHISPER_MODEL": "demo", "WHISPER_CPU_THREADS": "1", "LOG_FORMAT": "json"}
+            | self.environment
+            | environment
+        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from shared.logs import configure, get_logger
 from shared.settings import WorkerSettings, complaint
 from worker.bell import Bell
 from worker.cpu import usable_cores
+from worker.engine_settings import EngineSettings
 from worker.presence import Presence, worker_name
 from worker.rq_worker import FleetWorker
 from worker.store import WorkerStore
@@ -33,7 +34,8 @@ def main() -> int:
     configure(settings.log_level, settings.log_format)
     name = worker_name()
     setproctitle(f"whisper-fleet worker {name}")
-    get_logger(__name__).info("starting", worker=name, usable_cores=usable_cores(), **settings.for_log())
+    threads = EngineSettings.of(settings).cpu_threads
+    get_logger(__name__).info("starting", worker=name, usable_cores=usable_cores(), threads=threads, **settings.for_log())
     redis = _connect(settings)
     if not _store_answers(redis):
         return EXIT_NO_STORE

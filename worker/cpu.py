@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+#: Jobs of one worker share their calls to the model, so that a second worker gains nothing where one can use all cores; and it
+#: holds the model in memory once more. Measured on two cores (docs/performance.md); beyond four threads a decode gains little.
+THREADS_PER_WORKER = 4
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
@@ -12,6 +15,16 @@ def usable_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota_cores()
     return max(1, min(cores, int(quota)) if quota else cores)
+
+
+def workers_for(cores: int) -> int:
+    """How many workers to run on so many cores."""
+    return max(1, cores // THREADS_PER_WORKER)
+
+
+def threads_for(cores: int, workers: int) -> int:
+    """How many threads each of them gets: as many as there are cores for all."""
+    return max(1, cores // workers)
 
 
 def _quota_cores() -> float | None:

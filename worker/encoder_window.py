@@ -24,7 +24,7 @@ from worker.batching import BatchingModel
 FRAMES_PER_SECOND = 100
 MARGIN_FRAMES = 256
 #: Few sizes, so that windows of several jobs still share their calls.
-BUCKETS = (400, 500, 600, 700, 800, 1000, 1250, 1500, 2000)
+BUCKETS = (400, 480, 560, 640, 720, 800, 1000, 1250, 1500, 2000)
 #: Below this average log probability, above this repetition or rate of tokens, a short window is not believed.
 LEAST_LOG_PROBABILITY = -0.8
 MOST_COMPRESSION = 2.4

@@ -16,9 +16,10 @@ from client.batch import transcribe_all
 from client.errors import ClientError
 from client.fleet import FleetClient
 from deploy.local.ports import PortTaken, choose
-from deploy.local.processes import Child, ProcessEnded, child, how_many
+from deploy.local.processes import Child, ProcessEnded, child
 from deploy.local.redis_server import NoRedisServer, own_redis
 from deploy.local.samples import Sample, samples, word_error_rate
+from deploy.local.sizing import set_sizes
 
 READY_SECONDS = 120.0
 ANSWER_SECONDS = 120.0
@@ -41,7 +42,7 @@ def run() -> int:
 def _stack(console: Console) -> Iterator[tuple[str, list[Child]]]:
     """A Redis (its own, unless REDIS_URL names one), and as many gateways and workers as GATEWAYS and WORKERS say."""
     environment = os.environ | {"API_HOST": "127.0.0.1", "DRAIN_SECONDS": "3", "PYTHONUNBUFFERED": "1"}
-    gateways, workers = how_many(environment, "GATEWAYS"), how_many(environment, "WORKERS")
+    gateways, workers = set_sizes(environment)
     environment.setdefault("WHISPER_MODEL", "demo")
     first_port = choose(os.environ, "API_PORT", 8000, gateways)
     with ExitStack() as stack:

@@ -14,7 +14,8 @@ HEAD = """\
 # Copy to .env and uncomment what you change. `make up` reads .env; what is set in the environment comes first.
 """
 LOCAL = """
-# `make up` and `make demo` also read GATEWAYS (how many, on consecutive ports from API_PORT; default 1) and WORKERS (default 1).
+# `make up` and `make demo` also read GATEWAYS (how many, on consecutive ports from API_PORT; default 1) and WORKERS (default: one
+# for every four cores).
 # `make up` and Compose read DASHBOARD_PORT (of rq-dashboard, on loopback; default 9181).
 # Compose reads API_BIND (the address on which API_PORT is published; default 127.0.0.1).
 """

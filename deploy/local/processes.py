@@ -81,11 +81,3 @@ def _dying_with_parent() -> Callable[[], None] | None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
     return ask_kernel
-
-
-def how_many(environment: dict[str, str], name: str) -> int:
-    """How often a process is to run, 1 unless the environment says so. Raises `ValueError` with a sentence for the user."""
-    given = environment.setdefault(name, "1")
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"{name}={given}: a whole number of at least 1 is needed.")
-    return int(given)

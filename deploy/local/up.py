@@ -13,8 +13,9 @@ from honcho.environ import expand_processes, parse_procfile
 
 from deploy.local.foreground import ForegroundManager
 from deploy.local.ports import PortTaken, choose
-from deploy.local.processes import ROOT, ProcessEnded, how_many
+from deploy.local.processes import ROOT, ProcessEnded
 from deploy.local.redis_server import NoRedisServer, own_redis
+from deploy.local.sizing import set_sizes, told
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
 DRAIN_SECONDS = 5.0
@@ -38,11 +39,9 @@ def _environment(folder: Path) -> Iterator[dict[str, str]]:
         "PYTHONUNBUFFERED": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
-    gateways, workers = how_many(environment, "GATEWAYS"), how_many(environment, "WORKERS")
+    gateways, _ = set_sizes(environment)
     environment.setdefault("WHISPER_MODEL", "demo")
     environment.setdefault("DRAIN_SECONDS", f"{DRAIN_SECONDS:g}")
-    # More threads than cores make every worker slower.
-    environment.setdefault("WHISPER_CPU_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     host = environment.setdefault("API_HOST", "127.0.0.1")
     environment["API_PORT"] = str(choose(environment, "API_PORT", 8000, gateways, host))
     environment["DASHBOARD_PORT"] = str(choose(environment, "DASHBOARD_PORT", 9181))
@@ -74,7 +73,7 @@ def _where(environment: dict[str, str]) -> str:
         [
             "",
             *(f"  gateway    {url}" for url in urls),
-            f"  workers    {environment['WORKERS']} with model {model}",
+            f"  workers    {told(environment)} with model {model}",
             f"  dashboard  http://127.0.0.1:{environment['DASHBOARD_PORT']}",
             f"  redis      {redis.scheme}://{redis.hostname}:{redis.port or 6379}{redis.path}",
             "",

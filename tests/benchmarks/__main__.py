@@ -9,6 +9,7 @@ import faster_whisper
 
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
+from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
 from tests.benchmarks.throughput import agreement, throughput
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "agreement": agreement,
     "throughput": throughput,
     "long": long_files,
+    "sizing": sizing,
 }
 
 

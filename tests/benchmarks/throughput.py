@@ -32,7 +32,7 @@ def throughput(folder: Path) -> Iterator[Finding]:
         sequential.append(SEQUENTIAL_CLIPS / _sequential(model, baseline)[0])
         for window, count in (("full", FULL_CLIPS), ("adaptive", ADAPTIVE_CLIPS)):
             with running_stack(folder / f"{window}{number}", workers=2, WHISPER_ENCODER_WINDOW=window, **settings) as stack:  # type: ignore[arg-type]
-                rates[window].append(_rate(stack, [clip(n) for n in range(count)]))
+                rates[window].append(clips_per_second(stack, count))
     for window, target in (("full", 1.7), ("adaptive", 8.0)):
         ratio = statistics.median(rates[window]) / statistics.median(sequential)
         yield Finding(
@@ -99,8 +99,9 @@ def _transcripts(stack: Stack, wavs: Sequence[bytes]) -> list[str]:
         return list(clients.map(one, wavs))
 
 
-def _rate(stack: Stack, wavs: Sequence[bytes]) -> float:
-    """Clips per second, from the first submit to the last transcript, after a few that warm everything up."""
+def clips_per_second(stack: Stack, count: int) -> float:
+    """From the first submit to the last transcript, after a few that warm everything up."""
+    wavs = [clip(n) for n in range(count)]
     _transcripts(stack, [clip(10_000 + n) for n in range(4)])
     started = time.perf_counter()
     with stack.client() as client:
@@ -109,7 +110,18 @@ def _rate(stack: Stack, wavs: Sequence[bytes]) -> float:
             while (job := client.get(f"/v1/jobs/{job_id}?wait=60").json())["status"] in ("queued", "running"):
                 pass
             assert job["status"] == "completed"
-    return len(wavs) / (time.perf_counter() - started)
+    return count / (time.perf_counter() - started)
+
+
+def seconds_of_one(stack: Stack) -> float:
+    """From submit to transcript, nothing else going on: the median of a few."""
+    took = []
+    for number in range(5):
+        wav = clip(20_000 + number)
+        started = time.perf_counter()
+        _transcripts(stack, [wav])
+        took.append(time.perf_counter() - started)
+    return statistics.median(took)
 
 
 def _span(rates: Sequence[float]) -> str:

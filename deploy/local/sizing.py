@@ -1,0 +1,29 @@
+"""How many processes of each kind the local stack has, and how many threads a worker gets."""
+
+from worker.cpu import threads_for, usable_cores, workers_for
+
+
+def set_sizes(environment: dict[str, str]) -> tuple[int, int]:
+    """How many gateways and workers: as GATEWAYS and WORKERS say, else one gateway, and workers by the cores there are.
+
+    Sets both, and WHISPER_CPU_THREADS if it is not set: more threads than cores make every worker slower. Raises `ValueError`
+    with a sentence for the user.
+    """
+    gateways = _how_many(environment, "GATEWAYS", 1)
+    workers = _how_many(environment, "WORKERS", workers_for(usable_cores()))
+    environment.setdefault("WHISPER_CPU_THREADS", str(threads_for(usable_cores(), workers)))
+    return gateways, workers
+
+
+def told(environment: dict[str, str]) -> str:
+    """For people."""
+    threads, cores = environment["WHISPER_CPU_THREADS"], usable_cores()
+    return f"{environment['WORKERS']} x {threads} threads ({cores} cores)"
+
+
+def _how_many(environment: dict[str, str], name: str, default: int) -> int:
+    given = environment.get(name) or str(default)
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"{name}={given}: a whole number of at least 1 is needed.")
+    environment[name] = given
+    return int(given)

@@ -1,0 +1,34 @@
+"""Workers and threads by the cores there are."""
+
+import pytest
+
+from deploy.local.sizing import set_sizes
+from worker.cpu import threads_for, usable_cores, workers_for
+
+
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4), (8, 2, 4), (15, 3, 5)])
+def test_a_machine_is_shared_out_among_workers(cores: int, workers: int, threads: int) -> None:
+    assert (workers_for(cores), threads_for(cores, workers)) == (workers, threads)
+
+
+def test_more_workers_than_cores_have_a_thread_each() -> None:
+    assert threads_for(2, 5) == 1
+
+
+def test_what_the_environment_says_goes_first() -> None:
+    environment = {"WORKERS": "3", "WHISPER_CPU_THREADS": "7"}
+    assert set_sizes(environment) == (1, 3)
+    assert environment == {"WORKERS": "3", "GATEWAYS": "1", "WHISPER_CPU_THREADS": "7"}
+
+
+def test_without_a_word_the_cores_decide() -> None:
+    environment: dict[str, str] = {}
+    _, workers = set_sizes(environment)
+    assert workers == workers_for(usable_cores())
+    assert environment["WHISPER_CPU_THREADS"] == str(threads_for(usable_cores(), workers))
+
+
+@pytest.mark.parametrize("wrong", ["0", "many", "-1", "1.5"])
+def test_nonsense_is_refused_with_a_sentence(wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"WORKERS={wrong}"):
+        set_sizes({"WORKERS": wrong})
