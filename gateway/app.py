@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway import jobs, service, shortforms
+from gateway import jobs, metrics, service, shortforms
 from gateway.access import Access
 from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
@@ -30,7 +30,7 @@ from shared.settings import GatewaySettings
 def create_app(settings: GatewaySettings) -> Starlette:
     """A gateway, ready to be served. Connects to Redis when it starts, and works through Redis' outages."""
     app = Starlette(
-        routes=[*jobs.ROUTES, *shortforms.ROUTES, *service.ROUTES],  # tried in this order: submits first
+        routes=[*jobs.ROUTES, *shortforms.ROUTES, *service.ROUTES, *metrics.ROUTES],  # tried in this order: submits first
         middleware=_middleware(settings),
         exception_handlers={HTTPException: on_http_exception, FleetError: on_fleet_error, RedisError: on_redis_error},
         lifespan=_lifespan,

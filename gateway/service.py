@@ -22,8 +22,8 @@ def service_version() -> str:
 async def card(request: Request) -> Response:
     """Who this is, and where to go."""
     root = request.scope.get("root_path", "")
-    names = {"jobs": "/v1/jobs", "transcribe": "/transcribe", "stats": "/stats", "health": "/health", "ready": "/ready"}
-    links = {name: f"{root}{path}" for name, path in names.items()}
+    paths = ("/v1/jobs", "/transcribe", "/stats", "/metrics", "/health", "/ready")
+    links = {path.rsplit("/", 1)[1]: f"{root}{path}" for path in paths}
     return JSONResponse({"name": "whisper-fleet", "version": service_version(), "links": links})
 
 

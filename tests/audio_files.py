@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from tests.processes import ROOT
+
 RATE_HZ = 16_000
 
 
@@ -92,3 +94,15 @@ def float_wav_with(value: float) -> bytes:
     samples = tone()
     samples[5000] = value
     return with_soundfile(samples, "WAV", "FLOAT")
+
+
+def long_speech(seconds: float, seed: int) -> bytes:
+    """Clips that the demo model knows, in an order of their own, with pauses, as a wav of so many seconds."""
+    rng = np.random.default_rng(seed)
+    paths = sorted((ROOT / "models" / "demo" / "clips").glob("everyday_*.wav"))
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < seconds * 16_000:
+        samples, _ = soundfile.read(paths[rng.integers(len(paths))], dtype="float32")
+        parts += [samples, np.zeros(int(rng.uniform(0.1, 0.8) * 16_000), np.float32)]
+    joined = np.concatenate(parts)[: int(seconds * 16_000)]
+    return with_soundfile(joined + rng.normal(0, 0.001, len(joined)).astype(np.float32), "WAV", "PCM_16")

@@ -8,10 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from tests.audio_files import with_soundfile
+from tests.audio_files import long_speech
 from tests.benchmarks.base_shape import build
 from tests.benchmarks.submit_latency import clip
 from tests.processes import ROOT, Stack, running_stack, wait_until
@@ -27,8 +24,8 @@ SHORTS = 10
 def long_files(folder: Path) -> Iterator[Finding]:
     """Three rounds of each, in turn. Each process is warmed by a decode first."""
     model = str(build(ROOT / "build" / "base-shape-long", WORDS_PER_WINDOW, SPOKEN_SECONDS))
-    rooms = [_write(folder / f"round{number}", speech(MINUTES * 60, number)) for number in range(ROUNDS)]
-    warm = speech(70, 99)
+    rooms = [_write(folder / f"round{number}", long_speech(MINUTES * 60, number)) for number in range(ROUNDS)]
+    warm = long_speech(70, 99)
     seconds: dict[str, list[float]] = {"fleet": [], "sequence": [], "pipeline": []}
     settings = {"WHISPER_MODEL": model, "ENABLE_CACHE": "false", "WHISPER_COMPUTE_TYPE": "int8", "LEASE_SECONDS": "30"}
     for number, room in enumerate(rooms):
@@ -39,7 +36,7 @@ def long_files(folder: Path) -> Iterator[Finding]:
             seconds["fleet"].append(_decode(stack, (room / "long.wav").read_bytes()))
             if number == 0:
                 alone = _shorts(stack)
-                short = _shorts_beside(stack, speech(MINUTES * 60, 50))
+                short = _shorts_beside(stack, long_speech(MINUTES * 60, 50))
     for name, baseline, target in (
         ("sequence", f"faster-whisper in sequence with {THREADS} threads, VAD on", 1.5),
         ("pipeline", f"its BatchedInferencePipeline with {THREADS} threads, batches of {BATCH}", 1.0),
@@ -64,18 +61,6 @@ def _faster(name: str, baseline: str, target: float, seconds: dict[str, list[flo
         seen=f"{ratio:.2f} x: {_span(seconds['fleet'])} against {_span(seconds[name])} s ({ROUNDS} rounds)",
         holds=ratio >= target,
     )
-
-
-def speech(seconds: float, seed: int) -> bytes:
-    """Clips of the demo model's in an order of their own, with pauses, as a wav."""
-    rng = np.random.default_rng(seed)
-    paths = sorted((ROOT / "models" / "demo" / "clips").glob("everyday_*.wav"))
-    parts: list[np.ndarray] = []
-    while sum(map(len, parts)) < seconds * 16_000:
-        samples, _ = soundfile.read(paths[rng.integers(len(paths))], dtype="float32")
-        parts += [samples, np.zeros(int(rng.uniform(0.1, 0.8) * 16_000), np.float32)]
-    joined = np.concatenate(parts)[: int(seconds * 16_000)]
-    return with_soundfile(joined + rng.normal(0, 0.001, len(joined)).astype(np.float32), "WAV", "PCM_16")
 
 
 def _write(folder: Path, wav: bytes) -> Path:

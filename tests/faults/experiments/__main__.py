@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.faults.experiments.chaos import chaos
 from tests.faults.experiments.interruption import interruption
+from tests.faults.experiments.long_files import long_files
 from tests.faults.experiments.recovery import recovery
 from tests.faults.experiments.soak import soak
 from tests.processes import ROOT
@@ -17,6 +18,7 @@ EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "recovery": recovery,
     "interruption": interruption,
     "soak": soak,
+    "long": long_files,
 }
 
 

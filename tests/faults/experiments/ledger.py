@@ -47,9 +47,12 @@ class Ledger:
     def _owned(self, kind: str, rest: str) -> bool:
         job, state = self.jobs.get(rest, {}), self.jobs.get(rest, {}).get("state")
         mortal = self._redis.ttl(f"{PREFIX}:{kind}:{rest}") >= 0
+        # A piece of a file whose worker died while it was cut: gone within the hour, or overwritten by the next cut.
+        uncut = "_p" in rest and not job
         return {
             "job": state in UNFINISHED or mortal,
-            "audio": mortal and (state in ("failed", "expired") or (state in UNFINISHED and "leader" not in job)),
+            "audio": mortal and (state in ("failed", "expired") or (state in UNFINISHED and "leader" not in job) or uncut),
+            "pieces": mortal and state in ("running", "queued", "failed", "expired"),
             "transcript": mortal and state == "completed",
             "partial": mortal and state == "running",
             "gone": mortal,
@@ -65,8 +68,12 @@ class Ledger:
     def _strangers(self) -> Iterator[str]:
         running = {job_id for job_id, job in self.jobs.items() if job["state"] == "running"}
         leased = self._members(f"{PREFIX}:in_flight")
-        if leased != running:
-            yield f"leases {sorted(leased ^ running)} do not match the running jobs"
+        split = {job_id for job_id in running if int(self.jobs[job_id].get("pieces_left", 0)) > 0}
+        if leased != running - split:
+            yield f"leases {sorted(leased ^ (running - split))} do not match the running jobs"
+        whole = {job["parent"] for job in self.jobs.values() if "parent" in job}
+        if split != whole:
+            yield f"pieces do not match the files that are split: {sorted(split ^ whole)}"
         unfinished = {job_id for job_id, job in self.jobs.items() if job["state"] in UNFINISHED}
         if late := self._members(f"{PREFIX}:deadlines") - unfinished:
             yield f"deadlines of {sorted(late)}"

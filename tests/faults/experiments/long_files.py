@@ -1,0 +1,72 @@
+"""Long files on a fleet whose workers are killed all the time: every piece counts once, and the transcripts are the same."""
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.audio_files import long_speech
+from tests.faults.experiments.arena import Arena, arena
+from tests.report import Finding
+
+DEMO = {"WHISPER_ENGINE": "worker.engine:Engine", "WHISPER_MODEL": "demo", "ENABLE_CACHE": "false", "LEASE_SECONDS": "2"}
+#: Whoever is hit by chance again and again is no poison; the killer is to blame.
+PATIENT = {"MAX_ATTEMPTS": "50"}
+
+
+def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_seconds: float = 8.0) -> Iterator[Finding]:
+    """The same files twice: undisturbed, then with one of two workers killed every few seconds."""
+    wavs = [long_speech(60 * minutes, seed) for seed in range(files)]
+    with arena(folder / "long", workers=2, **DEMO, **PATIENT) as fleet, fleet.kept_alive():  # type: ignore[arg-type]
+        calm = _transcribed(fleet, wavs)
+        decoded_calmly = fleet.totals()["pieces_decoded"]
+        with _killed(fleet, every_seconds) as kills:
+            killed = _transcribed(fleet, wavs)
+        decoded = fleet.totals()["pieces_decoded"] - decoded_calmly
+        faults = fleet.faults()
+    same = sum(_text(a) == _text(b) for a, b in zip(calm, killed, strict=True))
+    again = sum(len(job["attempts"]) for job in killed)
+    yield Finding(
+        experiment=f"{files} files of {minutes:g} min on two workers, one killed every {every_seconds:g} s, MAX_ATTEMPTS 50; "
+        "compared with the same fleet undisturbed",
+        must="all complete, transcripts identical, every piece written once",
+        seen=f"{same} of {files} identical; {len(kills)} kills, {decoded} pieces written ({decoded_calmly} undisturbed), "
+        f"{again} attempts lost" + (f"; {faults}" if faults else ""),
+        holds=same == files and len(kills) > 2 and decoded == decoded_calmly and not faults,
+    )
+
+
+def _transcribed(fleet: Arena, wavs: list[bytes]) -> list[dict[str, Any]]:
+    ids = [
+        fleet.client.post("/v1/jobs?language=en&temperature=0", content=wav).raise_for_status().json()["job_id"] for wav in wavs
+    ]
+    return fleet.all_end(ids, within=300)
+
+
+def _text(job: dict[str, Any]) -> str:
+    assert job["status"] == "completed", job["error"]
+    return " ".join(f"{s['start']}-{s['end']} {s['text']}" for s in job["result"]["segments"])
+
+
+@contextmanager
+def _killed(fleet: Arena, every_seconds: float) -> Iterator[list[int]]:
+    """Meanwhile a worker is killed again and again; which ones."""
+    kills, over, chance = list[int](), threading.Event(), random.Random(1)
+
+    def kill() -> None:
+        while not over.wait(every_seconds):
+            victim = chance.randrange(len(fleet.stack.workers))
+            if fleet.stack.workers[victim].process.poll() is None:
+                fleet.stack.workers[victim].signal(signal.SIGKILL)
+                kills.append(victim)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    try:
+        yield kills
+    finally:
+        over.set()
+        killer.join(10)
