@@ -64,6 +64,11 @@ class BatchingModel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
+    @property
+    def at_the_encoder(self) -> int:
+        """How many transcriptions are in the encoder, or wait for their turn there."""
+        return sum(self._encoding.values())
+
     @contextmanager
     def caller(self, check: Callable[[], None], urgent: bool = True) -> Iterator[None]:
         """Around each transcription: others wait a moment for one that is under way.
@@ -122,7 +127,7 @@ class BatchingModel:
         yields_until = time.monotonic() + (0.0 if urgent else YIELD_SECONDS)
         with self._changed:
             while self._running_encoders >= self._encoders or (self._encoding[True] and time.monotonic() < yields_until):
-                self._changed.wait(1.0)
+                self._changed.wait(min(1.0, YIELD_SECONDS))
             self._running_encoders += 1
         try:
             yield

@@ -1,12 +1,12 @@
 """Long files through the whole fleet: cut, decoded in pieces by several workers, visible as they grow, and put together."""
 
 import io
-import os
 import signal
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jiwer
@@ -26,7 +26,7 @@ WORST_WORD_ERROR_RATE = 0.45
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two workers that take one piece at a time."""
     folder = tmp_path_factory.mktemp("long") / "fleet"
-    with running_stack(folder, workers=2, WHISPER_BATCH_SIZE="2", LEASE_SECONDS="2") as stack:
+    with running_stack(folder, workers=2, WHISPER_BATCH_SIZE="2", LEASE_SECONDS="2", ENABLE_CACHE="false") as stack:
         yield stack
 
 
@@ -49,9 +49,9 @@ def speech(clips: list[Clip], seconds: float, first: int, pause: float = 0.6) ->
     return with_soundfile(np.concatenate(parts), "WAV", "PCM_16"), said
 
 
-def ended(client: httpx.Client, job_id: str) -> dict[str, object]:
+def ended(client: httpx.Client, job_id: str) -> dict[str, Any]:
     for _ in range(2):
-        job: dict[str, object] = client.get(f"/v1/jobs/{job_id}?wait=60").raise_for_status().json()
+        job: dict[str, Any] = client.get(f"/v1/jobs/{job_id}?wait=60").raise_for_status().json()
         if job["status"] not in ("queued", "running"):
             return job
     raise AssertionError(f"not finished: {job}")
@@ -94,18 +94,23 @@ def _executions(fleet: Stack, job_id: str) -> list[dict[str, str]]:
 
 
 def test_a_killed_worker_costs_a_long_file_no_more_than_its_pieces(client: httpx.Client, fleet: Stack, clips: list[Clip]) -> None:
-    wav, said = speech(clips, 150, first=1)
-    job_id = client.post("/v1/jobs?language=en", content=wav).raise_for_status().json()["job_id"]
+    wav, _ = speech(clips, 150, first=1)
+
+    def submit() -> str:
+        # Higher temperatures draw lots.
+        return str(client.post("/v1/jobs?language=en&temperature=0", content=wav).raise_for_status().json()["job_id"])
+
+    undisturbed = ended(client, submit())
+    job_id = submit()
     wait_until(lambda: client.get(f"/v1/jobs/{job_id}").json().get("partial_transcript"), "the first piece is done", 60, 0.02)
-    os.kill(fleet.workers[0].pid, signal.SIGKILL)
+    fleet.workers[0].signal(signal.SIGKILL)
     try:
         job = ended(client, job_id)
     finally:
         fleet.restart_worker(0)
         fleet.wait_ready(2)
-    assert job["status"] == "completed"
-    transcript = client.get(f"/v1/jobs/{job_id}/result?format=text").text
-    assert jiwer.wer(" ".join(said), transcript) <= WORST_WORD_ERROR_RATE
+    assert (undisturbed["status"], job["status"]) == ("completed", "completed")
+    assert job["result"]["segments"] == undisturbed["result"]["segments"]
 
 
 def test_a_cancelled_long_file_ends_at_once_and_leaves_the_workers_free(

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
 import ctranslate2
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ctranslate2.models import Whisper
 
+from tests.processes import wait_until
 from worker.batching import BatchingModel
 
 
@@ -20,11 +21,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
+        #: In the order in which they came in.
+        self.encoded: list[float] = []
         self.encoders_may_go = threading.Event()
         self.encoders_may_go.set()
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool) -> ctranslate2.StorageView:
-        assert self.encoders_may_go.wait(10) and not to_cpu
+        may_go = self.encoders_may_go
+        self.encoded.append(float(np.asarray(features)[0, 0, 0]))
+        assert may_go.wait(10) and not to_cpu
         return features
 
     def generate(self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any) -> list[float]:
@@ -36,9 +41,9 @@ class Recorder:
         return [row + float(options.get("extra", 0)) for row in rows]
 
 
-def one(model: BatchingModel, value: float, prompt: int = 1, **options: Any) -> Any:
+def one(model: BatchingModel, value: float, prompt: int = 1, urgent: bool = True, **options: Any) -> Any:
     """What a transcription of one window does."""
-    with model.caller(lambda: None):
+    with model.caller(lambda: None, urgent):
         features = ctranslate2.StorageView.from_array(np.full((1, 4, 2), value, np.float32))
         return model.generate(model.encode(features), [[0] * prompt], **options)[0]
 
@@ -88,3 +93,52 @@ def test_whatever_is_not_shared_is_the_models_own() -> None:
     assert BatchingModel(cast("Whisper", Recorder()), 2).device == "cpu"
     with pytest.raises(AttributeError):
         BatchingModel(cast("Whisper", Recorder()), 2).no_such_thing  # noqa: B018
+
+
+def in_turn(
+    model: BatchingModel, recorder: Recorder, pool: ThreadPoolExecutor, *calls: tuple[float, bool]
+) -> "list[Future[Any]]":
+    """Transcriptions (value, urgent) that come one after another to an encoder that lets nobody out yet."""
+    recorder.encoders_may_go.clear()
+    futures = []
+    for number, (value, urgent) in enumerate(calls, start=1):
+        futures.append(pool.submit(one, model, value, urgent=urgent))
+        wait_until(lambda number=number: model.at_the_encoder == number, f"{value} is at the encoder", 10)  # type: ignore[misc]
+    return futures
+
+
+def test_urgent_windows_overtake_others_at_the_encoder() -> None:
+    recorder = Recorder()
+    model = BatchingModel(cast("Whisper", recorder), 8)
+    with ThreadPoolExecutor(4) as pool:
+        futures = in_turn(model, recorder, pool, (1.0, False), (2.0, False), (3.0, True), (4.0, True))
+        recorder.encoders_may_go.set()
+        assert [future.result(10) for future in futures] == [1.0, 2.0, 3.0, 4.0]
+    assert recorder.encoded[0] == 1.0 and set(recorder.encoded[1:3]) == {3.0, 4.0}
+
+
+def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> None:
+    recorder = Recorder()
+    model = BatchingModel(cast("Whisper", recorder), 8, encoders=2)
+    with ThreadPoolExecutor(2) as pool:
+        (patient,) = in_turn(model, recorder, pool, (1.0, False))
+        blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
+        recorder.encoders_may_go.set()
+        assert pool.submit(one, model, 2.0, urgent=True).result(10) == 2.0
+        assert not patient.done()
+        blocked.set()
+        assert patient.result(10) == 1.0
+
+
+def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.batching.YIELD_SECONDS", 0.05)
+    recorder = Recorder()
+    model = BatchingModel(cast("Whisper", recorder), 8, encoders=2)
+    with ThreadPoolExecutor(2) as pool:
+        (urgent,) = in_turn(model, recorder, pool, (1.0, True))
+        blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
+        recorder.encoders_may_go.set()
+        patient = pool.submit(one, model, 2.0, urgent=False)
+        wait_until(lambda: 2.0 in recorder.encoded, "it has a turn while an urgent one is in the encoder", 10)
+        blocked.set()
+        assert (urgent.result(10), patient.result(10)) == (1.0, 2.0)
