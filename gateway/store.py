@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,8 @@ from shared.job import Job, JobState
 from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import GatewaySettings
-from shared.stitching import joined_segments
-from shared.transcript import Segment, Transcript
+from shared.stitching import joined_text
+from shared.transcript import Segment, Transcript, join_text
 
 ID = re.compile(r"[0-9a-f-]{32,36}")
 CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
@@ -50,11 +50,11 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job at one moment: its transcript when completed, the segments decoded so far, what is before it while it waits."""
+    """A job at one moment: its transcript when completed, the text so far, what is before it while it waits."""
 
     job: Job
     transcript: Transcript | None
-    partial: Sequence[Segment]
+    partial: str
     ahead: Ahead | None
 
 
@@ -224,7 +224,7 @@ def _snapshot(answer: Any) -> Snapshot:
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),
         Transcript.model_validate_json(transcript) if transcript else None,
-        joined_segments(scripting.text_hash(pieces)) or [Segment.model_validate_json(segment) for segment in partial],
+        joined_text(scripting.text_hash(pieces)) or join_text([Segment.model_validate_json(segment) for segment in partial]),
         None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
     )
 

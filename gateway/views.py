@@ -12,7 +12,6 @@ from gateway.results import canonical, iso
 from gateway.services import Services
 from gateway.store import Snapshot
 from shared.job import Job, JobState
-from shared.transcript import join_text
 
 LONGEST_RETRY_SECONDS = 10
 
@@ -22,7 +21,7 @@ async def job_body(services: Services, request: Request, snapshot: Snapshot) -> 
     job = snapshot.job
     body = summary(request, job) | await _place(services, snapshot)
     if job.state is JobState.RUNNING:
-        body["partial_transcript"] = join_text(list(snapshot.partial))
+        body["partial_transcript"] = snapshot.partial
     if snapshot.transcript is not None:
         body["result"] = canonical(job, snapshot.transcript)
     return body

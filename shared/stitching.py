@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.transcript import Segment, Transcript, Word, join_text
 
-#: Words on each side of a cut without a silence in which the same words are looked for.
-OVERLAP_WORDS = 16
-#: A single short word in common says nothing.
-LEAST_MATCH_LETTERS = 4
+#: Times of words that are guessed from a segment's are off by so much.
+SLACK_SECONDS = 1.0
+#: One short word in common says nothing.
+LEAST_LETTERS = 5
 
 
 class Cut(BaseModel):
@@ -45,8 +45,14 @@ class Piece:
         return cls(int(start), int(end))
 
 
+def joined_text(said: Mapping[str, str]) -> str:
+    """The text of the pieces that are done, by the pieces' names. At a cut in the middle of speech words may stand twice."""
+    in_order = sorted(said, key=lambda name: Piece.named(name).start_ms)
+    return " ".join(said[name] for name in in_order if said[name])
+
+
 def joined_segments(checkpoints: Mapping[str, str]) -> list[Segment]:
-    """The segments of all pieces that are done, from the transcripts (JSON) under the pieces' names."""
+    """The segments of all pieces, from the transcripts (JSON) under the pieces' names."""
     return _number(_join(_read(checkpoints)))
 
 
@@ -88,7 +94,7 @@ def _join(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
     for piece, transcript in pieces:
         segments = [_moved(segment, piece.start_ms / 1000) for segment in transcript.segments]
         if piece.start_ms < end_ms and joined and segments:
-            joined, segments = _without_overlap(joined, segments, (piece.start_ms + end_ms) / 2000)
+            joined, segments = _without_overlap(joined, segments, piece.start_ms / 1000, end_ms / 1000)
         joined += segments
         end_ms = piece.end_ms
     return joined
@@ -104,47 +110,83 @@ def _later(timed: Segment | Word, seconds: float) -> dict[str, float]:
     return {"start": round(timed.start + seconds, 3), "end": round(timed.end + seconds, 3)}
 
 
-def _without_overlap(before: list[Segment], after: list[Segment], middle_seconds: float) -> tuple[list[Segment], list[Segment]]:
-    """Both sides of a cut that fell into speech, what was heard on both sides kept once.
+@dataclass(frozen=True)
+class _Spoken:
+    """A word of a list of segments: where it stands, as it compares, and the middle of its time."""
 
-    Words that both heard in the same order are where one goes over into the other. Without any, the middle of the overlap is.
+    segment: int
+    word: int
+    bare: str
+    middle_seconds: float
+
+
+def _without_overlap(
+    before: list[Segment], after: list[Segment], start_seconds: float, end_seconds: float
+) -> tuple[list[Segment], list[Segment]]:
+    """Both sides of a cut that fell into speech, what was heard on both sides kept once. Nothing outside the overlap is touched.
+
+    Words that both heard in the overlap, in the same order, are where one goes over into the other; without any, its middle is.
     """
-    heard, again = before[-1].text.split()[-OVERLAP_WORDS:], after[0].text.split()[:OVERLAP_WORDS]
-    match = SequenceMatcher(None, _bare(heard), _bare(again), autojunk=False).find_longest_match()
-    if sum(len(word) for word in heard[match.a : match.a + match.size]) >= LEAST_MATCH_LETTERS:
-        keep = len(before[-1].text.split()) - len(heard) + match.a + match.size
-        return _kept([*before[:-1], _words(before[-1], 0, keep)], [_words(after[0], match.b + match.size, None), *after[1:]])
-    return _kept([s for s in before if _middle(s) <= middle_seconds], [s for s in after if _middle(s) > middle_seconds])
+    left = [w for w in _spoken(before) if w.middle_seconds > start_seconds - SLACK_SECONDS]
+    right = [w for w in _spoken(after) if w.middle_seconds < end_seconds + SLACK_SECONDS]
+    match = SequenceMatcher(None, [w.bare for w in left], [w.bare for w in right], autojunk=False).find_longest_match()
+    common = left[match.a : match.a + match.size]
+    if match.size > 1 or sum(len(w.bare) for w in common) >= LEAST_LETTERS:
+        dropped_left, dropped_right = left[match.a + match.size :], right[: match.b + match.size]
+    else:
+        middle = (start_seconds + end_seconds) / 2
+        dropped_left = [w for w in left if w.middle_seconds > middle]
+        dropped_right = [w for w in right if w.middle_seconds <= middle]
+    return _in_order(_without(before, dropped_left), _without(after, dropped_right))
 
 
-def _bare(words: Sequence[str]) -> list[str]:
-    return [word.strip(".,;:!?\"'").lower() for word in words]
+def _units(text: str) -> tuple[list[str], str]:
+    """Words and what stands between them; characters in a language that leaves no space."""
+    return (text.split(), " ") if " " in text.strip() else (list(text.strip()), "")
 
 
-def _middle(segment: Segment) -> float:
-    return (segment.start + segment.end) / 2
+def _spoken(segments: Sequence[Segment]) -> list[_Spoken]:
+    spoken = []
+    for number, segment in enumerate(segments):
+        said, _ = _units(segment.text)
+        step = (segment.end - segment.start) / max(1, len(said))
+        timed = segment.words if segment.words and len(segment.words) == len(said) else None
+        for place, word in enumerate(said):
+            middle = (timed[place].start + timed[place].end) / 2 if timed else segment.start + (place + 0.5) * step
+            spoken.append(_Spoken(number, place, word.strip(".,;:!?\"'").lower(), middle))
+    return spoken
 
 
-def _words(segment: Segment, first: int, last: int | None) -> Segment:
-    """Only these words of a segment; its times shrink in proportion where the words' own are not known."""
-    said = segment.text.split()
-    kept = said[first:last]
-    if len(kept) == len(said):
-        return segment
-    span = (segment.end - segment.start) / max(1, len(said))
-    start, end = segment.start + first * span, segment.start + (first + len(kept)) * span
-    words = (segment.words or [])[first:last]
-    if words:
+def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Segment]:
+    """Less these words; segments that nothing is left of go, too."""
+    kept = []
+    for number, segment in enumerate(segments):
+        places = {word.word for word in dropped if word.segment == number}
+        said, _ = _units(segment.text)
+        if not places:
+            kept.append(segment)
+        elif len(places) < len(said):
+            kept.append(_only(segment, [place for place in range(len(said)) if place not in places]))
+    return kept
+
+
+def _only(segment: Segment, places: Sequence[int]) -> Segment:
+    """These words, which stand next to each other; its times shrink in proportion where the words' own are not known."""
+    said, between = _units(segment.text)
+    step = (segment.end - segment.start) / len(said)
+    start, end = segment.start + places[0] * step, segment.start + (places[-1] + 1) * step
+    words = None
+    if segment.words and len(segment.words) == len(said):
+        words = [segment.words[place] for place in places]
         start, end = words[0].start, words[-1].end
-    times = {"start": round(start, 3), "end": round(end, 3)}
-    return segment.model_copy(update={"text": " ".join(kept), "words": words or None, **times})
+    text = between.join(said[place] for place in places)
+    return segment.model_copy(update={"text": text, "words": words, "start": round(start, 3), "end": round(end, 3)})
 
 
-def _kept(before: list[Segment], after: list[Segment]) -> tuple[list[Segment], list[Segment]]:
-    """Without segments that nothing is left of, and in order of time."""
-    before, after = [s for s in before if s.text], [s for s in after if s.text]
+def _in_order(before: list[Segment], after: list[Segment]) -> tuple[list[Segment], list[Segment]]:
+    """Guessed times may cross: then the earlier segment ends where the later one begins."""
     if before and after and after[0].start < before[-1].end:
-        end = after[0].start if after[0].start > before[-1].start else before[-1].end
+        end = max(before[-1].start, after[0].start)
         before[-1] = before[-1].model_copy(update={"end": end})
-        after[0] = after[0].model_copy(update={"start": max(end, after[0].start), "end": max(end, after[0].end)})
+        after[0] = after[0].model_copy(update={"start": end, "end": max(end, after[0].end)})
     return before, after

@@ -78,22 +78,32 @@ class ScriptDriver:
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> str:
         """The verdict; the file to stitch, if there is one, is in `to_stitch`."""
-        settings = {"revision": "r1", "cache_ttl": 600, "cache_entries": 100, "window_fallbacks": 0} | self._worker() | more
+        settings: dict[str, Any] = {
+            "revision": "r1",
+            "cache_ttl": 600,
+            "cache_entries": 100,
+            "window_fallbacks": 0,
+            "text": "hello",
+        }
+        settings |= self._worker() | more
         return self._verdict(self.run("finish", transcript, id=job_id, token=int(token), **settings))
 
-    def split(self, job_id: str, token: str, pieces: list[str], put_audio: bool = True) -> str:
+    def put_piece(self, job_id: str, token: str, number: int) -> int:
+        return int(self.run("put_piece", b"fLaC", id=job_id, token=int(token), number=number, ttl=60))
+
+    def split(self, job_id: str, token: str, pieces: list[str], put_audio: bool = True, **more: Any) -> str:
         """Split a file into pieces ("from-to") after their audio has been put."""
         rq_fields: list[str | bytes] = []
         for number, _ in enumerate(pieces, start=1):
             if put_audio:
-                self.redis.set(KEYS.audio(piece_id(job_id, number)), b"fLaC", ex=60)
+                self.put_piece(job_id, token, number)
             fields = rq_transport.hash_fields(piece_id(job_id, number), LONG_LANE, "piece")
             rq_fields += [str(len(fields)), *fields]
         spans = [[int(edge) for edge in piece.split("-")] for piece in pieces]
-        named = {"pieces": [{"piece": f"{a}-{b}", "seconds": (b - a) / 1000, "size_bytes": 4} for a, b in spans]}
+        named: dict[str, Any] = {"pieces": [{"piece": f"{a}-{b}", "seconds": (b - a) / 1000, "size_bytes": 4} for a, b in spans]}
         cut = '{"duration":60.0,"preprocess_ms":1.0,"language":"en"}'
-        more = {"lane": LONG_LANE, "cut": cut, "options": "{}", **named, **self._worker()}
-        return self._verdict(self.run("split", *rq_fields, id=job_id, token=int(token), **more))
+        named |= {"lane": LONG_LANE, "cut": cut, "options": "{}", "start_deadline_ms": 60_000, **self._worker(), **more}
+        return self._verdict(self.run("split", *rq_fields, id=job_id, token=int(token), **named))
 
     def _worker(self) -> dict[str, Any]:
         self.claims += 1

@@ -101,14 +101,24 @@ class BatchingModel:
         with self._changed:
             self._pending.append(call)
             self._changed.notify_all()
-            while call.outcome is None:
-                if self._may_generate():
-                    self._generate_for(self._take())
-                else:
-                    self._changed.wait(LINGER_SECONDS)
+            try:
+                while call.outcome is None:
+                    if self._may_generate():
+                        self._generate_for(self._take())
+                    else:
+                        self._wait(call)
+            finally:
+                if call in self._pending:
+                    self._pending.remove(call)
         if isinstance(call.outcome, Exception):
             raise call.outcome
         return [call.outcome]
+
+    def _wait(self, call: _Call) -> None:
+        """A moment. Who is still in the queue moves; who shares the call that runs has to answer for it, should it hang."""
+        self._changed.wait(LINGER_SECONDS)
+        if call in self._pending:
+            self._thread.check()
 
     @contextmanager
     def _counted(self, counts: dict[bool, int], urgent: bool) -> Iterator[None]:
@@ -128,6 +138,7 @@ class BatchingModel:
         with self._changed:
             while self._running_encoders >= self._encoders or (self._encoding[True] and time.monotonic() < yields_until):
                 self._changed.wait(min(1.0, YIELD_SECONDS))
+                self._thread.check()
             self._running_encoders += 1
         try:
             yield
@@ -173,15 +184,14 @@ class BatchingModel:
         try:
             encoded = batch[0].encoded if len(batch) == 1 else _joined([call.encoded for call in batch])
             results = self._model.generate(encoded, [call.prompt for call in batch], **batch[0].options)
+            for call, result in zip(batch, results, strict=True):
+                call.outcome = result
         except Exception as error:
             if len(batch) == 1:
                 batch[0].outcome = error
                 return
             for call in batch:
                 self._answer([call])
-            return
-        for call, result in zip(batch, results, strict=True):
-            call.outcome = result
 
 
 def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:

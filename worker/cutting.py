@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import soundfile
 from faster_whisper.vad import VadOptions, get_speech_timestamps
@@ -11,10 +12,10 @@ from shared.stitching import Piece
 from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Listener
 
-#: A piece fits into one window of Whisper's, with a little room.
-LONGEST_MS = 29_500
+#: What Whisper hears at a time. A piece fits into it, with a little room for the last one to be no crumb.
+WINDOW_MS, LONGEST_MS = 30_000, 29_500
 #: A cut falls into this last part of a piece if it can: into the last silence that is clearly between sentences, else into
-#: the longest. Every piece costs a window of the encoder, so the fewer the better.
+#: the longest; else into the last silence of the piece's second half. Every piece costs a window of the encoder.
 LAST_PART, CLEAR_MS = 0.2, 300
 #: Pieces on both sides of a cut that fell into speech share so much.
 OVERLAP_MS = 2_000
@@ -49,14 +50,14 @@ def speech(samples: Samples, listener: Listener) -> list[Span]:
 
 
 def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece]:
-    """Pieces of at most `LONGEST_MS` that hold all speech; and, unless silence may be skipped, everything else, too."""
+    """Pieces of at most a window that hold all speech; and, unless silence may be skipped, everything else, too."""
     if skip_silence and not spans:
         return []
     pieces: list[Piece] = []
     start = max(0, spans[0].start_ms - PADDING_MS) if skip_silence else 0
     end = min(total_ms, spans[-1].end_ms + PADDING_MS) if skip_silence else total_ms
     while start < end:
-        if end - start <= LONGEST_MS:
+        if end - start <= WINDOW_MS:
             cut, start_of_next = end, end
         else:
             cut, start_of_next = _next_cut(spans, start, end, skip_silence)
@@ -80,7 +81,7 @@ def stretch(samples: Samples, piece: Piece) -> Samples:
 def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -> tuple[int, int]:
     """Where the piece from `start` ends, and where the next one starts."""
     limit = start + LONGEST_MS
-    silences = list(_silences(spans, start, limit, end))
+    silences = [silence for silence in _silences(spans, start, limit, end) if silence.end_ms > start + LONGEST_MS // 2]
     if not silences:
         in_speech = any(span.start_ms < limit < span.end_ms for span in spans)
         return limit, limit - (OVERLAP_MS if in_speech else 0)
@@ -95,8 +96,7 @@ def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -
 
 
 def _silences(spans: Sequence[Span], start: int, limit: int, end: int) -> Iterator[Span]:
-    """The silences that begin before `limit`, after some speech since `start`."""
-    for number, span in enumerate(spans):
-        after = spans[number + 1].start_ms if number + 1 < len(spans) else end
-        if span.end_ms > start and span.end_ms < limit and after > span.end_ms:
-            yield Span(span.end_ms, after)
+    """The silences that begin before `limit`, after some speech since `start`; not one that lasts until the end."""
+    for span, following in pairwise(spans):
+        if start < span.end_ms < limit and span.end_ms < following.start_ms < end:
+            yield Span(span.end_ms, following.start_ms)

@@ -76,19 +76,18 @@ class Intake:
             self._send(held, audio, self._settings.split_above_seconds)
 
     def cut(self, event: CutDone) -> None:
-        """A long file has been cut: its pieces are for all. If they could not be stored, it is decoded here, whole."""
+        """A long file has been cut: its pieces are for all. If there was no memory for them, it is decoded here, whole."""
         assignment = self._work.assignments.get(event.attempt_id)
         if assignment is None or assignment.withdrawn_at is not None:
             self._work.forget(event.attempt_id)
         elif assignment.unsplittable:
             self._decode_whole(assignment.held)
         else:
-            pieces = list(zip(event.pieces, assignment.piece_bytes, strict=True))
-            self._work.conclude(event.attempt_id, Outcome(split=Split(cut=event.cut, pieces=pieces)))
+            self._work.conclude(event.attempt_id, _split(event, assignment.piece_bytes))
         self.claim()
 
     def _decode_whole(self, held: Held) -> None:
-        _LOG.warning("decoding_whole", reason="its pieces could not be stored", **held.job.log_context())
+        _LOG.warning("decoding_whole", reason="Redis has no memory for its pieces", **held.job.log_context())
         try:
             (audio,) = self._store.audio([held])
         except RedisError:
@@ -98,7 +97,8 @@ class Intake:
 
     def _send(self, held: Held, audio: bytes | None, split_above_seconds: float) -> None:
         if audio is None:
-            message = "The stored audio is gone (it expired, or Redis lost it); submit it again."
+            again = "retry the job" if held.job.parent else "submit it again"
+            message = f"The stored audio is gone (it expired, or Redis lost it); {again}."
             self._work.conclude(held.attempt_id, Outcome(error=JobError(code="audio_lost", message=message)))
             return
         _LOG.info("job_started", **held.job.log_context())
@@ -112,3 +112,10 @@ class Intake:
                 urgent=self._store.is_urgent(held.job),
             )
         )
+
+
+def _split(event: CutDone, piece_bytes: Sequence[int]) -> Outcome:
+    """The file in pieces; or nothing, and it goes back uncounted, when Redis was away for some of them."""
+    if len(piece_bytes) != len(event.pieces):
+        return Outcome()
+    return Outcome(split=Split(cut=event.cut, pieces=list(zip(event.pieces, piece_bytes, strict=True))))

@@ -14,7 +14,7 @@ from setproctitle import setproctitle
 from shared.errors import FleetError
 from shared.stitching import Cut, Piece
 from shared.transcript import Segment
-from worker.cutting import flac, plan, speech, stretch
+from worker.cutting import WINDOW_MS, flac, plan, speech, stretch
 from worker.decode import SAMPLE_RATE_HZ, Samples, decode
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
@@ -135,7 +135,8 @@ class ModelProcess:
 
     def _cut(self, request: Transcribe, samples: Samples, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
         """Send the pieces one by one, so that nobody holds a whole file of them."""
-        language = self._engine.language_of(stretch(samples, pieces[0]), request.options, teller)
+        beginning = Piece(pieces[0].start_ms, pieces[0].start_ms + WINDOW_MS)
+        language = self._engine.language_of(stretch(samples, beginning), request.options, teller)
         for number, piece in enumerate(pieces, start=1):
             teller.check()
             self.send(CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(samples, piece))))

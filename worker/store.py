@@ -14,7 +14,6 @@ from shared import scripting
 from shared.job import Job, JobError
 from shared.keys import Keys, piece_id
 from shared.lanes import Lane
-from shared.options import Priority
 from shared.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
 from shared.stitching import Cut, Piece, stitched
@@ -42,6 +41,8 @@ class Held:
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
     published: int = 0
+    #: Of the file that it may bring us to stitch; one id, so that asking twice for it is asking for the same.
+    next_execution: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def attempt_id(self) -> str:
@@ -63,6 +64,10 @@ class Written:
 
     verdict: str
     to_stitch: Held | None = None
+
+
+class PiecesLost(Exception):
+    """What the pieces of a file have come to is not all there."""
 
 
 class WorkerStore:
@@ -139,7 +144,8 @@ class WorkerStore:
 
     def _read(self, stored: dict[str, str]) -> Held | None:
         try:
-            return Held(job=Job.from_hash(stored), token=int(stored["token"]))
+            job = Job.from_hash(stored)
+            return Held(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds)
         except ValidationError:
             self._refuse(stored)
             return None
@@ -181,34 +187,39 @@ class WorkerStore:
             h.unsent.clear()
         return [scripting.text(v) == "ok" for v in verdicts]
 
-    def put_piece(self, held: Held, number: int, audio: bytes) -> None:
-        """Store the audio of a piece. It has a TTL from the start, in case the file is never split."""
-        self._redis.set(self.keys.audio(piece_id(held.job.id, number)), audio, ex=UNSPLIT_TTL_SECONDS)
+    def put_piece(self, held: Held, number: int, audio: bytes) -> bool:
+        """Store the audio of a piece (from 1). False when it was refused: the file is no longer ours."""
+        named = {"id": held.job.id, "token": held.token, "number": number, "ttl": UNSPLIT_TTL_SECONDS}
+        return bool(self._run("put_piece", audio, **named))
 
-    def drop_put_pieces(self, held: Held, count: int) -> None:
-        """Undo `put_piece` for the first `count` pieces."""
-        self._redis.delete(*(self.keys.audio(piece_id(held.job.id, number)) for number in range(1, count + 1)))
+    def drop_put_pieces(self, held: Held) -> None:
+        """Undo `put_piece`."""
+        self._run("put_piece", b"", id=held.job.id, token=held.token, number=0, ttl=0)
 
     def split(self, held: Held, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> Written:
         """Queue the pieces (each with its size in bytes), whose audio has been put."""
-        job, lane = held.job, Lane.BATCH if held.job.priority is Priority.BATCH else Lane.LONG
+        job = held.job
+        lane = self._lane(Lane.BATCH if job.lane == self._lane(Lane.BATCH) else Lane.LONG)
         rq_fields: list[str | bytes] = []
         for number, (piece, _) in enumerate(pieces, start=1):
             about = describe((piece.end_ms - piece.start_ms) / 1000, f"piece {number} of {len(pieces)}", cut.language, job.sha256)
-            fields = hash_fields(piece_id(job.id, number), self.keys.lane(job.model, lane), about)
+            fields = hash_fields(piece_id(job.id, number), lane, about)
             rq_fields += [str(len(fields)), *fields]
         named = {
-            "lane": self.keys.lane(job.model, lane),
+            "lane": lane,
+            "start_deadline_ms": self._settings.start_deadline_seconds * 1000,
             "cut": cut.model_dump_json(),
             "options": job.options.model_copy(update={"language": cut.language}).model_dump_json(),
             "pieces": [{"piece": p.name, "seconds": (p.end_ms - p.start_ms) / 1000, "size_bytes": n} for p, n in pieces],
         }
-        return self._written(self._run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution()))
+        return self._written(self._run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution(held)))
 
     def stitch(self, held: Held) -> Transcript:
-        """The transcript of a file, all pieces of which are done."""
+        """The transcript of a file, all pieces of which are done. Raises `PiecesLost` when they are not all there."""
         stored: Any = self._redis.hgetall(self.keys.pieces(held.job.id))
-        return stitched(scripting.text_hash(stored), held.job.cut or Cut(duration=held.job.audio_seconds, preprocess_ms=0.0))
+        if held.job.cut is None or len(stored) != held.job.pieces:
+            raise PiecesLost(f"{len(stored)} of {held.job.pieces}")
+        return stitched(scripting.text_hash(stored), held.job.cut)
 
     def finish(self, held: Held, transcript: Transcript) -> Written:
         """Write the result."""
@@ -223,7 +234,8 @@ class WorkerStore:
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
                 window_fallbacks=transcript.window_fallbacks,
-                **self._next_execution(),
+                text=transcript.transcript if held.job.parent else "",
+                **self._next_execution(held),
             )
         )
 
@@ -232,8 +244,9 @@ class WorkerStore:
         file = self._read(scripting.text_hash(rest[0])) if rest else None
         return Written(verdict=scripting.text(verdict), to_stitch=file)
 
-    def _next_execution(self) -> dict[str, object]:
-        return {"execution": uuid4().hex, **self._lease()}
+    def _next_execution(self, held: Held) -> dict[str, object]:
+        """What a script needs that may hand us a file to stitch."""
+        return {"execution": held.next_execution, **self._lease()}
 
     def fail(self, held: Held, error: JobError) -> str:
         """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""

@@ -6,19 +6,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from redis import RedisError
+from redis.exceptions import ResponseError
 
 from shared.job import JobError
 from shared.logs import get_logger
 from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
 from worker.messages import CutPiece, Moved, Progress
-from worker.store import Held, WorkerStore, Written
+from worker.store import Held, PiecesLost, WorkerStore, Written
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
 RENEW_SECONDS = 0.25
 
 PIECES_LOST = JobError(
-    code="audio_lost", message="The audio of a piece was lost before the file had been cut; it is cut again.", retryable=True
+    code="pieces_lost", message="Pieces of the file were lost before it was done; retry it to have it cut anew.", retryable=True
 )
 
 _LOG = get_logger(__name__)
@@ -31,7 +32,7 @@ class Assignment:
     held: Held
     moved_at: float = field(default_factory=time.monotonic)
     withdrawn_at: float | None = None
-    #: Of a long file: the sizes in bytes of the pieces that were stored; `unsplittable`: one of them could not be.
+    #: Of a long file: the sizes in bytes of the pieces that were stored; `unsplittable`: there was no memory for one.
     piece_bytes: list[int] = field(default_factory=list)
     unsplittable: bool = False
 
@@ -105,19 +106,20 @@ class Work:
             assignment.held.done_seconds = event.done_seconds
 
     def put_piece(self, event: CutPiece) -> None:
-        """Store a piece of a long file. If that fails, the file will be decoded whole."""
+        """Store a piece of a long file. If there is no memory for it, the file will be decoded whole."""
         assignment = self.assignments.get(event.attempt_id)
         if assignment is None or assignment.withdrawn_at is not None or assignment.unsplittable:
             return
         assignment.moved_at = time.monotonic()
         try:
-            self._store.put_piece(assignment.held, event.number, event.audio)
-            assignment.piece_bytes.append(len(event.audio))
-        except RedisError as error:
-            _LOG.warning("store_away", step="put_piece", error=type(error).__name__)
+            if self._store.put_piece(assignment.held, event.number, event.audio):
+                assignment.piece_bytes.append(len(event.audio))
+        except ResponseError:
             assignment.unsplittable = True
             with suppress(RedisError):  # they have a TTL
-                self._store.drop_put_pieces(assignment.held, event.number)
+                self._store.drop_put_pieces(assignment.held)
+        except RedisError as error:
+            _LOG.warning("store_away", step="put_piece", error=type(error).__name__)
 
     def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
@@ -187,10 +189,17 @@ class Work:
     def _stitch(self) -> None:
         """Put together the files that are ours, and write them."""
         while self._to_stitch:
-            held = self._to_stitch[0]
-            self._unwritten.append((held, Outcome(transcript=self._store.stitch(held))))
-            self._to_stitch.pop(0)
+            outcome = self._stitched(self._to_stitch[0])
+            self._unwritten.append((self._to_stitch.pop(0), outcome))
             self.write_back()
+
+    def _stitched(self, held: Held) -> Outcome:
+        """Whatever is wrong with a file's pieces is that file's misfortune: it is cut anew, and this worker goes on."""
+        try:
+            return Outcome(transcript=self._store.stitch(held))
+        except (PiecesLost, ValueError) as error:
+            _LOG.warning("cannot_stitch", error=type(error).__name__, **held.job.log_context())
+            return Outcome(error=PIECES_LOST)
 
     def hand_back_all(self) -> None:
         """Give everything back that is not written, uncounted."""

@@ -24,6 +24,8 @@ local MOVES = {
   canceled = {},
   expired = { queued = true },
 }
+-- Of a job's attempts the last ones are remembered.
+local MOST_NOTES = 50
 local TERMINAL = { completed = true, failed = true, canceled = true, expired = true }
 -- The registry in which RQ keeps a job of each state. Expired jobs stand with the failed ones; RQ knows no such state.
 local REGISTRY = { completed = 'finished', failed = 'failed', canceled = 'canceled', expired = 'failed' }
@@ -186,6 +188,9 @@ local function note_attempt(job, code, message)
   history[#history + 1] = {
     attempt = tonumber(job.attempt), worker = job.worker, code = code, message = in_piece(job, message), at_ms = NOW,
   }
+  if #history > MOST_NOTES then
+    table.remove(history, 1)
+  end
   file.history = cjson.encode(history)
   hset(key('job', file.id), { history = file.history })
 end
@@ -217,18 +222,36 @@ local function piece_id(file, number)
   return file.id .. '_p' .. integer(number)
 end
 
--- The file is about to end: whoever decodes a piece of it finds itself without a lease.
+-- What the pieces of a file have come to: their transcripts, and their text for whoever watches.
+local function checkpoints_of(id)
+  return key('pieces', id), key('said', id)
+end
+
+-- The file is about to end, or to be cut anew: whoever decodes a piece of it finds itself without a lease. Also of pieces that
+-- were put and never queued nothing is left.
 local function drop_pieces(file)
-  if not file.pieces then
+  local most = math.max(tonumber(file.pieces or 0), tonumber(file.put_pieces or 0))
+  if most == 0 then
     return
   end
-  for number = 1, tonumber(file.pieces) do
-    local piece = load_job(piece_id(file, number))
+  for number = 1, most do
+    local id = piece_id(file, number)
+    local piece = load_job(id)
     if piece then
       drop_piece(piece)
+    else
+      redis.call('DEL', key('audio', id))
     end
   end
-  redis.call('HDEL', key('job', file.id), 'pieces', 'pieces_left')
+  redis.call('HDEL', key('job', file.id), 'pieces', 'pieces_left', 'put_pieces')
+end
+
+-- The file whose last piece was this one, if its worker asks again because the answer was lost.
+local function asked_again(file_id)
+  local file = file_id and load_job(file_id)
+  if file and file.state == 'running' and file.execution == a.execution then
+    return redis.call('HGETALL', key('job', file_id))
+  end
 end
 
 -- The one way into a terminal state.
@@ -248,9 +271,11 @@ local function settle(job, state, fields)
   -- With its audio a file keeps the pieces that are done: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
     redis.call('EXPIRE', key('audio', job.id), a.failed_audio_ttl)
-    redis.call('EXPIRE', key('pieces', job.id), a.failed_audio_ttl)
+    for _, name in ipairs({ checkpoints_of(job.id) }) do
+      redis.call('EXPIRE', name, a.failed_audio_ttl)
+    end
   else
-    redis.call('DEL', key('audio', job.id), key('pieces', job.id))
+    redis.call('DEL', key('audio', job.id), checkpoints_of(job.id))
   end
 
   local rq_job, registry = RQ .. ':job:' .. job.id, RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
@@ -280,7 +305,9 @@ local function revive(job)
   redis.call('PERSIST', name)
   redis.call('DEL', key('gone', job.id))
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
-  redis.call('EXPIRE', key('pieces', job.id), a.audio_ttl)
+  for _, name in ipairs({ checkpoints_of(job.id) }) do
+    redis.call('EXPIRE', name, a.audio_ttl)
+  end
   redis.call('PERSIST', RQ .. ':job:' .. job.id)
   redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
   redis.call('SET', key('flight', job.digest), job.id, 'NX')
@@ -332,8 +359,10 @@ local function promote_follower(job)
     return
   end
   redis.call('RENAME', key('audio', job.id), key('audio', heir.id))
-  if redis.call('EXISTS', key('pieces', job.id)) == 1 then
-    redis.call('RENAME', key('pieces', job.id), key('pieces', heir.id))
+  for _, kind in ipairs({ 'pieces', 'said' }) do
+    if redis.call('EXISTS', key(kind, job.id)) == 1 then
+      redis.call('RENAME', key(kind, job.id), key(kind, heir.id))
+    end
   end
   redis.call('SET', key('flight', job.digest), heir.id)
   redis.call('ZREM', RQ .. ':deferred:' .. heir.lane, heir.id)
@@ -411,7 +440,7 @@ local function view(job)
     transcript,
     redis.call('LRANGE', key('partial', job.id), 0, -1),
     job.state == 'queued' and ahead_of(job),
-    job.pieces and job.state == 'running' and redis.call('HGETALL', key('pieces', job.id)) or {},
+    job.pieces and job.state == 'running' and redis.call('HGETALL', key('said', job.id)) or {},
   }
 end
 

@@ -11,7 +11,7 @@ if not job then
 end
 
 if TERMINAL[job.state] then
-  redis.call('DEL', key('job', job.id), key('transcript', job.id), key('audio', job.id), key('pieces', job.id))
+  redis.call('DEL', key('job', job.id), key('transcript', job.id), key('audio', job.id), checkpoints_of(job.id))
   redis.call('DEL', RQ .. ':job:' .. job.id)
   redis.call('ZREM', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, job.id)
   redis.call('ZREM', key('jobs', job.tenant), job.id)

@@ -21,6 +21,8 @@ if error.code == 'poison_job' or error.code == 'no_progress' then
 end
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
   end_execution(job)
+  -- A file that could not be put together is cut anew; what its pieces have come to still counts where it fits.
+  drop_pieces(job)
   enter_lane(job, true)
   count('retried')
   return 'requeued'

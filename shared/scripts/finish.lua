@@ -8,12 +8,18 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
 --
--- a.execution       a fresh id for RQ's execution record, should there be a file to stitch
+-- a.text            of a piece: what is said in it
+-- a.execution       an id for RQ's execution record, should there be a file to stitch; the same again when the last call got
+--                   no answer
 -- a.worker, a.lease_ms, a.audio_ttl   as in claim.lua
 --
 -- Returns {'stale'} for a stale token, {'completed'}, {'piece'}: a checkpoint of a file; or, for the last of a file's pieces,
 -- {'stitch', the file's hash}: the file is now this worker's, to be put together and finished.
 even_when_full()
+local again = asked_again(string.match(a.id, '^(.*)_p%d+$'))
+if again then
+  return { 'stitch', again }
+end
 local job, transcript = held(a.id, a.token), ARGV[5]
 if not job then
   return { 'stale' }
@@ -27,9 +33,11 @@ local function note_drained()
 end
 
 if job.parent then
-  local file, pieces = load_job(job.parent), key('pieces', job.parent)
+  local file, pieces, said = load_job(job.parent), checkpoints_of(job.parent)
   redis.call('HSET', pieces, job.piece, transcript)
+  redis.call('HSET', said, job.piece, a.text)
   redis.call('EXPIRE', pieces, a.audio_ttl)
+  redis.call('EXPIRE', said, a.audio_ttl)
   redis.call('HINCRBYFLOAT', key('job', file.id), 'progress_seconds', job.audio_seconds)
   note_drained()
   tally(job, 'successful_job_count')

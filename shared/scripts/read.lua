@@ -5,7 +5,7 @@
 --
 -- Returns 'unknown' (or somebody else's), 'gone', or {its hash as {field, value, ...}, its transcript (JSON; nil while it
 -- has none), its segments so far, {jobs, milliseconds of audio} that come before it (nil unless it waits), and the pieces of
--- a long file that are done, as {'from-to' (ms), transcript, ...}}.
+-- a long file that are done, as {'from-to' (ms), text, ...}}.
 
 local job, refusal = owned()
 if not job then

@@ -6,18 +6,24 @@
 -- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes}, in order
 -- a.options        JSON string: the pieces' options
 -- a.audio_ttl      seconds
--- a.execution, a.worker, a.lease_ms   as in claim.lua, should there be nothing left to do but stitching
+-- a.start_deadline_ms   how long a piece may wait; the file itself was started in time
+-- a.execution, a.worker, a.lease_ms   as in finish.lua, should there be nothing left to do but stitching
 -- ARGV[5..]        per piece: how many fields, then field, value, ... of RQ's own hash
 --
 -- A piece whose checkpoint is there from an earlier life of the file (before a failure, a cancelled leader) is not decoded
 -- again. Returns {'stale'} for a stale token, {'missing'} when audio of a piece is not there, {'split'}; or
 -- {'stitch', the file's hash} when all pieces are done.
+local again = asked_again(a.id)
+if again then
+  return { 'stitch', again }
+end
 local file = held(a.id, a.token)
 if not file then
   return { 'stale' }
 end
 
-local checkpoints, wanted = key('pieces', file.id), {}
+local checkpoints, said = checkpoints_of(file.id)
+local wanted = {}
 for number, piece in ipairs(a.pieces) do
   wanted[piece.piece] = true
   if redis.call('HEXISTS', checkpoints, piece.piece) == 0 and redis.call('EXISTS', key('audio', piece_id(file, number))) == 0 then
@@ -27,6 +33,7 @@ end
 for _, name in ipairs(redis.call('HKEYS', checkpoints)) do
   if not wanted[name] then
     redis.call('HDEL', checkpoints, name)
+    redis.call('HDEL', said, name)
   end
 end
 
@@ -35,7 +42,7 @@ local function record_of(number, piece)
     id = piece_id(file, number), parent = file.id, piece = piece.piece, state = 'queued', tenant = file.tenant,
     options = a.options, model = file.model, priority = file.priority, lane = a.lane, digest = piece_id(file, number),
     sha256 = file.sha256, audio_format = 'flac', audio_seconds = piece.seconds, size_bytes = piece.size_bytes, attempt = 0,
-    created_at_ms = integer(NOW), start_deadline_ms = file.start_deadline_ms,
+    created_at_ms = integer(NOW), start_deadline_ms = a.start_deadline_ms,
   }
 end
 

@@ -1,10 +1,12 @@
 """The atomic steps of a long file's life: cut, decoded in pieces by anybody, put together by whoever has the last one."""
 
+import time
 from typing import Any
 
 import pytest
 
-from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
+from tests.processes import wait_until
+from tests.script_driver import KEYS, LONG_LANE, ScriptDriver
 
 PIECES = ["0-20000", "20000-40000", "40000-60000"]
 FILE = {"audio_seconds": 60.0}
@@ -55,7 +57,7 @@ def test_a_cancelled_file_leaves_nothing_and_its_decodes_are_refused(fleet: Scri
     assert fleet.state("f") == "canceled" and fleet.claim() == {} and nothing_left_of_pieces(fleet)
     assert [fleet.renew(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
     assert [fleet.finish(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
-    assert not fleet.redis.exists(KEYS.pieces("f"), KEYS.audio("f"))
+    assert not fleet.redis.exists(KEYS.pieces("f"), KEYS.audio("f"), "test:said:f")
 
 
 def test_a_lost_worker_costs_one_piece(fleet: ScriptDriver) -> None:
@@ -120,11 +122,69 @@ def test_a_follower_that_takes_over_goes_on_from_the_pieces_that_are_done(fleet:
 
 @pytest.mark.parametrize("late", ["f", "f_p2"])
 def test_a_file_that_is_late_expires_with_its_pieces(fleet: ScriptDriver, late: str) -> None:
-    """Its own deadline passes; or nobody has come for one of its pieces."""
+    """Its own deadline passes; or nobody has come for one of its pieces for as long as the fleet lets jobs wait."""
     split_file(fleet, deadline_ms=60_000)
     fleet.redis.zadd("test:deadlines", {late: 1})
     assert fleet.expire() == ["f"]
     assert fleet.state("f") == "expired" and fleet.claim() == {} and nothing_left_of_pieces(fleet)
+
+
+def test_a_file_that_was_started_in_time_is_not_late_because_its_pieces_wait(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job=FILE, start_deadline_ms=200)
+    assert fleet.split("f", fleet.claim()["token"], PIECES) == "split"
+    started = time.monotonic()
+    wait_until(lambda: time.monotonic() - started > 0.3, "its own deadline for the start has passed", 1)
+    assert fleet.expire() == [] and fleet.claim()["piece"] == PIECES[0]
+
+
+def test_what_was_put_goes_with_a_file_that_ends_while_it_is_cut(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job=FILE)
+    token = fleet.claim()["token"]
+    assert [fleet.put_piece("f", token, number) for number in (1, 2)] == [1, 1]
+    fleet.cancel("f")
+    assert nothing_left_of_pieces(fleet)
+    assert fleet.put_piece("f", token, 3) == 0 and nothing_left_of_pieces(fleet)
+
+
+def test_a_worker_that_lost_a_file_cannot_touch_its_pieces(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job=FILE)
+    old = fleet.claim(lease_ms=0)["token"]
+    fleet.recover()
+    assert fleet.split("f", fleet.claim("w2")["token"], PIECES) == "split"
+    assert fleet.put_piece("f", old, 1) == 0
+    assert fleet.run("put_piece", b"", id="f", token=int(old), number=0, ttl=0) == 0
+    assert fleet.has_audio("f_p1") and fleet.redis.ttl(KEYS.audio("f_p1")) > 60
+
+
+@pytest.mark.parametrize("where", ["finish", "split"])
+def test_a_file_to_stitch_is_handed_out_again_when_the_answer_was_lost(fleet: ScriptDriver, where: str) -> None:
+    split_file(fleet)
+    jobs = [fleet.claim() for _ in PIECES]
+    for job in jobs[:-1]:
+        fleet.finish(job["id"], job["token"])
+    if where == "finish":
+        twice = [fleet.finish(jobs[-1]["id"], jobs[-1]["token"], execution="same") for _ in range(2)]
+    else:
+        fleet.fail(jobs[-1]["id"], jobs[-1]["token"], retryable=False)
+        fleet.redis.hset(KEYS.pieces("f"), PIECES[-1], "{}")
+        fleet.retry("f")
+        token = fleet.claim()["token"]
+        twice = [fleet.split("f", token, PIECES, execution="same") for _ in range(2)]
+    assert twice == ["stitch", "stitch"]
+    assert fleet.finish("f", fleet.to_stitch["token"]) == "completed"
+
+
+def test_a_file_that_cannot_be_put_together_is_cut_anew(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    for _ in PIECES:
+        job = fleet.claim()
+        fleet.finish(job["id"], job["token"])
+    fleet.redis.hdel(KEYS.pieces("f"), PIECES[1])
+    assert fleet.fail("f", fleet.to_stitch["token"], retryable=True, code="pieces_lost") == "requeued"
+    again = fleet.claim()
+    assert again["id"] == "f" and "pieces_left" not in again
+    assert fleet.split("f", again["token"], PIECES) == "split"
+    assert fleet.claim()["piece"] == PIECES[1] and fleet.claim() == {}
 
 
 def test_short_audio_overtakes_pieces_and_pieces_have_their_turns(fleet: ScriptDriver) -> None:
@@ -149,4 +209,4 @@ def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
     job = fleet.claim()
     fleet.finish(job["id"], job["token"], "{}")
     answer = fleet.run("read", id="f", tenant="default", lanes=["interactive", "long"])
-    assert answer[4] == ["0-20000", "{}"] and LANE != LONG_LANE
+    assert answer[4] == ["0-20000", "hello"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.stitching import Piece
-from worker.cutting import LONGEST_MS, OVERLAP_MS, PADDING_MS, Span, plan
+from worker.cutting import LONGEST_MS, OVERLAP_MS, PADDING_MS, WINDOW_MS, Span, plan
 
 gaps_and_speech = st.lists(st.tuples(st.integers(160, 40_000), st.integers(100, 70_000)), max_size=12)
 
@@ -25,7 +25,7 @@ def laid_out(lengths: list[tuple[int, int]]) -> tuple[list[Span], int]:
 def test_no_piece_is_longer_than_a_window_and_all_speech_is_in_one(lengths: list[tuple[int, int]]) -> None:
     spans, total_ms = laid_out(lengths)
     pieces = plan(spans, total_ms, skip_silence=True)
-    assert all(0 < piece.end_ms - piece.start_ms <= LONGEST_MS for piece in pieces)
+    assert all(0 < piece.end_ms - piece.start_ms <= WINDOW_MS for piece in pieces)
     for span in spans:
         heard = [(max(span.start_ms, p.start_ms), min(span.end_ms, p.end_ms)) for p in pieces]
         covered_to = span.start_ms
@@ -41,7 +41,7 @@ def test_without_vad_nothing_at_all_is_left_out(lengths: list[tuple[int, int]]) 
     pieces = plan(spans, total_ms, skip_silence=False)
     assert pieces[0].start_ms == 0 and pieces[-1].end_ms == total_ms
     assert all(after.start_ms <= before.end_ms for before, after in pairwise(pieces))
-    assert all(0 < piece.end_ms - piece.start_ms <= LONGEST_MS for piece in pieces)
+    assert all(0 < piece.end_ms - piece.start_ms <= WINDOW_MS for piece in pieces)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,16 @@ def test_speech_without_a_silence_is_cut_with_an_overlap() -> None:
 @pytest.mark.parametrize(("skip_silence", "pieces"), [(True, 0), (False, 3)])
 def test_audio_without_speech_has_no_pieces_unless_all_of_it_is_wanted(skip_silence: bool, pieces: int) -> None:
     assert len(plan([], 70_000, skip_silence)) == pieces
+
+
+def test_speech_whose_only_silence_is_early_is_cut_later_and_with_an_overlap() -> None:
+    first, second = plan([Span(0, 900), Span(1_200, 45_000)], 45_000, skip_silence=True)
+    assert first == Piece(0, LONGEST_MS) and second.start_ms == LONGEST_MS - OVERLAP_MS
+
+
+@pytest.mark.parametrize("total_ms", [29_501, 29_700, 30_000])
+def test_the_last_piece_is_no_crumb(total_ms: int) -> None:
+    assert plan([Span(0, total_ms - 300)], total_ms, skip_silence=True) == [Piece(0, total_ms - 100)]
 
 
 def test_long_silences_belong_to_no_piece() -> None:

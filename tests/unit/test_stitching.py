@@ -2,7 +2,10 @@
 
 from itertools import pairwise
 
-from shared.stitching import Cut, joined_segments, stitched
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.stitching import Cut, joined_segments, joined_text, stitched
 from shared.transcript import Segment, Transcript, Word, join_text
 
 
@@ -62,35 +65,63 @@ def test_the_whole_says_what_its_pieces_cost_and_were() -> None:
     assert whole.segments[1].words is not None and whole.segments[1].words[0].start == 9.0
 
 
+LEFT, RIGHT = "0-29500", "27500-57000"
+
+
+def at_a_cut(left: Segment, right: Segment) -> str:
+    """The text where two pieces overlap by 2 s. Times of the right one are from its own start."""
+    segments = joined_segments({LEFT: piece(left), RIGHT: piece(right)})
+    assert all(a.end <= b.start for a, b in pairwise(segments))
+    return join_text(segments)
+
+
 def test_words_heard_on_both_sides_of_a_cut_are_said_once() -> None:
-    done = {
-        "0-29000": piece(segment(20, 29, "we went down to the river and then")),
-        "27000-50000": piece(segment(0, 4, "River, and then we swam"), segment(5, 6, "home")),
-    }
-    segments = joined_segments(done)
-    assert join_text(segments) == "we went down to the river and then we swam home"
-    assert all(a.end <= b.start for a, b in pairwise(segments))
+    text = at_a_cut(segment(25.5, 29.5, "went down to the river and then"), segment(0, 4, "River, and then we swam home"))
+    assert text == "went down to the river and then we swam home"
 
 
-def test_with_word_times_the_right_words_go() -> None:
-    done = {
-        "0-29000": piece(segment(25, 29, "over the old bridg", words=True)),
-        "27000-50000": piece(segment(0, 4, "the old bridge again", words=True)),
-    }
-    segments = joined_segments(done)
-    assert join_text(segments) == "over the old bridge again"
-    assert [w.word for s in segments for w in s.words or ()] == ["over", "the", "old", "bridge", "again"]
-    assert all(a.end <= b.start for a, b in pairwise(segments))
+def test_a_word_that_the_cut_went_through_is_taken_from_the_side_that_heard_it() -> None:
+    text = at_a_cut(segment(27, 29.5, "over the old bridg", words=True), segment(0, 3, "the old bridge again", words=True))
+    assert text == "over the old bridge again"
 
 
-def test_without_a_word_in_common_the_middle_of_the_overlap_decides() -> None:
-    done = {
-        "0-29000": piece(segment(20, 27, "early"), segment(28.2, 29, "cut off")),
-        "27000-50000": piece(segment(0, 0.5, "tail"), segment(1.5, 3, "late")),
-    }
-    assert join_text(joined_segments(done)) == "early late"
+def test_common_words_outside_the_overlap_are_no_seam() -> None:
+    left = segment(20, 29.5, "i think that the government should really do much more about it because of")
+    right = segment(0, 10, "cause if that is what we want to see then we should act now")
+    text = at_a_cut(left, right)
+    assert text.startswith("i think that the government should really do much more about") and text.endswith(
+        "then we should act now"
+    )
+
+
+def test_without_words_in_common_the_middle_of_the_overlap_decides() -> None:
+    assert (
+        at_a_cut(segment(26.5, 29.5, "one two six", words=True), segment(0, 3, "ten four five", words=True))
+        == "one two four five"
+    )
+
+
+def test_a_language_without_spaces_is_joined_by_its_characters() -> None:
+    text = at_a_cut(segment(27, 29.5, "我们去公园散步吧"), segment(0, 3, "园散步吧然后去吃饭"))
+    assert text == "我们去公园散步吧 然后去吃饭"
+
+
+@given(st.lists(st.sampled_from("that the river of stone went down".split()), min_size=8, max_size=40), st.data())
+def test_nothing_outside_the_overlap_is_lost(words: list[str], data: st.DataObject) -> None:
+    """Whatever the two sides heard: what was said clearly before and clearly after is there."""
+    other = data.draw(st.lists(st.sampled_from("that the river of glass went up".split()), min_size=8, max_size=40))
+    left, right = segment(9.5, 29.5, " ".join(words)), segment(0, 20, " ".join(other))
+    text = at_a_cut(left, right).split()
+    safe_left = [w for n, w in enumerate(words) if 9.5 + (n + 0.5) * 20 / len(words) < 26.5]
+    safe_right = [w for n, w in enumerate(other) if 27.5 + (n + 0.5) * 20 / len(other) > 30.5]
+    assert text[: len(safe_left)] == safe_left
+    assert not safe_right or text[-len(safe_right) :] == safe_right
 
 
 def test_pieces_that_do_not_overlap_keep_every_word() -> None:
     done = {"0-10000": piece(segment(8, 10, "so it goes")), "10000-20000": piece(segment(0, 2, "it goes on"))}
     assert join_text(joined_segments(done)) == "so it goes it goes on"
+
+
+def test_the_text_so_far_is_in_order() -> None:
+    assert joined_text({"60000-80000": "late", "0-20000": "early", "20000-30000": ""}) == "early late"

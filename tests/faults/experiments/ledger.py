@@ -47,11 +47,12 @@ class Ledger:
     def _owned(self, kind: str, rest: str) -> bool:
         job, state = self.jobs.get(rest, {}), self.jobs.get(rest, {}).get("state")
         mortal = self._redis.ttl(f"{PREFIX}:{kind}:{rest}") >= 0
-        # A piece of a file whose worker died while it was cut: gone within the hour, or overwritten by the next cut.
-        uncut = "_p" in rest and not job
+        # A piece that was put for a file which is still to be split.
+        put = "put_pieces" in self.jobs.get(rest.rsplit("_p", 1)[0], {}) and not job
         return {
             "job": state in UNFINISHED or mortal,
-            "audio": mortal and (state in ("failed", "expired") or (state in UNFINISHED and "leader" not in job) or uncut),
+            "audio": mortal and (state in ("failed", "expired") or (state in UNFINISHED and "leader" not in job) or put),
+            "said": mortal and state in ("running", "queued", "failed", "expired"),
             "pieces": mortal and state in ("running", "queued", "failed", "expired"),
             "transcript": mortal and state == "completed",
             "partial": mortal and state == "running",
