@@ -79,7 +79,7 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
 }
 
 #: What a job that failed answers when its result is asked for: its workers' fault (these codes), or its audio's.
-LOST_TO_WORKERS = frozenset({"poison_job", "no_progress", "audio_lost", "transcription_failed"})
+LOST_TO_WORKERS = frozenset({"poison_job", "no_progress", "audio_lost", "pieces_lost", "transcription_failed"})
 
 _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {StoreUnavailable: 2, NotReady: 5, JobNotFinished: 1}
 #: Answers of a Redis that is there and cannot serve for now.

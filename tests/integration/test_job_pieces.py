@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from shared.settings import WorkerSettings
 from tests.processes import wait_until
-from tests.script_driver import KEYS, LONG_LANE, ScriptDriver
+from tests.script_driver import KEYS, LONG_LANE, PREFIX, ScriptDriver
+from worker.store import WorkerStore
+from worker.work import Work
 
 PIECES = ["0-20000", "20000-40000", "40000-60000"]
 FILE = {"audio_seconds": 60.0}
@@ -210,3 +213,17 @@ def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
     fleet.finish(job["id"], job["token"], "{}")
     answer = fleet.run("read", id="f", tenant="default", lanes=["interactive", "long"])
     assert answer[4] == ["0-20000", "hello"]
+
+
+def test_a_worker_survives_a_file_whose_pieces_are_lost(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    for _ in PIECES:
+        job = fleet.claim()
+        fleet.finish(job["id"], job["token"], lease_ms=0)
+    fleet.redis.delete(KEYS.pieces("f"))
+    fleet.recover()
+    store = WorkerStore(fleet.redis, WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo"), "w2")
+    (held,) = store.claim(1, [])
+    Work(store).put_together(held)
+    assert fleet.state("f") == "queued" and "pieces_left" not in fleet.job("f")
+    assert '"pieces_lost"' in fleet.job("f")["history"]
