@@ -14,7 +14,7 @@ from tests.benchmarks.submit_latency import clip
 from tests.processes import ROOT, Stack, running_stack, wait_until
 from tests.report import Finding
 
-WORKERS, THREADS, ROUNDS, MINUTES, BATCH = 2, 2, 3, 10, 8
+WORKERS, THREADS, ROUNDS, MINUTES, BATCH = 2, 2, 2, 10, 8
 #: English is spoken at about 150 words a minute; a window holds the words of half of one.
 WORDS_PER_WINDOW, SPOKEN_SECONDS = 75, 28.0
 QUERY = "?language=en&beam_size=5"
@@ -22,7 +22,7 @@ SHORTS = 10
 
 
 def long_files(folder: Path) -> Iterator[Finding]:
-    """Three rounds of each, in turn. Each process is warmed by a decode first."""
+    """Rounds of each, in turn. Each process is warmed by a decode first."""
     model = str(build(ROOT / "build" / "base-shape-long", WORDS_PER_WINDOW, SPOKEN_SECONDS))
     rooms = [_write(folder / f"round{number}", long_speech(MINUTES * 60, number)) for number in range(ROUNDS)]
     warm = long_speech(70, 99)
