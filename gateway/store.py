@@ -219,7 +219,7 @@ class JobStore:
 
 
 def _snapshot(answer: Any) -> Snapshot:
-    """What the prelude's `view` makes of a job."""
+    """What `view` (`shared/scripts/_access.lua`) makes of a job."""
     stored, transcript, partial, ahead, pieces = answer
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),

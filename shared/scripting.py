@@ -8,12 +8,15 @@ from importlib import resources
 
 from shared.rq_transport import KEY_PREFIX
 
+#: What stands before every script, each part using those before it.
+PRELUDE = ("_prelude", "_executions", "_pieces", "_endings", "_access")
+
 
 @cache
 def source(name: str) -> str:
     """The text of a script with the prelude before it, ready for `register_script`."""
     folder = resources.files("shared.scripts")
-    return folder.joinpath("_prelude.lua").read_text() + folder.joinpath(f"{name}.lua").read_text()
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text() for part in (*PRELUDE, name))
 
 
 def arguments(prefix: str, named: Mapping[str, object], *tail: str | bytes) -> Sequence[str | bytes]:

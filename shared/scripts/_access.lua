@@ -1,0 +1,68 @@
+-- Who may see or touch a job, and what there is to see.
+
+-- How many jobs, and how much audio (ms), are started before one that waits; nothing for one that stands in no lane.
+-- A follower stands where its leader does; whoever is not the most urgent waits for all who are more so.
+local function ahead_of(job)
+  local id, lane = job.leader or job.id, job.lane
+  if job.leader then
+    lane = redis.call('HGET', key('job', job.leader), 'lane') or lane
+  end
+  local order = key('order', lane)
+  local jobs = redis.call('ZRANK', order, id)
+  if not jobs then
+    return false
+  end
+  local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
+  local audio_ms = redis.call('ZSCORE', order, id) - first
+  for _, urgent in ipairs(a.lanes) do
+    local before = PREFIX .. '.' .. job.model .. '.' .. urgent
+    if before == lane then
+      break
+    end
+    local next_urgent = redis.call('ZRANGE', key('order', before), 0, 0, 'WITHSCORES')[2]
+    if next_urgent then
+      jobs = jobs + redis.call('ZCARD', key('order', before))
+      audio_ms = audio_ms + redis.call('HGET', PREFIX .. ':load', 'through:' .. before) - next_urgent
+    end
+  end
+  -- Scores do not know what has left the middle of the line; what waits in all does.
+  local others = tonumber(redis.call('HGET', PREFIX .. ':load', 'audio_ms') or 0) - tonumber(job.audio_seconds) * 1000
+  return { jobs, integer(math.max(0, math.min(audio_ms, others))) }
+end
+
+-- A job as its owner sees it, all of one moment; nil when it is completed and its transcript is kept no longer.
+-- Needs a.lanes: the kinds of lanes, the most urgent first.
+local function view(job)
+  local transcript = redis.call('GET', key('transcript', job.id))
+  if job.state == 'completed' and not transcript then
+    return nil
+  end
+  return {
+    redis.call('HGETALL', key('job', job.id)),
+    transcript,
+    redis.call('LRANGE', key('partial', job.id), 0, -1),
+    job.state == 'queued' and ahead_of(job),
+    job.pieces and job.state == 'running' and redis.call('HGETALL', key('said', job.id)) or {},
+  }
+end
+
+-- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.
+-- Needs a.id and a.tenant.
+local function owned()
+  local job = load_job(a.id)
+  if job and job.tenant == a.tenant then
+    return job
+  end
+  local gone = not job and redis.call('GET', key('gone', a.id)) == a.tenant
+  return nil, gone and 'gone' or 'unknown'
+end
+
+-- The job that a worker may write to: running, and still under the token it was given. Nil, counted, if not.
+local function held(id, token)
+  local job = load_job(id)
+  if job and job.state == 'running' and job.token == integer(token) then
+    return job
+  end
+  count('refused_writes')
+  return nil
+end

@@ -1,0 +1,47 @@
+-- Pieces of long files, and what they have come to.
+
+-- A piece leaves no trace but its checkpoint: its file tells how it went.
+local function drop_piece(piece)
+  if piece.state == 'queued' then
+    leave_lane(piece)
+  end
+  end_execution(piece)
+  redis.call('ZREM', PREFIX .. ':deadlines', piece.id)
+  redis.call('DEL', key('job', piece.id), key('audio', piece.id), key('partial', piece.id), RQ .. ':job:' .. piece.id)
+end
+
+local function piece_id(file, number)
+  return file.id .. '_p' .. integer(number)
+end
+
+-- What the pieces of a file have come to: their transcripts, and their text for whoever watches.
+local function checkpoints_of(id)
+  return key('pieces', id), key('said', id)
+end
+
+-- The file is about to end, or to be cut anew: whoever decodes a piece of it finds itself without a lease. Also of pieces that
+-- were put and never queued nothing is left.
+local function drop_pieces(file)
+  local most = math.max(tonumber(file.pieces or 0), tonumber(file.put_pieces or 0))
+  if most == 0 then
+    return
+  end
+  for number = 1, most do
+    local id = piece_id(file, number)
+    local piece = load_job(id)
+    if piece then
+      drop_piece(piece)
+    else
+      redis.call('DEL', key('audio', id))
+    end
+  end
+  redis.call('HDEL', key('job', file.id), 'pieces', 'pieces_left', 'put_pieces')
+end
+
+-- The file whose last piece was this one, if its worker asks again because the answer was lost.
+local function asked_again(file_id)
+  local file = file_id and load_job(file_id)
+  if file and file.state == 'running' and file.execution == a.execution then
+    return redis.call('HGETALL', key('job', file_id))
+  end
+end
