@@ -44,7 +44,7 @@ class Keys:
         return f"{self.prefix}:workers"
 
     def workers_on(self, device: str) -> str:
-        """The same for those on one kind of device."""
+        """Ready workers on one kind of device, by when they were last heard of."""
         return f"{self.prefix}:workers:{device}"
 
     @property

@@ -134,7 +134,7 @@ class ModelProcess:
         return Done(attempt_id=request.attempt_id, transcript=transcript)
 
     def _cut(self, request: Transcribe, samples: Samples, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
-        """Send the pieces one by one, so that nobody holds a whole file of them."""
+        """Send the pieces one by one, each as soon as it is cut: the supervisor stores them meanwhile."""
         beginning = Piece(pieces[0].start_ms, pieces[0].start_ms + WINDOW_MS)
         language = self._engine.language_of(stretch(samples, beginning), request.options, teller)
         for number, piece in enumerate(pieces, start=1):
