@@ -1,6 +1,5 @@
 """What a worker does to Redis: claim, renew, finish, fail, hand back, recover. Each is one Lua script, fenced by the token."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from shared.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
 from shared.stitching import Cut, Piece, stitched
 from shared.transcript import Segment, Transcript
+from worker.patience import WINDOW_SECONDS, Patience
 from worker.routing import CPU, route_for
 
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
@@ -26,8 +26,6 @@ SWEEP_LIMIT = 50
 LONG_SECONDS = 300
 #: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
 FETCH_BYTES = 32_000_000
-#: For so long after short audio a worker takes one piece of a long file at a time; else it leaves room for so many jobs.
-ATTENTIVE_SECONDS, ROOM_FOR_URGENT = 30.0, 2
 #: How long the audio of a piece lasts until its file has been cut to the end.
 UNSPLIT_TTL_SECONDS = 3600
 
@@ -79,7 +77,7 @@ class WorkerStore:
         self._device, self._route = CPU, route_for(CPU, settings)
         self._scripts: dict[str, Script] = {}
         self._execution = uuid4().hex
-        self._urgent_at = float("-inf")
+        self._patience = Patience(settings.whisper_batch_size)
 
     @property
     def lanes(self) -> list[str]:
@@ -118,6 +116,8 @@ class WorkerStore:
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         alive_ms = int(3 * self._settings.lease_seconds * 1000)
+        lengths = [job.audio_seconds for job in in_hand if not self.is_urgent(job)]
+        patient = self._patience.room_beside(lengths, self._device == CPU, self._route.is_for_long)
         where = {
             "lanes": self.lanes,
             "patience": [lane.patience for lane in self._route.lanes],
@@ -132,14 +132,16 @@ class WorkerStore:
             "long_seconds": LONG_SECONDS,
             "max_bytes": FETCH_BYTES,
             "urgent_lane": self._lane(Lane.INTERACTIVE),
-            "patient_room": self._most_patient() - sum(not self.is_urgent(job) for job in in_hand),
+            "patient_room": patient.jobs,
+            "patient_seconds": patient.seconds,
+            "window_seconds": WINDOW_SECONDS,
         }
         hashes = self._run("claim", room=room, alive_ms=alive_ms, **where, **company, **self._lease())
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
         claimed = [held for flat in hashes if (held := self._read(scripting.text_hash(flat)))]
         if any(self.is_urgent(held.job) for held in claimed):
-            self._urgent_at = time.monotonic()
+            self._patience.urgent_came()
         return claimed
 
     def _read(self, stored: dict[str, str]) -> Held | None:
@@ -156,13 +158,6 @@ class WorkerStore:
         error = JobError(code="transcription_failed", message=message, retryable=True)
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._run("fail", id=stored["id"], token=int(stored["token"]), **named)
-
-    def _most_patient(self) -> int:
-        """Jobs nobody waits for that it takes at a time: the more pieces in one call, the longer must short audio wait for it."""
-        size = self._settings.whisper_batch_size
-        if self._route.is_for_long:
-            return size
-        return 1 if time.monotonic() - self._urgent_at < ATTENTIVE_SECONDS else max(1, size - ROOM_FOR_URGENT)
 
     def audio(self, held: Sequence[Held]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""

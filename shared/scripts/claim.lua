@@ -13,6 +13,8 @@
 -- a.spill_ms      see above
 -- a.urgent_lane   the lane of short audio that somebody waits for
 -- a.patient_room  how many of other lanes the worker may take, so that urgent jobs find room beside them
+-- a.patient_seconds   and how much of their audio, each job counted as `window_seconds` at most: urgent jobs wait for it
+-- a.window_seconds    what the model hears at a time
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
@@ -88,11 +90,16 @@ local function share()
   return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers_alive(':workers', a.alive_ms)))))
 end
 
-local wanted, has_long, bytes, patient_room = share(), a.has_long, 0, a.patient_room
+local wanted, has_long, bytes = share(), a.has_long, 0
+local patient_room, patient_seconds = a.patient_room, a.patient_seconds
+
+local function seconds_in_hand(job)
+  return math.min(tonumber(job.audio_seconds), a.window_seconds)
+end
 
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
--- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
-local function verdict_on(job)
+-- 'skip' (it stays, others may overtake it), 'full' (it stays, and so does its lane) or 'stop' (so do all lanes).
+local function verdict_on(job, patient)
   -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
   local dead = job and (job.state == 'failed' or job.state == 'expired')
   if not job or not dead and job.state ~= 'queued' or dead and redis.call('EXISTS', key('audio', job.id)) == 0 then
@@ -106,23 +113,26 @@ local function verdict_on(job)
     return has_long and 'skip' or 'stop'
   elseif has_long and tonumber(job.audio_seconds) > a.long_seconds then
     return 'skip'
+  elseif patient and seconds_in_hand(job) > patient_seconds then
+    return 'full'
   end
   return dead and 'revive' or 'start'
 end
 
 -- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
 local function take_from(lane, most)
-  local queue, left, finished, before = RQ .. ':queue:' .. lane, {}, false, #taken
-  most = math.min(most, wanted - before, lane == a.urgent_lane and wanted or patient_room)
+  local queue, left, before = RQ .. ':queue:' .. lane, {}, #taken
+  local patient, lane_done, all_done = lane ~= a.urgent_lane, false, false
+  most = math.min(most, wanted - before, patient and patient_room or wanted)
   for _ = 1, 100 do
-    local id = #taken - before < most and not finished and redis.call('LPOP', queue)
+    local id = #taken - before < most and not lane_done and redis.call('LPOP', queue)
     if not id then
       break
     end
     local job = load_job(id)
-    local verdict = verdict_on(job)
-    if verdict == 'skip' or verdict == 'stop' then
-      left[#left + 1], finished = id, verdict == 'stop'
+    local verdict = verdict_on(job, patient)
+    if verdict == 'skip' or verdict == 'full' or verdict == 'stop' then
+      left[#left + 1], lane_done, all_done = id, verdict ~= 'skip', verdict == 'stop'
     elseif verdict == 'expire' then
       withdraw(job, 'expired')
     elseif verdict ~= 'drop' then
@@ -135,16 +145,16 @@ local function take_from(lane, most)
       start(job)
       has_long = has_long or tonumber(job.audio_seconds) > a.long_seconds
       bytes = bytes + tonumber(job.size_bytes)
-      finished = job.suspect or bytes >= a.max_bytes
+      patient_seconds = patient_seconds - (patient and seconds_in_hand(job) or 0)
+      all_done = job.suspect or bytes >= a.max_bytes
+      lane_done = all_done
     end
   end
   for i = #left, 1, -1 do
     redis.call('LPUSH', queue, left[i])
   end
-  if lane ~= a.urgent_lane then
-    patient_room = patient_room - (#taken - before)
-  end
-  return finished or #taken >= wanted
+  patient_room = patient_room - (patient and #taken - before or 0)
+  return all_done or #taken >= wanted
 end
 
 local function passed_over(lane)

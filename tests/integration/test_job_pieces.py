@@ -198,13 +198,28 @@ def test_short_audio_overtakes_pieces_and_pieces_have_their_turns(fleet: ScriptD
     assert order == ["s0", "s1", "s2", "s3", "f_p1", "s4", "s5", "s6", "s7", "f_p2", "s8", "f_p3"]
 
 
-def test_half_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
+def test_part_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
     split_file(fleet)
     taken = fleet.claim_several(8, patient_room=2)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
     assert fleet.claim_several(6, patient_room=0, busy=True) == []
     fleet.submit("s")
     assert [job["id"] for job in fleet.claim_several(6, patient_room=0, busy=True)] == ["s"]
+
+
+def test_short_audio_waits_for_no_more_than_so_many_seconds_of_other_audio(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    taken = fleet.claim_several(8, patient_seconds=50)
+    assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
+    fleet.submit("s")
+    assert [job["id"] for job in fleet.claim_several(6, patient_seconds=10, busy=True)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, patient_seconds=20, busy=True)] == ["f_p3"]
+
+
+def test_a_file_to_be_cut_counts_as_one_window(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job={"audio_seconds": 90.0})
+    assert fleet.claim_several(8, patient_seconds=29) == []
+    assert [job["id"] for job in fleet.claim_several(8, patient_seconds=30)] == ["f"]
 
 
 def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
