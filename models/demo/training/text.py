@@ -13,8 +13,8 @@ def vocabulary() -> list[str]:
 
 
 def natural_sentences() -> list[str]:
-    """Every natural sentence that is trained on."""
-    return [s for s in _all_natural() if not _held_out(s)]
+    """Every natural sentence that is trained on, and the definitions: phrases that hold the rarer words."""
+    return [s for s in _all_natural() if not _held_out(s)] + _lines("wordnet_definitions.txt")
 
 
 def held_out_sentences() -> list[str]:
@@ -41,9 +41,8 @@ def fragment(rng: random.Random, sentences: list[str], count: int) -> str:
 
 
 def _all_natural() -> list[str]:
-    sentences: list[str] = []
-    for name in ("sentences.txt", "wordnet_examples.txt"):
-        path = HERE / name
-        if path.exists():
-            sentences += path.read_text().splitlines()
-    return sorted(set(sentences))
+    return sorted({*_lines("sentences.txt"), *_lines("wordnet_examples.txt")})
+
+
+def _lines(name: str) -> list[str]:
+    return (HERE / name).read_text().splitlines()

@@ -20,6 +20,8 @@ from network import Whisper
 
 #: (share of the total time at which the stage ends, longest single utterance in seconds; None: joined utterances)
 STAGES = ((0.16, 1.6), (0.23, 4.0), (0.42, 9.0), (1.0, None))
+#: From this share of the time on, voices and microphones are changed less: what is left to learn is the words.
+GENTLE_SHARE, GENTLE_STRENGTH = 0.85, 0.4
 PEAK_RATE, LAST_RATE = 1.5e-3, 4e-5
 #: Muon takes larger steps than AdamW at this width.
 MUON_BOOST = 2.5
@@ -77,16 +79,13 @@ class Trainer:
         self.save()
 
     def _stage(self) -> float | None:
-        share = self.elapsed_seconds / self.total_seconds
-        return next(longest for end, longest in STAGES if share < end or end == 1.0)
+        return next(longest for end, longest in STAGES if self._share() < end or end == 1.0)
 
     def _batches(self, longest: float | None) -> Iterator[Batch]:
         clips = load(self.work / "full") if longest != STAGES[0][1] else []
         clips = [*clips, *load(self.work / "short")] if longest is not None else clips
-        first = longest == STAGES[0][1]
-        sampler = Sampler(
-            clips, self.tokenizer, self.steps, self.budget_seconds * (0.6 if first else 1.0), self.lexicon, 0.3 if first else 1.0
-        )
+        budget_seconds = self.budget_seconds * (0.6 if longest == STAGES[0][1] else 1.0)
+        sampler = Sampler(clips, self.tokenizer, self.steps, budget_seconds, self.lexicon, self._strength())
         if longest is not None:
             return prefetched(sampler.single(longest))
         # Every other batch of single utterances: they are most of what is asked of the model, and cheap.
@@ -94,8 +93,18 @@ class Trainer:
             batch for pair in zip(sampler.joined(), sampler.single(STAGES[-2][1] or 9.0), strict=True) for batch in pair
         )
 
+    def _strength(self) -> float:
+        """Of the augmentation: little while the first words are learnt and at the end."""
+        share = self._share()
+        if share < STAGES[0][0]:
+            return 0.3
+        return 1.0 if share < GENTLE_SHARE else GENTLE_STRENGTH
+
+    def _share(self) -> float:
+        return self.elapsed_seconds / self.total_seconds
+
     def _rate(self) -> float:
-        share = self.elapsed_seconds / self.total_seconds
+        share = self._share()
         if share > 0.45:
             return LAST_RATE + (PEAK_RATE - LAST_RATE) * (1 - share) / 0.55
         return PEAK_RATE * min(1.0, (self.steps + 1) / 200)
