@@ -6,7 +6,7 @@ its death, the bell of the queue, signals. Between events it ticks: leases, reco
 
 import signal
 import time
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from redis import RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,6 +16,7 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell, Rang
+from worker.inbox import Event, Inbox, StopAsked
 from worker.intake import Intake
 from worker.messages import (
     Able,
@@ -24,7 +25,6 @@ from worker.messages import (
     CutPiece,
     Done,
     Failed,
-    FromModel,
     Moved,
     Progress,
     Ready,
@@ -45,19 +45,12 @@ EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
 _LOG = get_logger(__name__)
 
 
-class StopAsked:
-    """A SIGTERM or SIGINT came in."""
-
-
-Event = FromModel | ModelDied | Rang | StopAsked
-
-
 class Supervisor:
     """Runs until told to stop. `run` returns the exit code."""
 
     def __init__(self, settings: WorkerSettings, store: WorkerStore, presence: Presence, bell: Bell) -> None:
         self._settings, self._store, self._presence, self._bell = settings, store, presence, bell
-        self._inbox: SimpleQueue[Event] = SimpleQueue()
+        self._inbox = Inbox()
         self._work = Work(store)
         self._model = ModelKeeper(settings, self._inbox.put)
         self._intake = Intake(settings, store, self._work, self._model, bell)
@@ -73,7 +66,7 @@ class Supervisor:
         try:
             while self._exit_code is None:
                 try:
-                    self._handle(self._inbox.get(timeout=TICK_SECONDS))
+                    self._handle(self._inbox.get(TICK_SECONDS))
                 except Empty:
                     pass
                 self._tick()
