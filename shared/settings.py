@@ -208,3 +208,8 @@ class WorkerSettings(FleetSettings):
     def model_location(self) -> str:
         """What faster-whisper is told to load."""
         return str(DEMO_MODEL) if self.whisper_model == "demo" else self.whisper_model
+
+    def cache_revision(self, revision: str) -> str:
+        """The model's revision and the defaults that jobs leave to the worker: both decide the transcript."""
+        defaults = self.whisper_beam_size, self.whisper_language or "auto", self.whisper_encoder_window
+        return "-".join(map(str, (revision, self.whisper_compute_type, *defaults)))

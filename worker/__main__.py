@@ -16,7 +16,7 @@ from worker.cpu import usable_cores
 from worker.engine_settings import EngineSettings
 from worker.presence import Presence, worker_name
 from worker.rq_worker import FleetWorker
-from worker.store import WorkerStore
+from worker.services import assemble
 from worker.supervisor import Supervisor
 
 EXIT_BAD_SETTINGS, EXIT_NO_STORE = 2, 69
@@ -67,10 +67,10 @@ def _store_answers(redis: Redis) -> bool:
 
 
 def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor:
-    store = WorkerStore(redis, settings, name)
-    presence = Presence(settings, store, FleetWorker(name, store.lanes, redis))
+    services = assemble(redis, settings, name)
+    presence = Presence(settings, services.register, services.lanes, FleetWorker(name, services.lanes.names, redis))
     presence.arrive()
-    return Supervisor(settings, store, presence, Bell(store))
+    return Supervisor(settings, services, presence, Bell(services.claims))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from redis import RedisError
 
-from worker.store import WorkerStore
+from worker.claims import Claims
 
 #: Longest wait for one ring; a ring that was lost (its worker died between pop and claim) costs no more than this.
 RING_SECONDS = 1.0
@@ -18,8 +18,8 @@ class Rang:
 class Bell:
     """Listens only while asked to: a worker without room must not take rings that another could answer."""
 
-    def __init__(self, store: WorkerStore) -> None:
-        self._store = store
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
         self._wanted, self._stopped = threading.Event(), threading.Event()
 
     def start(self, deliver: Callable[[Rang], None]) -> None:
@@ -42,7 +42,7 @@ class Bell:
                 return
             self._wanted.clear()
             try:
-                self._store.wait_for_bell(RING_SECONDS)
+                self._claims.wait_for_bell(RING_SECONDS)
             except RedisError:
                 self._stopped.wait(RING_SECONDS)
             deliver(Rang())

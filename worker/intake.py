@@ -8,9 +8,10 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.bell import Bell
+from worker.held import Held
 from worker.messages import CutDone, Transcribe
 from worker.model_keeper import ModelKeeper
-from worker.store import Held, WorkerStore
+from worker.services import Services
 from worker.work import Outcome, Split, Work
 
 #: How often a busy worker with room looks for more.
@@ -22,8 +23,8 @@ _LOG = get_logger(__name__)
 class Intake:
     """An idle worker waits for the bell. One that has something to do leaves it to idle ones, and looks for what they left."""
 
-    def __init__(self, settings: WorkerSettings, store: WorkerStore, work: Work, model: ModelKeeper, bell: Bell) -> None:
-        self._settings, self._store, self._work, self._model, self._bell = settings, store, work, model, bell
+    def __init__(self, settings: WorkerSettings, services: Services, work: Work, model: ModelKeeper, bell: Bell) -> None:
+        self._settings, self._services, self._work, self._model, self._bell = settings, services, work, model, bell
         self._topped_up_at = 0.0
         self._closed = False
 
@@ -35,7 +36,7 @@ class Intake:
         """Take jobs if there is room; then have the bell listened to, if there is nothing to do."""
         try:
             while room := self._room():
-                claimed = self._store.claim(room, [a.held.job for a in self._work.assignments.values()])
+                claimed = self._services.claims.claim(room, [a.held.job for a in self._work.assignments.values()])
                 self._begin(claimed)
                 if self._work.assignments:
                     return
@@ -66,7 +67,7 @@ class Intake:
             if held not in undecoded:
                 self._work.put_together(held)
         try:
-            audios = self._store.audio(undecoded) if undecoded else []
+            audios = self._services.store.audio(undecoded) if undecoded else []
         except RedisError:
             # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
             for held in undecoded:
@@ -89,7 +90,7 @@ class Intake:
     def _decode_whole(self, held: Held) -> None:
         _LOG.warning("decoding_whole", reason="Redis has no memory for its pieces", **held.job.log_context())
         try:
-            (audio,) = self._store.audio([held])
+            (audio,) = self._services.store.audio([held])
         except RedisError:
             self._work.conclude(held.attempt_id, Outcome())
         else:
@@ -109,7 +110,7 @@ class Intake:
                 options=held.job.options,
                 max_seconds=self._settings.max_audio_length_seconds,
                 split_above_seconds=0.0 if held.job.parent else split_above_seconds,
-                urgent=self._store.is_urgent(held.job),
+                urgent=self._services.lanes.is_urgent(held.job),
             )
         )
 

@@ -9,8 +9,9 @@ from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from shared.transcript import Transcript
 from worker.messages import Ready
+from worker.register import Register
+from worker.routing import ServedLanes
 from worker.rq_worker import FleetWorker
-from worker.store import WorkerStore
 
 #: How often the sweep for lapsed leases is tried; a lock lets one worker a second through.
 SWEEP_SECONDS = 1.0
@@ -29,8 +30,8 @@ def worker_name() -> str:
 class Presence:
     """Announces state changes at once and beats in between. Methods raise `RedisError` when Redis is away."""
 
-    def __init__(self, settings: WorkerSettings, store: WorkerStore, rq_worker: FleetWorker) -> None:
-        self._settings, self._store, self._rq_worker = settings, store, rq_worker
+    def __init__(self, settings: WorkerSettings, register: Register, lanes: ServedLanes, rq_worker: FleetWorker) -> None:
+        self._settings, self._register, self._lanes, self._rq_worker = settings, register, lanes, rq_worker
         self._beat_every_seconds = settings.lease_seconds / 5
         self._beaten_at = float("-inf")
         self._swept_at = 0.0
@@ -49,12 +50,12 @@ class Presence:
     def arrive(self) -> None:
         """Appear, still loading."""
         self._rq_worker.arrive(self._ttl_seconds())
-        self._store.announce(self._card, self._revision)
+        self._register.announce(self._card, self._revision)
 
     def ready(self, event: Ready) -> None:
         """From now on the fleet counts on this worker."""
         self._revision = event.revision
-        self._store.runs_on(event.device)
+        self._lanes.runs_on(event.device)
         self._change(state="ready", revision=event.revision, device=event.device)
 
     def decoded(self, transcript: Transcript) -> None:
@@ -77,7 +78,7 @@ class Presence:
         now = time.monotonic()
         if now - self._beaten_at < self._beat_every_seconds:
             return
-        self._store.announce(self._card, self._revision)
+        self._register.announce(self._card, self._revision)
         self._rq_worker.beat(self._ttl_seconds(), busy)
         self._beaten_at = now
 
@@ -87,7 +88,7 @@ class Presence:
         if now - self._swept_at < SWEEP_SECONDS:
             return
         self._swept_at = now
-        swept = self._store.recover()
+        swept = self._register.recover()
         if swept and (swept.requeued or swept.failed):
             _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed)
 
@@ -97,7 +98,7 @@ class Presence:
 
     def leave(self) -> None:
         """Vanish."""
-        self._store.withdraw()
+        self._register.withdraw()
         self._rq_worker.leave()
 
     def _change(self, **fields: str) -> None:

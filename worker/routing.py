@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.job import Job
+from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import WorkerSettings
 
@@ -29,3 +31,32 @@ def route_for(device: str, settings: WorkerSettings) -> Route:
     if device == CPU:
         return Route((Lane.INTERACTIVE, Lane.BATCH, Lane.LONG), (Lane.LONG,), GPU)
     return Route((Lane.LONG, Lane.BATCH, Lane.INTERACTIVE), (Lane.INTERACTIVE,), CPU)
+
+
+class ServedLanes:
+    """The lanes of this worker's model, by the names of their RQ queues. On a CPU, until the model says what it runs on."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings, self._keys = settings, Keys(settings.fleet_prefix)
+        self.runs_on(CPU)
+
+    def runs_on(self, device: str) -> None:
+        """The model is loaded, on this device: what decides which lanes it serves."""
+        self.device, self.route = device, route_for(device, self._settings)
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device == CPU
+
+    @property
+    def names(self) -> list[str]:
+        """Those that it serves, first served first."""
+        return [self.name_of(lane) for lane in self.route.lanes]
+
+    def name_of(self, lane: Lane) -> str:
+        """The RQ queue of a lane."""
+        return self._keys.lane(self._settings.model_name, lane)
+
+    def is_urgent(self, job: Job) -> bool:
+        """Whether somebody waits for it who should not have to wait for long files."""
+        return job.lane == self.name_of(Lane.INTERACTIVE)

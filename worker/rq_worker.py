@@ -1,4 +1,4 @@
-"""The receive side of RQ: how a worker of ours shows in RQ's own tools. Claims and results go through `worker.store`."""
+"""The receive side of RQ: how a worker shows in RQ's own tools. Its jobs come and go through `claims` and `store`."""
 
 from redis import Redis
 from rq.serializers import JSONSerializer

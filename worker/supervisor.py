@@ -35,7 +35,7 @@ from worker.messages import (
 from worker.model_handle import ModelDied
 from worker.model_keeper import ModelKeeper
 from worker.presence import Presence
-from worker.store import WorkerStore
+from worker.services import Services
 from worker.work import Assignment, Outcome, Work
 
 TICK_SECONDS = 0.1
@@ -48,12 +48,12 @@ _LOG = get_logger(__name__)
 class Supervisor:
     """Runs until told to stop. `run` returns the exit code."""
 
-    def __init__(self, settings: WorkerSettings, store: WorkerStore, presence: Presence, bell: Bell) -> None:
-        self._settings, self._store, self._presence, self._bell = settings, store, presence, bell
+    def __init__(self, settings: WorkerSettings, services: Services, presence: Presence, bell: Bell) -> None:
+        self._settings, self._presence, self._bell = settings, presence, bell
         self._inbox = Inbox()
-        self._work = Work(store)
+        self._work = Work(services.store)
         self._model = ModelKeeper(settings, self._inbox.put)
-        self._intake = Intake(settings, store, self._work, self._model, bell)
+        self._intake = Intake(settings, services, self._work, self._model, bell)
         self._stops_asked = 0
         self._drain_until = float("inf")
         self._exit_code: int | None = None

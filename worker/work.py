@@ -12,8 +12,9 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
+from worker.held import Held, Written
 from worker.messages import CutPiece, Moved, Progress
-from worker.store import Held, PiecesLost, WorkerStore, Written
+from worker.store import PiecesLost, WorkerStore
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
 RENEW_SECONDS = 0.25

@@ -14,7 +14,7 @@ from tests.faults import zoo
 from tests.faults.zoo import Animal
 from tests.processes import Stack, running_stack, wait_until
 from tests.report import Finding, milliseconds
-from worker.store import WorkerStore
+from worker.services import assemble
 
 WAITERS, QUIET_SECONDS, SETTLED_SECONDS = 2_000, 3.0, 0.5
 
@@ -82,12 +82,12 @@ def _finish_all(stack: Stack, ended: dict[str, float]) -> None:
     """As a worker does, without a model."""
     settings = WorkerSettings(redis_url=stack.server.url, whisper_model="demo")  # type: ignore[arg-type]
     with stack.server.client() as client:
-        store = WorkerStore(client, settings, "bench")
-        while claimed := store.claim(1, []):
+        worker = assemble(client, settings, "bench")
+        while claimed := worker.claims.claim(1, []):
             for held in claimed:
                 transcript = Transcript(
                     transcript="x", language="en", language_probability=1.0, duration=0.1, segments=[], preprocess_ms=0.0,
                     transcribe_ms=0.0, model="demo", model_revision="r", device="cpu",
                 )  # fmt: skip
-                assert store.finish(held, transcript).verdict == "completed"
+                assert worker.store.finish(held, transcript).verdict == "completed"
                 ended[held.job.id] = time.perf_counter()

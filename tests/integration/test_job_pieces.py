@@ -8,7 +8,7 @@ import pytest
 from shared.settings import WorkerSettings
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LONG_LANE, PREFIX, ScriptDriver
-from worker.store import WorkerStore
+from worker.services import assemble
 from worker.work import Work
 
 PIECES = ["0-20000", "20000-40000", "40000-60000"]
@@ -237,8 +237,8 @@ def test_a_worker_survives_a_file_whose_pieces_are_lost(fleet: ScriptDriver) -> 
         fleet.finish(job["id"], job["token"], lease_ms=0)
     fleet.redis.delete(KEYS.pieces("f"))
     fleet.recover()
-    store = WorkerStore(fleet.redis, WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo"), "w2")
-    (held,) = store.claim(1, [])
-    Work(store).put_together(held)
+    worker = assemble(fleet.redis, WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo"), "w2")
+    (held,) = worker.claims.claim(1, [])
+    Work(worker.store).put_together(held)
     assert fleet.state("f") == "queued" and "pieces_left" not in fleet.job("f")
     assert '"pieces_lost"' in fleet.job("f")["history"]

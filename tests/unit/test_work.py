@@ -4,7 +4,8 @@ import time
 from typing import cast
 
 from shared.job import Job
-from worker.store import Held, WorkerStore
+from worker.held import Held
+from worker.store import WorkerStore
 from worker.work import Work
 
 

@@ -10,12 +10,13 @@ from shared.lanes import Lane
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcript import Segment, Transcript
-from tests.script_driver import PREFIX, ScriptDriver
+from tests.script_driver import KEYS, PREFIX, ScriptDriver
 from worker.bell import RING_SECONDS
+from worker.held import Held
 from worker.intake import TOP_UP_SECONDS
 from worker.presence import SWEEP_SECONDS
 from worker.rq_worker import FleetWorker
-from worker.store import Held, WorkerStore
+from worker.services import Services, assemble
 from worker.work import RENEW_SECONDS
 
 JOBS, CLIP_SECONDS, CLIP_BYTES = 400, 3, 44 + 3 * 16_000 * 2
@@ -46,11 +47,11 @@ class Probe:
         self.client, self.fleet = client, ScriptDriver(client)
         self.settings = WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo", **settings)
         self.batch = self.settings.whisper_batch_size
-        self.stores = [WorkerStore(client, self.settings, f"w{n}") for n in range(JOBS // self.batch)]
-        self.entry = FleetWorker("w0", self.stores[0].lanes, client)
+        self.workers = [assemble(client, self.settings, f"w{n}") for n in range(JOBS // self.batch)]
+        self.entry = FleetWorker("w0", self.workers[0].lanes.names, client)
         self.entry.arrive(60)
-        for store in self.stores:
-            self.beat(store)
+        for worker in self.workers:
+            self.beat(worker)
 
     def cost(self, step: Callable[[int], object], times: int = JOBS) -> Cost:
         """Of one step, on average; the first, which loads the scripts, is not counted."""
@@ -69,9 +70,9 @@ class Probe:
 
     def claim(self, number: int) -> Held:
         """The next job, with its audio."""
-        store = self.stores[number // self.batch]
-        (held,) = store.claim(1, [])
-        assert store.audio([held])[0] is not None
+        worker = self.workers[number // self.batch]
+        (held,) = worker.claims.claim(1, [])
+        assert worker.store.audio([held])[0] is not None
         return held
 
     def finish(self, held: Held) -> None:
@@ -82,16 +83,16 @@ class Probe:
             transcript=text, language="en", language_probability=1, duration=3, segments=[segment], preprocess_ms=1,
             transcribe_ms=1, model="demo", model_revision="0" * 40, device="cpu",
         )  # fmt: skip
-        self.stores[0].finish(held, transcript)
+        self.workers[0].store.finish(held, transcript)
 
     def read(self, job_id: str, done: bool) -> None:
         """As a poll does."""
         answer = self.fleet.run("read", id=job_id, tenant="default", lanes=LANES)
         assert (answer[1] is not None) == done
 
-    def beat(self, store: WorkerStore) -> None:
+    def beat(self, worker: Services) -> None:
         """As a worker does for itself and for RQ's tools."""
-        store.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
+        worker.register.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
         self.entry.beat(60, busy=True)
 
     def _counters(self) -> Cost:
@@ -102,18 +103,18 @@ class Probe:
 
 def step_costs(probe: Probe) -> dict[str, Cost]:
     """Of each step of a job's life, and of what workers do besides."""
-    ids, held, store = [str(uuid4()) for _ in range(JOBS)], list[Held](), probe.stores[0]
+    ids, held, worker = [str(uuid4()) for _ in range(JOBS)], list[Held](), probe.workers[0]
     costs = {"submit": probe.cost(lambda n: probe.submit(ids[n]))}
     costs["read while it waits"] = probe.cost(lambda n: probe.read(ids[n], done=False))
     costs["claim, fetch the audio"] = probe.cost(lambda n: held.append(probe.claim(n)))
-    costs[RENEW] = probe.cost(lambda n: store.renew(held[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
-    costs[NOTHING] = probe.cost(lambda _: store.claim(1, [held[0].job]))
+    costs[RENEW] = probe.cost(lambda n: worker.store.renew(held[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
+    costs[NOTHING] = probe.cost(lambda _: worker.claims.claim(1, [held[0].job]))
     costs["finish"] = probe.cost(lambda n: probe.finish(held[n]))
     costs["read the result"] = probe.cost(lambda n: probe.read(ids[n], done=True))
-    probe.client.lpush(store.keys.bell(store.lanes[0]), *[1] * JOBS)
-    costs[RING] = probe.cost(lambda _: store.wait_for_bell(RING_SECONDS))
-    costs[SWEEP] = probe.cost(lambda _: store.recover())
-    costs[BEAT] = probe.cost(lambda _: probe.beat(store))
+    probe.client.lpush(KEYS.bell(worker.lanes.names[0]), *[1] * JOBS)
+    costs[RING] = probe.cost(lambda _: worker.claims.wait_for_bell(RING_SECONDS))
+    costs[SWEEP] = probe.cost(lambda _: worker.register.recover())
+    costs[BEAT] = probe.cost(lambda _: probe.beat(worker))
     return costs
 
 

@@ -1,0 +1,86 @@
+"""How a worker gets its jobs: it waits for the bell of its lanes, and claims what it has room for."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from redis import Redis
+
+from shared import scripting
+from shared.job import Job
+from shared.keys import Keys
+from shared.lanes import Lane
+from shared.settings import WorkerSettings
+from worker.held import Held
+from worker.patience import WINDOW_SECONDS, Patience
+from worker.routing import ServedLanes
+from worker.scripts import Scripts
+from worker.store import WorkerStore
+
+#: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
+LONG_SECONDS = 300
+#: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
+FETCH_BYTES = 32_000_000
+
+
+class Claims:
+    """Takes jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
+        self._redis, self._scripts, self._settings, self._lanes, self._store = redis, scripts, settings, lanes, store
+        self._keys = Keys(settings.fleet_prefix)
+        self._patience = Patience(settings.whisper_batch_size)
+        self._execution = uuid4().hex
+
+    def wait_for_bell(self, timeout_seconds: float) -> None:
+        """Block until a job may be waiting, at most `timeout_seconds`."""
+        route = self._lanes.route
+        foreign = () if self._others_are_there() else route.foreign
+        mine = [lane for lane in route.lanes if lane not in route.foreign]
+        self._redis.blpop([self._keys.bell(self._lanes.name_of(lane)) for lane in (*mine, *foreign)], timeout=timeout_seconds)
+
+    def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
+        """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
+        company = self._company(in_hand)
+        hashes = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
+        # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
+        self._execution = uuid4().hex
+        claimed = [held for flat in hashes if (held := self._store.read(scripting.text_hash(flat)))]
+        if any(self._lanes.is_urgent(held.job) for held in claimed):
+            self._patience.urgent_came()
+        return claimed
+
+    def _where(self) -> dict[str, object]:
+        """The lanes that it looks into, and who else does."""
+        route = self._lanes.route
+        return {
+            "lanes": self._lanes.names,
+            "patience": [lane.patience for lane in route.lanes],
+            "foreign": [self._lanes.name_of(lane) for lane in route.foreign],
+            "other_device": route.other_device,
+            "spill_ms": int(self._settings.route_spill_seconds * 1000),
+            "execution": self._execution,
+            "alive_ms": int(3 * self._settings.lease_seconds * 1000),
+        }
+
+    def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
+        """What may join the jobs in hand."""
+        lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
+        patient = self._patience.room_beside(lengths, self._lanes.on_cpu, self._lanes.route.is_for_long)
+        return {
+            "busy": bool(in_hand),
+            "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
+            "long_seconds": LONG_SECONDS,
+            "max_bytes": FETCH_BYTES,
+            "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
+            "patient_room": patient.jobs,
+            "patient_seconds": patient.seconds,
+            "window_seconds": WINDOW_SECONDS,
+        }
+
+    def _others_are_there(self) -> bool:
+        """Somebody answers the bells of the foreign lanes."""
+        route = self._lanes.route
+        if not route.foreign:
+            return False
+        since_ms = self._scripts.now_ms() - int(self._settings.lease_seconds * 1000)
+        return bool(self._redis.zcount(self._keys.workers_on(route.other_device), since_ms, "+inf"))
