@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.transcript import Segment, Transcript, Word, join_text
 
+#: What Whisper hears at a time: a piece is no longer.
+WINDOW_MS = 30_000
 #: Times of words that are guessed from a segment's are off by so much.
 SLACK_SECONDS = 1.0
 #: One short word in common says nothing.

@@ -71,8 +71,8 @@ class ScriptDriver:
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
         who = {"worker": worker, "execution": execution, "room": room, "alive_ms": 30_000, "lease_ms": lease_ms}
-        lanes: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "urgent_lane": LANE, "patient_room": room}
-        lanes |= {"patient_seconds": 10_000, "window_seconds": 30, "foreign": [], "other_device": "", "spill_ms": 10_000}
+        lanes: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "urgent_lane": LANE, "background_room": room}
+        lanes |= {"background_seconds": 10_000, "window_seconds": 30, "foreign": [], "other_device": "", "spill_ms": 10_000}
         who |= lanes | {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
         return [_mapping(flat) for flat in self.run("claim", audio_ttl=600, **who)]
 

@@ -10,8 +10,8 @@ from shared.job import Job
 from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import WorkerSettings
+from worker.background import WINDOW_SECONDS, BackgroundLimit
 from worker.held import Held
-from worker.patience import WINDOW_SECONDS, Patience
 from worker.routing import ServedLanes
 from worker.scripts import Scripts
 from worker.store import WorkerStore
@@ -28,7 +28,7 @@ class Claims:
     def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._store = redis, scripts, settings, lanes, store
         self._keys = Keys(settings.fleet_prefix)
-        self._patience = Patience(settings.whisper_batch_size)
+        self._background = BackgroundLimit(settings.whisper_batch_size)
         self._execution = uuid4().hex
 
     def wait_for_bell(self, timeout_seconds: float) -> None:
@@ -46,7 +46,7 @@ class Claims:
         self._execution = uuid4().hex
         claimed = [held for flat in hashes if (held := self._store.read(scripting.text_hash(flat)))]
         if any(self._lanes.is_urgent(held.job) for held in claimed):
-            self._patience.urgent_came()
+            self._background.urgent_came()
         return claimed
 
     def _where(self) -> dict[str, object]:
@@ -65,15 +65,15 @@ class Claims:
     def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
         """What may join the jobs in hand."""
         lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
-        patient = self._patience.room_beside(lengths, self._lanes.on_cpu, self._lanes.route.is_for_long)
+        background = self._background.room_beside(lengths, self._lanes.on_cpu, self._lanes.route.is_for_long)
         return {
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
             "max_bytes": FETCH_BYTES,
             "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
-            "patient_room": patient.jobs,
-            "patient_seconds": patient.seconds,
+            "background_room": background.jobs,
+            "background_seconds": background.seconds,
             "window_seconds": WINDOW_SECONDS,
         }
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import soundfile
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-from shared.stitching import Piece
+from shared.stitching import WINDOW_MS, Piece
 from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Listener
 
-#: What Whisper hears at a time. A piece fits into it, with a little room for the last one to be no crumb.
-WINDOW_MS, LONGEST_MS = 30_000, 29_500
+#: A piece fits into a window, with a little room for the last one to be no crumb.
+LONGEST_MS = WINDOW_MS - 500
 #: A cut falls into this last part of a piece if it can: into the last silence that is clearly between sentences, else into
 #: the longest; else into the last silence of the piece's second half. Every piece costs a window of the encoder.
 LAST_PART, CLEAR_MS = 0.2, 300

@@ -19,7 +19,7 @@ Event = FromModel | ModelDied | Rang | StopAsked
 
 
 class Inbox:
-    """A queue that holds up only who brings pieces, so that four hours of them are never in memory at once."""
+    """A queue that holds up only who brings pieces: four hours of them are never in memory at once."""
 
     def __init__(self) -> None:
         # Reentrant, unlike Queue: a signal handler may put while the loop it interrupts gets.
@@ -27,7 +27,7 @@ class Inbox:
         self._room_for_pieces = threading.Semaphore(MOST_PIECES)
 
     def put(self, event: Event) -> None:
-        """From any thread; waits while there are too many pieces, and so lets the pipe fill and its model process wait."""
+        """From any thread; waits while there are too many pieces, and so lets the pipe fill."""
         if isinstance(event, CutPiece):
             self._room_for_pieces.acquire()
         self._events.put(event)

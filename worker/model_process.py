@@ -7,14 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from setproctitle import setproctitle
 
 from shared.errors import FleetError
-from shared.stitching import Cut, Piece
+from shared.stitching import WINDOW_MS, Cut, Piece
 from shared.transcript import Segment
-from worker.cutting import WINDOW_MS, flac, plan, speech, stretch
+from worker.cutting import flac, plan, speech, stretch
 from worker.decode import SAMPLE_RATE_HZ, Samples, decode
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
@@ -41,6 +42,8 @@ from worker.messages import (
 NICENESS = 10
 #: A decode that shows no segments yet says this often that it moves.
 MOVED_SECONDS = 1.0
+#: Pieces of a long file (about 0.5 MB each) that have been cut and not been sent.
+UNSENT_PIECES = 2
 
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
@@ -71,10 +74,12 @@ class ModelProcess:
         self._pipe, self._engine, self._threads = pipe, engine, threads
         self._requests: queue.Queue[Transcribe | Canary] = queue.Queue()
         self._stopped: set[str] = set()
-        self._sending = threading.Lock()
+        self._outbox: queue.SimpleQueue[FromModel] = queue.SimpleQueue()
+        self._room_for_pieces = threading.Semaphore(UNSENT_PIECES)
 
     def serve(self) -> None:
         """Until the supervisor closes its end, or is gone."""
+        threading.Thread(target=self._send_all, name="send", daemon=True).start()
         for number in range(self._threads):
             threading.Thread(target=self._decode_all, name=f"decode-{number}", daemon=True).start()
         try:
@@ -139,7 +144,10 @@ class ModelProcess:
         language = self._engine.language_of(stretch(samples, beginning), request.options, teller)
         for number, piece in enumerate(pieces, start=1):
             teller.check()
-            self.send(CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(samples, piece))))
+            message = CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(samples, piece)))
+            while not self._room_for_pieces.acquire(timeout=MOVED_SECONDS):
+                teller.check()
+            self.send(message)
         cut = Cut(
             duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
             preprocess_ms=round((time.perf_counter() - started) * 1000, 1),
@@ -153,9 +161,16 @@ class ModelProcess:
         return attempt_id in self._stopped
 
     def send(self, message: FromModel) -> None:
-        """To the supervisor, from any thread."""
-        with self._sending:
-            self._pipe.send(message)
+        """To the supervisor, from any thread. Never waits: no decode is held up by a supervisor that Redis holds up."""
+        self._outbox.put(message)
+
+    def _send_all(self) -> None:
+        with suppress(OSError):  # the supervisor is gone: `serve` notices, too
+            while True:
+                message = self._outbox.get()
+                self._pipe.send(message)
+                if isinstance(message, CutPiece):
+                    self._room_for_pieces.release()
 
 
 class _Teller:

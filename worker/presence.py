@@ -98,7 +98,7 @@ class Presence:
 
     def leave(self) -> None:
         """Vanish."""
-        self._register.withdraw()
+        self._register.leave()
         self._rq_worker.leave()
 
     def _change(self, **fields: str) -> None:

@@ -50,7 +50,7 @@ class Register:
                 pipeline.hset(self._keys.models, self._settings.model_name, self._settings.cache_revision(revision))
             pipeline.execute()
 
-    def withdraw(self) -> None:
+    def leave(self) -> None:
         """Say that this worker is gone."""
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self._keys.worker(self._worker))

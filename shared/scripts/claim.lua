@@ -12,9 +12,9 @@
 -- a.other_device  what that kind runs on
 -- a.spill_ms      see above
 -- a.urgent_lane   the lane of short audio that somebody waits for
--- a.patient_room  how many of other lanes the worker may take, so that urgent jobs find room beside them
--- a.patient_seconds   and how much of their audio, each job counted as `window_seconds` at most: urgent jobs wait for it
--- a.window_seconds    what the model hears at a time
+-- a.background_room     how many of other lanes the worker may take, so that urgent jobs find room beside them
+-- a.background_seconds  and how much of their audio, each job counted as `window_seconds` at most: urgent jobs wait for it
+-- a.window_seconds      what the model hears at a time
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
@@ -91,15 +91,27 @@ local function share()
 end
 
 local wanted, has_long, bytes = share(), a.has_long, 0
-local patient_room, patient_seconds = a.patient_room, a.patient_seconds
+local background_room, background_seconds = a.background_room, a.background_seconds
 
-local function seconds_in_hand(job)
-  return math.min(tonumber(job.audio_seconds), a.window_seconds)
+local function counted_seconds(audio_seconds)
+  return math.min(tonumber(audio_seconds), a.window_seconds)
+end
+
+-- Whether a lane's next job has to wait until the worker has more room for it. What room there is is kept for it then: else
+-- small jobs of another lane would take each bit of it as it comes free.
+local function must_wait_for_room(lane)
+  local id = redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
+  local seconds = id and redis.call('HGET', key('job', id), 'audio_seconds')
+  if not seconds or counted_seconds(seconds) <= background_seconds then
+    return false
+  end
+  background_seconds = 0
+  return true
 end
 
 -- What to do with the entry at the head of a lane: 'start', 'expire', 'revive', 'drop' (it stands for no waiting job),
--- 'skip' (it stays, others may overtake it), 'full' (it stays, and so does its lane) or 'stop' (so do all lanes).
-local function verdict_on(job, patient)
+-- 'skip' (it stays, others may overtake it) or 'stop' (it stays, and so do all behind it).
+local function verdict_on(job)
   -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
   local dead = job and (job.state == 'failed' or job.state == 'expired')
   if not job or not dead and job.state ~= 'queued' or dead and redis.call('EXISTS', key('audio', job.id)) == 0 then
@@ -113,26 +125,27 @@ local function verdict_on(job, patient)
     return has_long and 'skip' or 'stop'
   elseif has_long and tonumber(job.audio_seconds) > a.long_seconds then
     return 'skip'
-  elseif patient and seconds_in_hand(job) > patient_seconds then
-    return 'full'
   end
   return dead and 'revive' or 'start'
 end
 
 -- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
 local function take_from(lane, most)
-  local queue, left, before = RQ .. ':queue:' .. lane, {}, #taken
-  local patient, lane_done, all_done = lane ~= a.urgent_lane, false, false
-  most = math.min(most, wanted - before, patient and patient_room or wanted)
+  local queue, left, finished, before = RQ .. ':queue:' .. lane, {}, false, #taken
+  local background = lane ~= a.urgent_lane
+  most = math.min(most, wanted - before, background and background_room or wanted)
   for _ = 1, 100 do
-    local id = #taken - before < most and not lane_done and redis.call('LPOP', queue)
+    if #taken - before >= most or finished or background and must_wait_for_room(lane) then
+      break
+    end
+    local id = redis.call('LPOP', queue)
     if not id then
       break
     end
     local job = load_job(id)
-    local verdict = verdict_on(job, patient)
-    if verdict == 'skip' or verdict == 'full' or verdict == 'stop' then
-      left[#left + 1], lane_done, all_done = id, verdict ~= 'skip', verdict == 'stop'
+    local verdict = verdict_on(job)
+    if verdict == 'skip' or verdict == 'stop' then
+      left[#left + 1], finished = id, verdict == 'stop'
     elseif verdict == 'expire' then
       withdraw(job, 'expired')
     elseif verdict ~= 'drop' then
@@ -145,27 +158,40 @@ local function take_from(lane, most)
       start(job)
       has_long = has_long or tonumber(job.audio_seconds) > a.long_seconds
       bytes = bytes + tonumber(job.size_bytes)
-      patient_seconds = patient_seconds - (patient and seconds_in_hand(job) or 0)
-      all_done = job.suspect or bytes >= a.max_bytes
-      lane_done = all_done
+      background_seconds = background_seconds - (background and counted_seconds(job.audio_seconds) or 0)
+      finished = job.suspect or bytes >= a.max_bytes
     end
   end
   for i = #left, 1, -1 do
     redis.call('LPUSH', queue, left[i])
   end
-  patient_room = patient_room - (patient and #taken - before or 0)
-  return all_done or #taken >= wanted
+  background_room = background_room - (background and #taken - before or 0)
+  return finished or #taken >= wanted
 end
 
 local function passed_over(lane)
   return 'passed:' .. lane
 end
 
--- Its turn comes first, for one job. True when nothing more is to be taken.
-local function serve_the_passed_over()
+-- The lanes that have been passed over often enough, the one with most reason to complain first.
+local function lanes_in_turn()
+  local due = {}
   for i, lane in ipairs(lanes) do
     local passed = tonumber(redis.call('HGET', PREFIX .. ':load', passed_over(lane)) or 0)
-    if passed >= patience[i] and take_from(lane, 1) then
+    if passed >= patience[i] then
+      due[#due + 1] = { lane = lane, reason = passed / patience[i] }
+    end
+  end
+  table.sort(due, function(one, other)
+    return one.reason > other.reason
+  end)
+  return due
+end
+
+-- Their turn comes first, for one job each. True when nothing more is to be taken.
+local function serve_the_passed_over()
+  for _, due in ipairs(lanes_in_turn()) do
+    if take_from(due.lane, 1) then
       return true
     end
   end

@@ -7,7 +7,7 @@ import pytest
 
 from shared.settings import WorkerSettings
 from tests.processes import wait_until
-from tests.script_driver import KEYS, LONG_LANE, PREFIX, ScriptDriver
+from tests.script_driver import KEYS, LANE, LONG_LANE, PREFIX, ScriptDriver
 from worker.services import assemble
 from worker.work import Work
 
@@ -200,26 +200,60 @@ def test_short_audio_overtakes_pieces_and_pieces_have_their_turns(fleet: ScriptD
 
 def test_part_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
     split_file(fleet)
-    taken = fleet.claim_several(8, patient_room=2)
+    taken = fleet.claim_several(8, background_room=2)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
-    assert fleet.claim_several(6, patient_room=0, busy=True) == []
+    assert fleet.claim_several(6, background_room=0, busy=True) == []
     fleet.submit("s")
-    assert [job["id"] for job in fleet.claim_several(6, patient_room=0, busy=True)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, background_room=0, busy=True)] == ["s"]
 
 
-def test_short_audio_waits_for_no_more_than_so_many_seconds_of_other_audio(fleet: ScriptDriver) -> None:
+def test_short_audio_waits_for_no_more_than_so_many_seconds_of_background_work(fleet: ScriptDriver) -> None:
     split_file(fleet)
-    taken = fleet.claim_several(8, patient_seconds=50)
+    taken = fleet.claim_several(8, background_seconds=50)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
     fleet.submit("s")
-    assert [job["id"] for job in fleet.claim_several(6, patient_seconds=10, busy=True)] == ["s"]
-    assert [job["id"] for job in fleet.claim_several(6, patient_seconds=20, busy=True)] == ["f_p3"]
+    assert [job["id"] for job in fleet.claim_several(6, background_seconds=10, busy=True)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, background_seconds=20, busy=True)] == ["f_p3"]
+
+
+ALL_LANES: dict[str, Any] = {"lanes": [LANE, LONG_LANE, "batch"], "patience": [16, 4, 16]}
+
+
+def test_room_that_a_piece_waits_for_goes_to_no_smaller_job(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    fleet.submit("b", lane="batch")
+    assert fleet.claim_several(8, background_seconds=10, busy=True, **ALL_LANES) == []
+    assert [job["id"] for job in fleet.claim_several(8, background_seconds=22, **ALL_LANES)] == ["f_p1"]
+
+
+def test_short_audio_is_served_while_a_piece_that_has_its_turn_waits_for_room(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    for number in range(5):
+        fleet.submit(f"s{number}")
+    for _ in range(4):
+        fleet.claim_several(1, background_seconds=10)
+    assert [job["id"] for job in fleet.claim_several(8, background_seconds=10)] == ["s4"]
+
+
+def test_of_two_lanes_that_were_passed_over_the_one_with_more_reason_has_its_turn(fleet: ScriptDriver) -> None:
+    split_file(fleet)
+    fleet.submit("b", lane="batch")
+
+    def pass_over(times: int) -> None:
+        for number in range(times):
+            fleet.submit(f"{fleet.claims}-{number}")
+            assert len(fleet.claim_several(1, background_seconds=0, **ALL_LANES)) == 1
+
+    pass_over(17)
+    assert [job["id"] for job in fleet.claim_several(1, **ALL_LANES)] == ["f_p1"]
+    pass_over(4)
+    assert [job["id"] for job in fleet.claim_several(1, **ALL_LANES)] == ["b"]
 
 
 def test_a_file_to_be_cut_counts_as_one_window(fleet: ScriptDriver) -> None:
     fleet.submit("f", lane=LONG_LANE, job={"audio_seconds": 90.0})
-    assert fleet.claim_several(8, patient_seconds=29) == []
-    assert [job["id"] for job in fleet.claim_several(8, patient_seconds=30)] == ["f"]
+    assert fleet.claim_several(8, background_seconds=29) == []
+    assert [job["id"] for job in fleet.claim_several(8, background_seconds=30)] == ["f"]
 
 
 def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
