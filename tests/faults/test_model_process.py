@@ -52,7 +52,8 @@ def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Arena) -> 
     worker = zoo.stack.start_worker(RECYCLE_ABOVE_RSS_MB="400")
     zoo.stack.wait_ready()
     for number in range(8):
-        assert zoo.ended(zoo.submit(Animal.LEAK, number))["status"] == "completed"
+        job = zoo.ended(zoo.submit(Animal.LEAK, number))
+        assert job["status"] == "completed", job
     wait_until(lambda: '"model_recycling"' in worker.log_text(), "it is recycled", 10)
     assert "model_died" not in worker.log_text()
 
