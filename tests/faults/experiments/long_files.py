@@ -17,7 +17,7 @@ DEMO = {"WHISPER_ENGINE": "worker.engine:Engine", "WHISPER_MODEL": "demo", "ENAB
 PATIENT = {"MAX_ATTEMPTS": "50"}
 
 
-def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_seconds: float = 8.0) -> Iterator[Finding]:
+def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_seconds: float = 5.0) -> Iterator[Finding]:
     """The same files twice: undisturbed, then with one of two workers killed every few seconds."""
     wavs = [long_speech(60 * minutes, seed) for seed in range(files)]
     with arena(folder / "long", workers=2, **DEMO, **PATIENT) as fleet, fleet.kept_alive():  # type: ignore[arg-type]
