@@ -98,11 +98,11 @@ local function counted_seconds(audio_seconds)
 end
 
 -- Whether a lane's next job has to wait until the worker has more room for it. What room there is is kept for it then: else
--- small jobs of another lane would take each bit of it as it comes free.
+-- small jobs of another lane would take each bit of it as it comes free. Not for a long one beside a long one: it is skipped.
 local function must_wait_for_room(lane)
   local id = redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
   local seconds = id and redis.call('HGET', key('job', id), 'audio_seconds')
-  if not seconds or counted_seconds(seconds) <= background_seconds then
+  if not seconds or counted_seconds(seconds) <= background_seconds or has_long and tonumber(seconds) > a.long_seconds then
     return false
   end
   background_seconds = 0

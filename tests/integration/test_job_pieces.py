@@ -226,6 +226,13 @@ def test_room_that_a_piece_waits_for_goes_to_no_smaller_job(fleet: ScriptDriver)
     assert [job["id"] for job in fleet.claim_several(8, background_seconds=22, **ALL_LANES)] == ["f_p1"]
 
 
+def test_no_room_is_kept_for_a_long_file_that_waits_for_another_long_one(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE, job={"audio_seconds": 90.0})
+    fleet.submit("b", lane="batch")
+    taken = fleet.claim_several(8, background_seconds=10, busy=True, has_long=True, **ALL_LANES)
+    assert [job["id"] for job in taken] == ["b"]
+
+
 def test_short_audio_is_served_while_a_piece_that_has_its_turn_waits_for_room(fleet: ScriptDriver) -> None:
     split_file(fleet)
     for number in range(5):
