@@ -170,8 +170,13 @@ class WorkerSettings(FleetSettings):
         Field(description="full: exact. adaptive: short audio is encoded without most of its padding; measure with calibrate."),
     ] = "full"
     whisper_num_workers: Annotated[
-        int, Field(ge=1, description="CTranslate2's inter_threads: encoder calls of several jobs that run at the same time.")
-    ] = 1
+        int,
+        Field(
+            ge=0,
+            description="CTranslate2's inter_threads: calls that the model runs at the same time; 0: 1 on a GPU, 2 on a CPU, "
+            "where short audio then need not wait for the call of a long file.",
+        ),
+    ] = 0
     model_load_timeout: Annotated[float, Field(gt=0, description="Seconds in which the model must be loaded and warm.")] = 600.0
     no_progress_timeout_seconds: Annotated[
         float,

@@ -7,8 +7,8 @@ Its calls to `generate` meet here, and those that can be answered together are a
 The encoder is not batched: on a processor, 30 s windows one by one are no slower than together, and the decoder is where
 sharing pays (each step reads all weights once, for however many hypotheses).
 
-Transcriptions that somebody waits for are urgent: their calls go before those of long files, and do not wait for them. So
-a short clip beside a long file's pieces waits for one call to the encoder and one to the decoder at most.
+Transcriptions that somebody waits for are urgent. No call of a long file begins while they are about, and one that has begun
+does not keep them waiting where the model runs two calls at once: they share the processor with it until it ends.
 """
 
 import threading
@@ -42,23 +42,26 @@ class _Call:
     came_at: float
     outcome: WhisperGenerationResult | Exception | None = None
 
+    def waited_seconds(self) -> float:
+        """Since it came."""
+        return time.monotonic() - self.came_at
+
     def presses(self) -> bool:
         """It goes first: urgent, or it has let others pass for long enough."""
-        return self.urgent or time.monotonic() - self.came_at > YIELD_SECONDS
+        return self.urgent or self.waited_seconds() > YIELD_SECONDS
 
 
 class BatchingModel:
     """As `ctranslate2.models.Whisper`, for use from several threads. Attributes that are not here are the model's own."""
 
-    def __init__(self, model: Whisper, max_batch: int, encoders: int = 1) -> None:
-        """`encoders`: how many calls to the encoder the model runs at the same time."""
-        self._model, self._max_batch, self._encoders = model, max_batch, encoders
+    def __init__(self, model: Whisper, max_batch: int, at_once: int = 1) -> None:
+        """`at_once`: how many calls the model runs at the same time. From two on, one place is left to the other kind."""
+        self._model, self._max_batch = model, max_batch
+        self._places, self._places_of_a_kind = at_once, max(1, at_once - 1)
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
-        #: By urgency: transcriptions under way, and those of them that are in the encoder or wait for it.
-        self._callers, self._encoding = {True: 0, False: 0}, {True: 0, False: 0}
-        self._running_encoders = 0
-        self._generating = False
+        #: By urgency: transcriptions under way; those of them that are in the encoder or wait for it; calls that the model runs.
+        self._callers, self._encoding, self._running = {True: 0, False: 0}, {True: 0, False: 0}, {True: 0, False: 0}
         self._thread = threading.local()
 
     def __getattr__(self, name: str) -> Any:
@@ -103,8 +106,8 @@ class BatchingModel:
             self._changed.notify_all()
             try:
                 while call.outcome is None:
-                    if self._may_generate():
-                        self._generate_for(self._take())
+                    if batch := self._next_batch(urgent):
+                        self._generate_for(batch)
                     else:
                         self._wait(call)
             finally:
@@ -133,51 +136,57 @@ class BatchingModel:
 
     @contextmanager
     def _turn(self, urgent: bool) -> Iterator[None]:
-        """In the encoder. What is not urgent waits until nobody urgent does."""
+        """A place in the model. What is not urgent lets pass who is, for a while."""
         yields_until = time.monotonic() + (0.0 if urgent else YIELD_SECONDS)
         with self._changed:
-            while self._running_encoders >= self._encoders or (self._encoding[True] and time.monotonic() < yields_until):
+            while not self._has_place(urgent) or (self._callers[True] and time.monotonic() < yields_until):
                 self._changed.wait(min(1.0, YIELD_SECONDS))
                 self._thread.check()
-            self._running_encoders += 1
+            self._running[urgent] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._running_encoders -= 1
+                self._running[urgent] -= 1
                 self._changed.notify_all()
 
-    def _may_generate(self) -> bool:
-        """Nobody generates, nobody is about to come out of the encoder, and nobody else is worth waiting for.
+    def _has_place(self, urgent: bool) -> bool:
+        return self._running[urgent] < self._places_of_a_kind and sum(self._running.values()) < self._places
 
-        Urgent calls wait for other urgent ones only.
+    def _next_batch(self, urgent: bool) -> list[_Call]:
+        """What is to be generated now, by a thread of this kind: what waits longest, and what can share its call; or nothing.
+
+        Only by its own kind: an urgent thread would have to stay for the call of a long file that it has begun.
         """
-        if self._generating or not self._pending:
-            return False
-        kinds = (True,) if any(call.urgent for call in self._pending) else (True, False)
-        here = [call for call in self._pending if call.urgent in kinds]
-        waited_seconds = time.monotonic() - here[0].came_at
-        if sum(self._encoding[kind] for kind in kinds) and waited_seconds < PATIENCE_SECONDS:
-            return False
-        all_are_here = len(here) >= min(sum(self._callers[kind] for kind in kinds), self._max_batch)
-        return all_are_here or waited_seconds > LINGER_SECONDS
-
-    def _take(self) -> list[_Call]:
-        """The call that waits longest, an urgent one if there is any, and those that can share its call."""
-        first = next((call for call in self._pending if call.presses()), self._pending[0])
+        ready = [head for kind in (True, False) if (head := self._ready(kind))]
+        first = min(ready, key=lambda head: (not head.presses(), head.came_at), default=None)
+        if first is None or first.urgent != urgent:
+            return []
         batch = [call for call in self._pending if call.key == first.key][: self._max_batch]
         self._pending = [call for call in self._pending if call not in batch]
         return batch
 
+    def _ready(self, urgent: bool) -> _Call | None:
+        """The first call of a kind, if it may be generated: there is a place, and nobody is worth waiting for."""
+        here = [call for call in self._pending if call.urgent == urgent]
+        if not here or not self._has_place(urgent) or (self._callers[True] and not here[0].presses()):
+            return None
+        waited_seconds = here[0].waited_seconds()
+        if self._encoding[urgent] and waited_seconds < PATIENCE_SECONDS:
+            return None
+        all_are_here = len(here) >= min(self._callers[urgent], self._max_batch)
+        return here[0] if all_are_here or waited_seconds > LINGER_SECONDS else None
+
     def _generate_for(self, batch: list[_Call]) -> None:
         """In this caller's thread, for all; the lock is free meanwhile."""
-        self._generating = True
+        urgent = batch[0].urgent
+        self._running[urgent] += 1
         self._changed.release()
         try:
             self._answer(batch)
         finally:
             self._changed.acquire()
-            self._generating = False
+            self._running[urgent] -= 1
             self._changed.notify_all()
 
     def _answer(self, batch: list[_Call]) -> None:

@@ -10,7 +10,7 @@ from shared.job import Job
 from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import WorkerSettings
-from worker.background import WINDOW_SECONDS, BackgroundLimit
+from worker.background import WINDOW_SECONDS, room_beside
 from worker.held import Held
 from worker.routing import ServedLanes
 from worker.scripts import Scripts
@@ -28,7 +28,6 @@ class Claims:
     def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._store = redis, scripts, settings, lanes, store
         self._keys = Keys(settings.fleet_prefix)
-        self._background = BackgroundLimit(settings.whisper_batch_size)
         self._execution = uuid4().hex
 
     def wait_for_bell(self, timeout_seconds: float) -> None:
@@ -44,10 +43,7 @@ class Claims:
         hashes = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
-        claimed = [held for flat in hashes if (held := self._store.read(scripting.text_hash(flat)))]
-        if any(self._lanes.is_urgent(held.job) for held in claimed):
-            self._background.urgent_came()
-        return claimed
+        return [held for flat in hashes if (held := self._store.read(scripting.text_hash(flat)))]
 
     def _where(self) -> dict[str, object]:
         """The lanes that it looks into, and who else does."""
@@ -65,7 +61,7 @@ class Claims:
     def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
         """What may join the jobs in hand."""
         lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
-        background = self._background.room_beside(lengths, self._lanes.on_cpu, self._lanes.route.is_for_long)
+        background = room_beside(lengths, self._settings.whisper_batch_size, self._lanes.on_cpu, self._lanes.route.is_for_long)
         return {
             "busy": bool(in_hand),
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),

@@ -6,6 +6,7 @@ import time
 from math import exp, isfinite
 from pathlib import Path
 
+import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment as WhisperSegment
@@ -35,15 +36,16 @@ class Engine:
         folder = Path(settings.location)
         path = str(folder) if folder.is_dir() else str(download_model(settings.location))
         self.revision = revision_of(Path(path))
+        calls_at_once = settings.num_workers or _calls_at_once(settings.device)
         self._model = WhisperModel(
             path,
             device=settings.device,
             compute_type=settings.compute_type,
             cpu_threads=settings.cpu_threads,
-            num_workers=settings.num_workers,
+            num_workers=calls_at_once,
         )
         self.device = str(self._model.model.device)
-        shared = BatchingModel(self._model.model, settings.batch_size, settings.num_workers)
+        shared = BatchingModel(self._model.model, settings.batch_size, calls_at_once)
         self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
         self._model.model = self._windows
 
@@ -104,6 +106,12 @@ class Engine:
             model_revision=self.revision,
             device=self.device,
         )
+
+
+def _calls_at_once(device: str) -> int:
+    """One of each kind on a CPU. On a GPU a call is short, and each that runs beside it needs memory of its own."""
+    on_gpu = device == "cuda" or (device == "auto" and ctranslate2.get_cuda_device_count() > 0)
+    return 1 if on_gpu else 2
 
 
 def revision_of(folder: Path) -> str:

@@ -25,6 +25,9 @@ class Recorder:
         self.encoded: list[float] = []
         self.encoders_may_go = threading.Event()
         self.encoders_may_go.set()
+        #: A call that holds this value ends when `lingering_may_go` is set.
+        self.lingers: float | None = None
+        self.lingering_may_go = threading.Event()
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool) -> ctranslate2.StorageView:
         may_go = self.encoders_may_go
@@ -35,6 +38,8 @@ class Recorder:
     def generate(self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any) -> list[float]:
         rows = [float(row[0, 0]) for row in np.asarray(encoded)]
         self.batches.append(rows)
+        if self.lingers in rows:
+            assert self.lingering_may_go.wait(10)
         if 13.0 in rows:
             raise RuntimeError("cannot be decoded")
         assert len(rows) == len(prompts)
@@ -119,7 +124,7 @@ def test_urgent_windows_overtake_others_at_the_encoder() -> None:
 
 def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> None:
     recorder = Recorder()
-    model = BatchingModel(cast("Whisper", recorder), 8, encoders=2)
+    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2)
     with ThreadPoolExecutor(2) as pool:
         (patient,) = in_turn(model, recorder, pool, (1.0, False))
         blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
@@ -133,7 +138,7 @@ def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> N
 def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.batching.YIELD_SECONDS", 0.05)
     recorder = Recorder()
-    model = BatchingModel(cast("Whisper", recorder), 8, encoders=2)
+    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2)
     with ThreadPoolExecutor(2) as pool:
         (urgent,) = in_turn(model, recorder, pool, (1.0, True))
         blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
@@ -142,3 +147,22 @@ def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.
         wait_until(lambda: 2.0 in recorder.encoded, "it has a turn while an urgent one is in the encoder", 10)
         blocked.set()
         assert (urgent.result(10), patient.result(10)) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> None:
+    recorder = Recorder()
+    recorder.lingers = 1.0
+    model = BatchingModel(cast("Whisper", recorder), 8, at_once)
+    with ThreadPoolExecutor(3) as pool:
+        begun = pool.submit(one, model, 1.0, urgent=False)
+        wait_until(lambda: recorder.batches == [[1.0]], "the first is in the decoder", 10)
+        urgent = pool.submit(one, model, 3.0, urgent=True)
+        if at_once == 2:
+            assert urgent.result(10) == 3.0 and not begun.done(), "it has a place of its own"
+        else:
+            wait_until(lambda: model.at_the_encoder == 1, "it waits for the only place", 10)
+        later = pool.submit(one, model, 2.0, urgent=False)
+        recorder.lingering_may_go.set()
+        assert [begun.result(10), urgent.result(10), later.result(10)] == [1.0, 3.0, 2.0]
+    assert recorder.batches == [[1.0], [3.0], [2.0]]
