@@ -54,10 +54,13 @@ class _Call:
 class BatchingModel:
     """As `ctranslate2.models.Whisper`, for use from several threads. Attributes that are not here are the model's own."""
 
-    def __init__(self, model: Whisper, max_batch: int, at_once: int = 1) -> None:
-        """`at_once`: how many calls the model runs at the same time. From two on, one place is left to the other kind."""
+    def __init__(self, model: Whisper, max_batch: int, at_once: int = 1, at_once_urgent: int = 1) -> None:
+        """`at_once`: how many calls the model runs at the same time, `at_once_urgent`: how many of them may be urgent.
+
+        All others leave a place, if there is more than one.
+        """
         self._model, self._max_batch = model, max_batch
-        self._places, self._places_of_a_kind = at_once, max(1, at_once - 1)
+        self._places, self._places_of = at_once, {True: at_once_urgent, False: max(1, at_once - 1)}
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
         #: By urgency: transcriptions under way; those of them that are in the encoder or wait for it; calls that the model runs.
@@ -151,7 +154,7 @@ class BatchingModel:
                 self._changed.notify_all()
 
     def _has_place(self, urgent: bool) -> bool:
-        return self._running[urgent] < self._places_of_a_kind and sum(self._running.values()) < self._places
+        return self._running[urgent] < self._places_of[urgent] and sum(self._running.values()) < self._places
 
     def _next_batch(self, urgent: bool) -> list[_Call]:
         """What is to be generated now, by a thread of this kind: what waits longest, and what can share its call; or nothing.

@@ -36,16 +36,18 @@ class Engine:
         folder = Path(settings.location)
         path = str(folder) if folder.is_dir() else str(download_model(settings.location))
         self.revision = revision_of(Path(path))
-        calls_at_once = settings.num_workers or _calls_at_once(settings.device)
+        at_once = settings.num_workers or _calls_at_once(settings.device)
         self._model = WhisperModel(
             path,
             device=settings.device,
             compute_type=settings.compute_type,
             cpu_threads=settings.cpu_threads,
-            num_workers=calls_at_once,
+            num_workers=at_once,
         )
         self.device = str(self._model.model.device)
-        shared = BatchingModel(self._model.model, settings.batch_size, calls_at_once)
+        # Two calls fill the pauses that each makes for its threads to meet; of a single thread they only share the cache.
+        alone = self.device == "cpu" and settings.cpu_threads == 1
+        shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
         self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
         self._model.model = self._windows
 

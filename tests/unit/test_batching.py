@@ -166,3 +166,22 @@ def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> N
         recorder.lingering_may_go.set()
         assert [begun.result(10), urgent.result(10), later.result(10)] == [1.0, 3.0, 2.0]
     assert recorder.batches == [[1.0], [3.0], [2.0]]
+
+
+def test_urgent_windows_take_all_places_if_they_may_others_leave_one() -> None:
+    recorder = Recorder()
+    recorder.encoders_may_go.clear()
+    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2, at_once_urgent=2)
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(one, model, value, urgent=False) for value in (1.0, 2.0)]
+        wait_until(lambda: model.at_the_encoder == 2 and len(recorder.encoded) == 1, "one of the others has a place", 10)
+        urgent = [pool.submit(one, model, value) for value in (3.0, 4.0)]
+        wait_until(lambda: model.at_the_encoder == 4 and len(recorder.encoded) == 2, "one of the urgent has the other", 10)
+        recorder.encoders_may_go.set()
+        assert [future.result(10) for future in others + urgent] == [1.0, 2.0, 3.0, 4.0]
+    recorder.encoders_may_go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        urgent = [pool.submit(one, model, value) for value in (5.0, 6.0)]
+        wait_until(lambda: len(recorder.encoded) == 6, "both urgent ones are in the encoder", 10)
+        recorder.encoders_may_go.set()
+        assert [future.result(10) for future in urgent] == [5.0, 6.0]
