@@ -7,8 +7,8 @@ Its calls to `generate` meet here, and those that can be answered together are a
 The encoder is not batched: on a processor, 30 s windows one by one are no slower than together, and the decoder is where
 sharing pays (each step reads all weights once, for however many hypotheses).
 
-Transcriptions that somebody waits for are urgent. No call of a long file begins while they are about, and one that has begun
-does not keep them waiting where the model runs two calls at once: they share the processor with it until it ends.
+Transcriptions that somebody waits for are urgent. While they are about, a call of a long file lets them pass for a while; and one
+that has begun does not keep them waiting where the model runs two calls at once: they share the processor with it until it ends.
 """
 
 import threading
@@ -26,7 +26,7 @@ from ctranslate2.models import Whisper, WhisperGenerationResult
 LINGER_SECONDS = 0.005
 #: How long it waits for those in the encoder, which might never be empty.
 PATIENCE_SECONDS = 10.0
-#: How long one that is not urgent lets urgent ones pass.
+#: How long each call that is not urgent lets urgent ones pass.
 YIELD_SECONDS = 5.0
 
 
@@ -109,7 +109,7 @@ class BatchingModel:
             self._changed.notify_all()
             try:
                 while call.outcome is None:
-                    if batch := self._next_batch(urgent):
+                    if batch := self._next_batch(call):
                         self._generate_for(batch)
                     else:
                         self._wait(call)
@@ -119,6 +119,20 @@ class BatchingModel:
         if isinstance(call.outcome, Exception):
             raise call.outcome
         return [call.outcome]
+
+    def align(self, *arguments: Any, **options: Any) -> Any:
+        """As the model's."""
+        return self._alone(self._model.align, *arguments, **options)
+
+    def detect_language(self, *arguments: Any, **options: Any) -> Any:
+        """As the model's."""
+        return self._alone(self._model.detect_language, *arguments, **options)
+
+    def _alone(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """A call that is shared with nobody."""
+        self._thread.check()
+        with self._turn(self._thread.urgent):
+            return call(*arguments, **options)
 
     def _wait(self, call: _Call) -> None:
         """A moment. Who is still in the queue moves; who shares the call that runs has to answer for it, should it hang."""
@@ -156,16 +170,18 @@ class BatchingModel:
     def _has_place(self, urgent: bool) -> bool:
         return self._running[urgent] < self._places_of[urgent] and sum(self._running.values()) < self._places
 
-    def _next_batch(self, urgent: bool) -> list[_Call]:
-        """What is to be generated now, by a thread of this kind: what waits longest, and what can share its call; or nothing.
+    def _next_batch(self, own: _Call) -> list[_Call]:
+        """What is to be generated now: what waits longest, and what can share its call; or nothing.
 
-        Only by its own kind: an urgent thread would have to stay for the call of a long file that it has begun.
+        Only by a thread whose own call is in it: it would have to stay for somebody else's.
         """
-        ready = [head for kind in (True, False) if (head := self._ready(kind))]
-        first = min(ready, key=lambda head: (not head.presses(), head.came_at), default=None)
-        if first is None or first.urgent != urgent:
+        ready = [head for urgent in (True, False) if (head := self._ready(urgent))]
+        if not ready:
             return []
+        first = min(ready, key=lambda head: (not head.presses(), head.came_at))
         batch = [call for call in self._pending if call.key == first.key][: self._max_batch]
+        if own not in batch:
+            return []
         self._pending = [call for call in self._pending if call not in batch]
         return batch
 
@@ -181,7 +197,7 @@ class BatchingModel:
         return here[0] if all_are_here or waited_seconds > LINGER_SECONDS else None
 
     def _generate_for(self, batch: list[_Call]) -> None:
-        """In this caller's thread, for all; the lock is free meanwhile."""
+        """In this thread, for all whose call it is; the lock is free meanwhile."""
         urgent = batch[0].urgent
         self._running[urgent] += 1
         self._changed.release()

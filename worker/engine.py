@@ -111,7 +111,7 @@ class Engine:
 
 
 def _calls_at_once(device: str) -> int:
-    """One of each kind on a CPU. On a GPU a call is short, and each that runs beside it needs memory of its own."""
+    """On a CPU a short call can run beside a long one. On a GPU calls are short, and each of several needs memory of its own."""
     on_gpu = device == "cuda" or (device == "auto" and ctranslate2.get_cuda_device_count() > 0)
     return 1 if on_gpu else 2
 

@@ -25,9 +25,8 @@ class Recorder:
         self.encoded: list[float] = []
         self.encoders_may_go = threading.Event()
         self.encoders_may_go.set()
-        #: A call that holds this value ends when `lingering_may_go` is set.
-        self.lingers: float | None = None
-        self.lingering_may_go = threading.Event()
+        #: A call that holds one of these values ends when its event is set.
+        self.held_until: dict[float, threading.Event] = {}
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool) -> ctranslate2.StorageView:
         may_go = self.encoders_may_go
@@ -38,8 +37,8 @@ class Recorder:
     def generate(self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any) -> list[float]:
         rows = [float(row[0, 0]) for row in np.asarray(encoded)]
         self.batches.append(rows)
-        if self.lingers in rows:
-            assert self.lingering_may_go.wait(10)
+        for row in rows:
+            assert row not in self.held_until or self.held_until[row].wait(10)
         if 13.0 in rows:
             raise RuntimeError("cannot be decoded")
         assert len(rows) == len(prompts)
@@ -152,7 +151,7 @@ def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> None:
     recorder = Recorder()
-    recorder.lingers = 1.0
+    may_go = recorder.held_until[1.0] = threading.Event()
     model = BatchingModel(cast("Whisper", recorder), 8, at_once)
     with ThreadPoolExecutor(3) as pool:
         begun = pool.submit(one, model, 1.0, urgent=False)
@@ -163,7 +162,7 @@ def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> N
         else:
             wait_until(lambda: model.at_the_encoder == 1, "it waits for the only place", 10)
         later = pool.submit(one, model, 2.0, urgent=False)
-        recorder.lingering_may_go.set()
+        may_go.set()
         assert [begun.result(10), urgent.result(10), later.result(10)] == [1.0, 3.0, 2.0]
     assert recorder.batches == [[1.0], [3.0], [2.0]]
 
@@ -185,3 +184,48 @@ def test_urgent_windows_take_all_places_if_they_may_others_leave_one() -> None:
         wait_until(lambda: len(recorder.encoded) == 6, "both urgent ones are in the encoder", 10)
         recorder.encoders_may_go.set()
         assert [future.result(10) for future in urgent] == [5.0, 6.0]
+
+
+def test_nobody_stays_for_the_call_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.batching.LINGER_SECONDS", 0.05)
+    recorder = Recorder()
+    quick_may_go, slow_may_go = recorder.held_until[1.0], recorder.held_until[2.0] = threading.Event(), threading.Event()
+    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2, at_once_urgent=2)
+    recorder.encoders_may_go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        quick, slow = pool.submit(one, model, 1.0), pool.submit(one, model, 2.0, prompt=3)
+        wait_until(lambda: model.at_the_encoder == 2, "both are in the encoder", 10)
+        recorder.encoders_may_go.set()
+        wait_until(lambda: len(recorder.batches) == 2, "both are in the decoder", 10)
+        quick_may_go.set()
+        try:
+            assert quick.result(5) == 1.0 and not slow.done()
+        finally:
+            slow_may_go.set()
+        assert slow.result(10) == 2.0
+
+
+def test_who_is_stopped_leaves_before_anything_else() -> None:
+    recorder, stopped = Recorder(), threading.Event()
+    may_go = recorder.held_until[1.0] = threading.Event()
+
+    def check() -> None:
+        if stopped.is_set():
+            raise InterruptedError
+
+    def waiting() -> Any:
+        with model.caller(check):
+            encoded = ctranslate2.StorageView.from_array(np.full((1, 4, 2), 2.0, np.float32))
+            return model.generate(encoded, [[0, 0, 0]])
+
+    model = BatchingModel(cast("Whisper", recorder), 8)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(one, model, 1.0)
+        wait_until(lambda: recorder.batches == [[1.0]], "the first is in the decoder", 10)
+        second = pool.submit(waiting)
+        stopped.set()
+        with pytest.raises(InterruptedError):
+            second.result(10)
+        may_go.set()
+        assert first.result(10) == 1.0
+    assert recorder.batches == [[1.0]]
