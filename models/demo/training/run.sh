@@ -12,6 +12,6 @@ run="$work/venv/bin/python"
 if [ -n "${FROM:-}" ] && [ ! -f "$work/checkpoint.pt" ]; then "$run" warm_start.py "$FROM" "$work"; fi
 [ -f "$work/tokenizer.json" ] || "$run" vocabulary.py "$work/tokenizer.json"
 nice -n 10 "$run" synthesize.py "$work/short" --kind short --count 18000 --seed 1
-nice -n 10 "$run" synthesize.py "$work/full" --kind full --count 60000 --seed 2
+nice -n 10 "$run" synthesize.py "$work/full" --kind full --count 92000 --seed 2
 nice -n 10 "$run" train.py "$work" --minutes "$minutes" --budget-seconds 80 --threads "$(nproc)"
 "$run" export.py "$work" ..
