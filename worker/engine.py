@@ -11,6 +11,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment as WhisperSegment
 from faster_whisper.utils import download_model
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from shared.options import Task, TranscriptionOptions
@@ -33,6 +34,8 @@ class Engine:
         self.settings = settings
         # tqdm, within faster-whisper, would make a lock between processes, which nobody frees when this one is killed.
         tqdm.set_lock(threading.RLock())
+        # numpy's own threads, which the mel spectrogram calls up for a millisecond, spin for 100 ms after it.
+        threadpool_limits(limits=1, user_api="blas")
         folder = Path(settings.location)
         path = str(folder) if folder.is_dir() else str(download_model(settings.location))
         self.revision = revision_of(Path(path))

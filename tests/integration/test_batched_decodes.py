@@ -1,10 +1,12 @@
 """The real model, several decodes at a time: every transcript as if it had been alone."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import jiwer
 import pytest
+from faster_whisper.feature_extractor import FeatureExtractor
 
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
@@ -57,6 +59,14 @@ def heard(engine: Engine, clip: Clip, options: TranscriptionOptions) -> Transcri
 
 def without_times(transcript: Transcript) -> Transcript:
     return transcript.model_copy(update={"transcribe_ms": 0.0, "preprocess_ms": 0.0})
+
+
+def test_no_thread_of_numpys_spins_after_a_spectrogram(engine: Engine, clips: list[Clip]) -> None:
+    samples = decode(clips[0].path.read_bytes(), 60)
+    FeatureExtractor()(samples)
+    before = time.process_time()
+    time.sleep(0.1)  # the time over which work is counted
+    assert time.process_time() - before < 0.05
 
 
 def test_transcripts_do_not_depend_on_the_company(engine: Engine, clips: list[Clip]) -> None:
