@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from worker.allocator import keep_freed_memory
+
 EXIT_UNREADABLE = 1
 
 
@@ -13,6 +15,7 @@ def calibrate(
     files: Annotated[list[Path], typer.Argument(help="Audio of the kind you serve.", exists=True, dir_okay=False)],
 ) -> None:
     """Compare WHISPER_ENCODER_WINDOW=adaptive with full on your audio, with the model and options of the worker's settings."""
+    keep_freed_memory()
     from shared.errors import FleetError
     from worker.window_comparison import compare_all, comparison_table, recommendation
 
