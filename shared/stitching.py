@@ -94,7 +94,7 @@ def _join(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
     joined: list[Segment] = []
     end_ms = 0
     for piece, transcript in pieces:
-        segments = [_moved(segment, piece.start_ms / 1000) for segment in transcript.segments]
+        segments = [_placed(segment, piece) for segment in transcript.segments]
         if piece.start_ms < end_ms and joined and segments:
             joined, segments = _without_overlap(joined, segments, piece.start_ms / 1000, end_ms / 1000)
         joined += segments
@@ -102,14 +102,16 @@ def _join(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
     return joined
 
 
-def _moved(segment: Segment, seconds: float) -> Segment:
-    """The same segment, that much later."""
-    words = [word.model_copy(update=_later(word, seconds)) for word in segment.words or ()]
-    return segment.model_copy(update={**_later(segment, seconds), "words": words or None})
+def _placed(segment: Segment, piece: Piece) -> Segment:
+    """The same segment, by the file's clock."""
+    words = [word.model_copy(update=_times(word, piece)) for word in segment.words or ()]
+    return segment.model_copy(update={**_times(segment, piece), "words": words or None})
 
 
-def _later(timed: Segment | Word, seconds: float) -> dict[str, float]:
-    return {"start": round(timed.start + seconds, 3), "end": round(timed.end + seconds, 3)}
+def _times(timed: Segment | Word, piece: Piece) -> dict[str, float]:
+    """A model counts to the end of its window; of a shorter piece nothing is said after its end."""
+    start, end = (min(piece.start_ms / 1000 + at, piece.end_ms / 1000) for at in (timed.start, timed.end))
+    return {"start": round(start, 3), "end": round(end, 3)}
 
 
 @dataclass(frozen=True)

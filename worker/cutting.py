@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import soundfile
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from shared.stitching import WINDOW_MS, Piece
+from worker.cpu import usable_cores
 from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Listener
 
@@ -21,8 +23,8 @@ LAST_PART, CLEAR_MS = 0.2, 300
 OVERLAP_MS = 2_000
 #: Kept around what the detector calls speech.
 PADDING_MS = 200
-#: The detector hears the audio in blocks, between which it can be stopped.
-BLOCK_SECONDS = 60
+#: The detector hears the audio in blocks, between which it can be stopped; several at a time, since all workers wait for it.
+BLOCK_SECONDS, MOST_BLOCKS_AT_ONCE = 60, 4
 #: Shorter silences are within a sentence; a cut there would cost more than it gains.
 SILENCE = VadOptions(min_silence_duration_ms=160, speech_pad_ms=30)
 
@@ -39,13 +41,15 @@ def speech(samples: Samples, listener: Listener) -> list[Span]:
     """Where somebody speaks, in order. The listener may stop it between blocks."""
     spans: list[Span] = []
     block = BLOCK_SECONDS * SAMPLE_RATE_HZ
-    for at in range(0, len(samples), block):
-        listener.check()
-        for found in get_speech_timestamps(samples[at : at + block], SILENCE):
-            span = Span(*((at + found[edge]) * 1000 // SAMPLE_RATE_HZ for edge in ("start", "end")))
-            if spans and span.start_ms - spans[-1].end_ms < SILENCE.min_silence_duration_ms:
-                span = Span(spans.pop().start_ms, span.end_ms)
-            spans.append(span)
+    starts = range(0, len(samples), block)
+    pool = ThreadPoolExecutor(min(usable_cores(), MOST_BLOCKS_AT_ONCE), "detect")
+    try:
+        found_in = pool.map(lambda at: get_speech_timestamps(samples[at : at + block], SILENCE), starts)
+        for at, found in zip(starts, found_in, strict=True):
+            listener.check()
+            _extend(spans, [Span(*((at + one[edge]) * 1000 // SAMPLE_RATE_HZ for edge in ("start", "end"))) for one in found])
+    finally:
+        pool.shutdown(cancel_futures=True)
     return spans
 
 
@@ -76,6 +80,13 @@ def flac(samples: Samples) -> bytes:
 def stretch(samples: Samples, piece: Piece) -> Samples:
     """The samples of a piece."""
     return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
+
+
+def _extend(spans: list[Span], more: Sequence[Span]) -> None:
+    """What a border between two blocks has cut apart is one again."""
+    for span in more:
+        together = spans and span.start_ms - spans[-1].end_ms < SILENCE.min_silence_duration_ms
+        spans.append(Span(spans.pop().start_ms, span.end_ms) if together else span)
 
 
 def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.sequential MODEL THREADS FOLDER` transcribes every wav of a folder and prints {seconds, transcripts}.
 With `--long` the files are long: VAD is on; `--batched N` uses faster-whisper's own pipeline for them. With `--encoder` they are
-encoded and not decoded: nobody who uses this encoder is faster.
+encoded and not decoded: nobody who uses this encoder as it comes is faster.
 """
 
 import argparse

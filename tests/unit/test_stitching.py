@@ -52,6 +52,13 @@ def test_times_are_those_of_the_file_and_ids_go_through() -> None:
     ]
 
 
+def test_nothing_is_said_after_the_end_of_its_piece() -> None:
+    done = {"0-20000": piece(segment(18.0, 30.0, "last words", words=True)), "20000-40000": piece(segment(0, 2, "more"))}
+    last, more = joined_segments(done)
+    assert (last.start, last.end, more.start) == (18.0, 20.0, 20.0)
+    assert [(w.start, w.end) for w in last.words or ()] == [(18.0, 20.0), (20.0, 20.0)]
+
+
 def test_the_whole_says_what_its_pieces_cost_and_were() -> None:
     done = {
         "0-9000": piece(segment(0, 1, "a b")),
