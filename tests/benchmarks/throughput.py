@@ -36,9 +36,8 @@ def throughput(folder: Path) -> Iterator[Finding]:
             with running_stack(folder / f"{window}{number}", workers=WORKERS, WHISPER_ENCODER_WINDOW=window, **settings) as stack:  # type: ignore[arg-type]
                 rates[window].append(clips_per_second(stack, count))
     bound = statistics.median(encoders) / statistics.median(sequential)
-    more = {
-        "full": f"; {WORKERS} processes of 1 thread with faster-whisper's encoder alone: {bound:.2f} x, {_span(encoders)} windows/s"
-    }
+    alone = f"{WORKERS} processes of 1 thread with faster-whisper's encoder alone"
+    more = {"full": f"; {alone}: {bound:.2f} x, {_span(encoders)} windows/s"}
     for window, target in (("full", 1.7), ("adaptive", 8.0)):
         ratio = statistics.median(rates[window]) / statistics.median(sequential)
         yield Finding(
