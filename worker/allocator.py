@@ -9,7 +9,8 @@ import ctypes
 
 #: What `mallopt` calls them, from <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-#: How much free memory stays with the process, enough for what a call takes up to Whisper `small`; the rest goes back.
+#: How much free memory stays with the process; the rest goes back. The most that a call takes at once is what the decoder makes
+#: of the encoder's output: layers x 2 x windows x 1500 x width x 4 bytes, 0.9 GB for eight windows of Whisper `small`.
 KEPT_BYTES = 1 << 30
 
 

@@ -35,9 +35,9 @@ def throughput(folder: Path) -> Iterator[Finding]:
         for window, count in (("full", FULL_CLIPS), ("adaptive", ADAPTIVE_CLIPS)):
             with running_stack(folder / f"{window}{number}", workers=WORKERS, WHISPER_ENCODER_WINDOW=window, **settings) as stack:  # type: ignore[arg-type]
                 rates[window].append(clips_per_second(stack, count))
-    bound = statistics.median(encoders) / statistics.median(sequential)
+    encoding = statistics.median(encoders) / statistics.median(sequential)
     alone = f"{WORKERS} processes of 1 thread with faster-whisper's encoder alone"
-    more = {"full": f"; {alone}: {bound:.2f} x, {_span(encoders)} windows/s"}
+    more = {"full": f"; {alone}: {encoding:.2f} x, {_span(encoders)} windows/s"}
     for window, target in (("full", 1.7), ("adaptive", 8.0)):
         ratio = statistics.median(rates[window]) / statistics.median(sequential)
         yield Finding(

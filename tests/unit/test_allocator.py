@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 CALLS, BLOCK_BYTES, PAGE_BYTES = 20, 72_000_000, 4096
 TAKES_AND_GIVES_BACK = f"""
 import resource, sys, threading
@@ -31,7 +29,6 @@ def measured(how: str) -> tuple[int, int]:
     return int(faults), 1024 * int(kilobytes)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_blocks_as_large_as_an_encoders_come_from_the_kernel_once() -> None:
     (kept, most_bytes), (left_alone, before_bytes) = measured("kept"), measured("left alone")
     assert left_alone - kept > 0.8 * (CALLS - 1) * BLOCK_BYTES / PAGE_BYTES
