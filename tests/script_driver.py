@@ -66,14 +66,15 @@ class ScriptDriver:
     def claim_several(
         self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: Any
     ) -> list[dict[str, str]]:
-        """The hashes of the claimed jobs. `company`: `busy`, `has_long`, `lanes`, ..."""
+        """The hashes of the claimed jobs. `company`: `urgent_in_hand`, `has_long`, `lanes`, ..."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
         who = {"worker": worker, "execution": execution, "room": room, "alive_ms": 30_000, "lease_ms": lease_ms}
         lanes: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "urgent_lane": LANE, "background_room": room}
         lanes |= {"background_seconds": 10_000, "window_seconds": 30, "foreign": [], "other_device": "", "spill_ms": 10_000}
-        who |= lanes | {"busy": False, "has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
+        who |= lanes | {"urgent_in_hand": 0, "background_in_hand": 0, "urgent_few": room, "background_few": room}
+        who |= {"has_long": False, "long_seconds": 60, "max_bytes": 10**6, **company}
         return [_mapping(flat) for flat in self.run("claim", audio_ttl=600, **who)]
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> str:

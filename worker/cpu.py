@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-#: Jobs of one worker share their calls to the model, so that a second worker gains nothing where one can use all cores; and it
-#: holds the model in memory once more. Measured on two cores (docs/performance.md); beyond four threads a decode gains little.
-THREADS_PER_WORKER = 4
+#: Two workers where there are two cores: they do more than one of two threads (docs/performance.md), whose threads wait for each
+#: other, and each survives the other's loss. Beyond that one for so many cores, since each holds the model in memory once more.
+FEWEST_WORKERS, CORES_PER_WORKER = 2, 4
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
@@ -19,7 +19,7 @@ def usable_cores() -> int:
 
 def workers_for(cores: int) -> int:
     """How many workers to run on so many cores."""
-    return max(1, cores // THREADS_PER_WORKER)
+    return max(min(FEWEST_WORKERS, cores), cores // CORES_PER_WORKER)
 
 
 def threads_for(cores: int, workers: int) -> int:

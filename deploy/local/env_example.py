@@ -15,7 +15,7 @@ HEAD = """\
 """
 LOCAL = """
 # `make up` and `make demo` also read GATEWAYS (how many, on consecutive ports from API_PORT; default 1) and WORKERS (default: one
-# for every four cores).
+# for every four cores, at least two where there are two cores; one on a GPU).
 # `make up` and Compose read DASHBOARD_PORT (of rq-dashboard, on loopback; default 9181).
 # Compose reads API_BIND (the address on which API_PORT is published; default 127.0.0.1).
 """

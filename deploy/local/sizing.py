@@ -1,16 +1,20 @@
 """How many processes of each kind the local stack has, and how many threads a worker gets."""
 
+import ctranslate2
+
 from worker.cpu import threads_for, usable_cores, workers_for
 
 
 def set_sizes(environment: dict[str, str]) -> tuple[int, int]:
     """How many gateways and workers: as GATEWAYS and WORKERS say, else one gateway, and workers by the cores there are.
 
+    One worker where there is a GPU to run on: another would hold a second model in its memory.
+
     Sets both, and WHISPER_CPU_THREADS if it is not set: more threads than cores make every worker slower. Raises `ValueError`
     with a sentence for the user.
     """
     gateways = _how_many(environment, "GATEWAYS", 1)
-    workers = _how_many(environment, "WORKERS", workers_for(usable_cores()))
+    workers = _how_many(environment, "WORKERS", 1 if _on_gpu(environment) else workers_for(usable_cores()))
     environment.setdefault("WHISPER_CPU_THREADS", str(threads_for(usable_cores(), workers)))
     return gateways, workers
 
@@ -19,6 +23,10 @@ def told(environment: dict[str, str]) -> str:
     """For people."""
     threads, cores = environment["WHISPER_CPU_THREADS"], usable_cores()
     return f"{environment['WORKERS']} x {threads} threads ({cores} cores)"
+
+
+def _on_gpu(environment: dict[str, str]) -> bool:
+    return environment.get("WHISPER_DEVICE") != "cpu" and ctranslate2.get_cuda_device_count() > 0
 
 
 def _how_many(environment: dict[str, str], name: str, default: int) -> int:

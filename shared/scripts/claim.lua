@@ -1,7 +1,8 @@
 -- Give a worker the next jobs: out of their lane and under a lease in one step, so that no killed worker takes one along.
 --
--- Not more than its share of what waits, so that one worker's full batch leaves no other idle. A suspect (a job that may have
--- ended a model process) runs alone, so that the next death names the culprit and nobody suffers with it.
+-- Not more than its share of what waits, so that one worker's full batch leaves no other idle: neither now nor when the queue
+-- runs dry. A suspect (a job that may have ended a model process) runs alone, so that the next death names the culprit and
+-- nobody suffers with it.
 --
 -- Lanes are served in their order, yet none starves: one that has been passed over so many times gets the next turn.
 --
@@ -12,14 +13,15 @@
 -- a.other_device  what that kind runs on
 -- a.spill_ms      see above
 -- a.urgent_lane   the lane of short audio that somebody waits for
+-- a.urgent_in_hand, a.background_in_hand   how many jobs of that lane, and of other lanes, the worker decodes already
+-- a.urgent_few, a.background_few   so many of them at a time are decoded almost as cheaply as more
 -- a.background_room     how many of other lanes the worker may take, so that urgent jobs find room beside them
 -- a.background_seconds  and how much of their audio, each job counted as `window_seconds` at most: urgent jobs wait for it
 -- a.window_seconds      what the model hears at a time
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
 -- a.room          how many jobs the worker can take
--- a.busy          whether it decodes others already
--- a.has_long      whether one of those is long; a worker has one long job at a time, since its samples fill memory
+-- a.has_long      whether one of those in hand is long; a worker has one long job at a time, since its samples fill memory
 -- a.long_seconds  what is long
 -- a.max_bytes     no more is taken once so many bytes of audio are (the worker fetches them in one answer)
 -- a.alive_ms      workers heard of within this time count for the share
@@ -82,16 +84,28 @@ end
 
 local lanes, patience = served_lanes()
 
-local function share()
-  local waiting = 0
-  for _, lane in ipairs(lanes) do
-    waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
-  end
-  return math.min(a.room, math.max(1, math.ceil(waiting / math.max(1, workers_alive(':workers', a.alive_ms)))))
+local function is_urgent(lane)
+  return lane == a.urgent_lane
 end
 
-local wanted, has_long, bytes = share(), a.has_long, 0
-local background_room, background_seconds = a.background_room, a.background_seconds
+-- The worker's share of the urgent lane, or of the others. A few it may always have, if no idle worker goes without; more only
+-- as long as what it then holds is no more than its part of all that it holds or that waits, for the others will soon be idle
+-- (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+local function share_of(urgent, in_hand, few)
+  local waiting, workers = 0, math.max(1, workers_alive(':workers', a.alive_ms))
+  for _, lane in ipairs(lanes) do
+    if is_urgent(lane) == urgent then
+      waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
+    end
+  end
+  return math.max(math.min(math.ceil(waiting / workers), few - in_hand), math.ceil((waiting + in_hand) / workers) - in_hand)
+end
+
+local busy = a.urgent_in_hand + a.background_in_hand > 0
+local has_long, bytes = a.has_long, 0
+local urgent_room = share_of(true, a.urgent_in_hand, a.urgent_few)
+local background_room = math.min(a.background_room, share_of(false, a.background_in_hand, a.background_few))
+local background_seconds = a.background_seconds
 
 local function counted_seconds(audio_seconds)
   return math.min(tonumber(audio_seconds), a.window_seconds)
@@ -120,7 +134,7 @@ local function verdict_on(job)
   local deadline = not dead and redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
   if deadline and tonumber(deadline) <= NOW then
     return 'expire'
-  elseif not dead and job.suspect and (a.busy or #taken > 0) then
+  elseif not dead and job.suspect and (busy or #taken > 0) then
     -- Jobs in hand are soon done, and then it has the worker to itself; beside a long one the others need not wait.
     return has_long and 'skip' or 'stop'
   elseif has_long and tonumber(job.audio_seconds) > a.long_seconds then
@@ -132,8 +146,8 @@ end
 -- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
 local function take_from(lane, most)
   local queue, left, finished, before = RQ .. ':queue:' .. lane, {}, false, #taken
-  local background = lane ~= a.urgent_lane
-  most = math.min(most, wanted - before, background and background_room or wanted)
+  local background = not is_urgent(lane)
+  most = math.min(most, a.room - before, background and background_room or urgent_room)
   for _ = 1, 100 do
     if #taken - before >= most or finished or background and must_wait_for_room(lane) then
       break
@@ -165,8 +179,12 @@ local function take_from(lane, most)
   for i = #left, 1, -1 do
     redis.call('LPUSH', queue, left[i])
   end
-  background_room = background_room - (background and #taken - before or 0)
-  return finished or #taken >= wanted
+  if background then
+    background_room = background_room - (#taken - before)
+  else
+    urgent_room = urgent_room - (#taken - before)
+  end
+  return finished or #taken >= a.room
 end
 
 local function passed_over(lane)
@@ -226,7 +244,7 @@ end
 -- A suspect at the head of any lane: a worker that is soon done takes nothing more, whichever lane comes first.
 local function must_run_dry()
   for _, lane in ipairs(lanes) do
-    local id = a.busy and not a.has_long and redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
+    local id = busy and not a.has_long and redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
     if id and redis.call('HEXISTS', key('job', id), 'suspect') == 1 then
       return true
     end
@@ -239,7 +257,7 @@ if must_run_dry() then
 end
 if not serve_the_passed_over() then
   for _, lane in ipairs(lanes) do
-    if take_from(lane, wanted) then
+    if take_from(lane, a.room) then
       break
     end
   end

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.lanes import Lane
-from tests.script_driver import KEYS, LANE, ScriptDriver
+from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
 
 
 def submit(fleet: ScriptDriver, names: str) -> None:
@@ -34,6 +34,42 @@ def test_a_worker_takes_its_share_of_what_waits(fleet: ScriptDriver, workers: in
     assert fleet.load()[0] == len(fleet.waiting()) == 6 - len(taken)
 
 
+@pytest.mark.parametrize(
+    ("in_hand", "waiting", "taken"),
+    [
+        (7, 16, "a"),  # there is enough for all
+        (7, 8, "a"),
+        (7, 7, ""),  # the other, soon idle, would have none
+        (4, 4, ""),
+        (4, 6, "a"),
+        (3, 1, "a"),  # a few it may always have
+        (2, 6, "ab"),
+        (1, 3, "ab"),  # not all three: the other may be idle
+        (0, 1, "a"),
+    ],
+)
+def test_who_is_busy_leaves_others_their_share(fleet: ScriptDriver, in_hand: int, waiting: int, taken: str) -> None:
+    submit(fleet, "abcdefghijklmnop"[:waiting])
+    announce(fleet, 2)
+    assert ids(fleet.claim_several(8 - in_hand, urgent_in_hand=in_hand, urgent_few=4)) == taken
+
+
+def test_a_worker_alone_takes_all_that_it_has_room_for(fleet: ScriptDriver) -> None:
+    submit(fleet, "abc")
+    announce(fleet, 1)
+    assert ids(fleet.claim_several(8 - 5, urgent_in_hand=5, urgent_few=4)) == "abc"
+
+
+def test_short_and_background_jobs_are_shared_apart(fleet: ScriptDriver) -> None:
+    """Who holds its part of a long file may still have its part of the short jobs, and the other way round."""
+    submit(fleet, "ab")
+    for name in "xy":
+        fleet.submit(name, lane=LONG_LANE)
+    announce(fleet, 2)
+    assert ids(fleet.claim_several(5, background_in_hand=3, urgent_few=4, background_few=2)) == "a"
+    assert ids(fleet.claim_several(4, urgent_in_hand=4, urgent_few=4, background_few=2)) == "x"
+
+
 def test_a_lost_answer_is_given_again_whole(fleet: ScriptDriver) -> None:
     submit(fleet, "abcd")
     first = fleet.claim_several(3)
@@ -46,7 +82,7 @@ def test_a_job_that_may_have_ended_a_process_runs_alone(fleet: ScriptDriver) -> 
     submit(fleet, "abc")
     fleet.fail("a", fleet.claim()["token"], retryable=True, code="poison_job")
     assert fleet.waiting() == ["a", "b", "c"]
-    assert fleet.claim_several(8, busy=True) == [], "not beside others"
+    assert fleet.claim_several(8, urgent_in_hand=1) == [], "not beside others"
     assert fleet.waiting() == ["a", "b", "c"] and fleet.load()[0] == 3
     assert ids(fleet.claim_several(8)) == "a", "and nobody with it"
     assert ids(fleet.claim_several(8, "w2")) == "bc"
@@ -57,7 +93,7 @@ def test_a_worker_has_one_long_job_at_a_time_and_short_ones_overtake(fleet: Scri
         fleet.submit(name, job={"audio_seconds": seconds}, max_audio_ms=10**9)
     assert ids(fleet.claim_several(8)) == "abd"
     assert fleet.waiting() == ["c"] and fleet.load()[0] == 1
-    assert fleet.claim_several(8, busy=True, has_long=True) == []
+    assert fleet.claim_several(8, background_in_hand=1, has_long=True) == []
     assert ids(fleet.claim_several(8, "w2")) == "c"
 
 
@@ -75,7 +111,7 @@ def test_nobody_who_may_have_ended_a_process_joins_others(fleet: ScriptDriver) -
 def test_others_do_not_wait_for_a_suspect_beside_a_long_job(fleet: ScriptDriver) -> None:
     submit(fleet, "abc")
     fleet.fail("a", fleet.claim()["token"], retryable=True, code="poison_job")
-    assert ids(fleet.claim_several(8, busy=True, has_long=True)) == "bc"
+    assert ids(fleet.claim_several(8, background_in_hand=1, has_long=True)) == "bc"
     assert fleet.waiting() == ["a"]
 
 
@@ -86,7 +122,7 @@ def test_a_suspect_in_the_slower_lane_is_not_starved_by_the_faster_one(fleet: Sc
     (claimed,) = fleet.claim_several(8, **lanes)
     fleet.fail("a", claimed["token"], retryable=True, code="poison_job")
     fleet.submit("b")
-    assert fleet.claim_several(8, busy=True, **lanes) == [], "it runs dry"
+    assert fleet.claim_several(8, urgent_in_hand=1, **lanes) == [], "it runs dry"
     assert ids(fleet.claim_several(8, **lanes)) == "b"
 
 

@@ -202,9 +202,9 @@ def test_part_of_a_worker_is_left_to_short_audio(fleet: ScriptDriver) -> None:
     split_file(fleet)
     taken = fleet.claim_several(8, background_room=2)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
-    assert fleet.claim_several(6, background_room=0, busy=True) == []
+    assert fleet.claim_several(6, background_room=0, background_in_hand=1) == []
     fleet.submit("s")
-    assert [job["id"] for job in fleet.claim_several(6, background_room=0, busy=True)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, background_room=0, background_in_hand=1)] == ["s"]
 
 
 def test_short_audio_waits_for_no_more_than_so_many_seconds_of_background_work(fleet: ScriptDriver) -> None:
@@ -212,8 +212,8 @@ def test_short_audio_waits_for_no_more_than_so_many_seconds_of_background_work(f
     taken = fleet.claim_several(8, background_seconds=50)
     assert [job["id"] for job in taken] == ["f_p1", "f_p2"]
     fleet.submit("s")
-    assert [job["id"] for job in fleet.claim_several(6, background_seconds=10, busy=True)] == ["s"]
-    assert [job["id"] for job in fleet.claim_several(6, background_seconds=20, busy=True)] == ["f_p3"]
+    assert [job["id"] for job in fleet.claim_several(6, background_seconds=10, background_in_hand=1)] == ["s"]
+    assert [job["id"] for job in fleet.claim_several(6, background_seconds=20, background_in_hand=1)] == ["f_p3"]
 
 
 ALL_LANES: dict[str, Any] = {"lanes": [LANE, LONG_LANE, "batch"], "patience": [16, 4, 16]}
@@ -222,14 +222,14 @@ ALL_LANES: dict[str, Any] = {"lanes": [LANE, LONG_LANE, "batch"], "patience": [1
 def test_room_that_a_piece_waits_for_goes_to_no_smaller_job(fleet: ScriptDriver) -> None:
     split_file(fleet)
     fleet.submit("b", lane="batch")
-    assert fleet.claim_several(8, background_seconds=10, busy=True, **ALL_LANES) == []
+    assert fleet.claim_several(8, background_seconds=10, background_in_hand=1, **ALL_LANES) == []
     assert [job["id"] for job in fleet.claim_several(8, background_seconds=22, **ALL_LANES)] == ["f_p1"]
 
 
 def test_no_room_is_kept_for_a_long_file_that_waits_for_another_long_one(fleet: ScriptDriver) -> None:
     fleet.submit("f", lane=LONG_LANE, job={"audio_seconds": 90.0})
     fleet.submit("b", lane="batch")
-    taken = fleet.claim_several(8, background_seconds=10, busy=True, has_long=True, **ALL_LANES)
+    taken = fleet.claim_several(8, background_seconds=10, background_in_hand=1, has_long=True, **ALL_LANES)
     assert [job["id"] for job in taken] == ["b"]
 
 

@@ -6,7 +6,7 @@ from deploy.local.sizing import set_sizes
 from worker.cpu import threads_for, usable_cores, workers_for
 
 
-@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 1, 4), (8, 2, 4), (15, 3, 5)])
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
 def test_a_machine_is_shared_out_among_workers(cores: int, workers: int, threads: int) -> None:
     assert (workers_for(cores), threads_for(cores, workers)) == (workers, threads)
 
@@ -26,6 +26,13 @@ def test_without_a_word_the_cores_decide() -> None:
     _, workers = set_sizes(environment)
     assert workers == workers_for(usable_cores())
     assert environment["WHISPER_CPU_THREADS"] == str(threads_for(usable_cores(), workers))
+
+
+@pytest.mark.parametrize(("device", "workers"), [("auto", 1), ("cuda", 1), ("cpu", 8)])
+def test_a_gpu_has_one_worker(device: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr("deploy.local.sizing.usable_cores", lambda: 32)
+    assert set_sizes({"WHISPER_DEVICE": device})[1] == workers
 
 
 @pytest.mark.parametrize("wrong", ["0", "many", "-1", "1.5"])
