@@ -163,7 +163,13 @@ class WorkerSettings(FleetSettings):
         int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")
     ] = 0
     whisper_batch_size: Annotated[
-        int, Field(ge=1, le=64, description="Jobs that one worker decodes at a time, sharing the calls to its model.")
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Jobs that one worker decodes at a time, sharing the calls to its model; at most 4 short ones on a CPU "
+            "with the full window.",
+        ),
     ] = 8
     whisper_encoder_window: Annotated[
         Literal["full", "adaptive"],

@@ -10,8 +10,8 @@ from shared.job import Job
 from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import WorkerSettings
-from worker.background import WINDOW_SECONDS, room_beside
 from worker.held import Held
+from worker.room import WINDOW_SECONDS, Kind, room_beside
 from worker.routing import ServedLanes
 from worker.scripts import Scripts
 from worker.store import WorkerStore
@@ -20,10 +20,6 @@ from worker.store import WorkerStore
 LONG_SECONDS = 300
 #: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
 FETCH_BYTES = 32_000_000
-#: So many short jobs, or background ones, at a time a CPU decodes almost as cheaply as more: what a worker always has of them, if
-#: there are enough for all. Measured with Whisper `base`, beam 5, one thread: of short ones with the adaptive window 1, 2, 3, 4
-#: and 8 at a time take 1.28, 1.16, 1.11, 1.02 and 1 (with the full window all the same); for pieces see `background`.
-FEW_URGENT_ON_CPU, FEW_BACKGROUND_ON_CPU = 4, 2
 
 
 class Claims:
@@ -65,20 +61,30 @@ class Claims:
     def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
         """What may join the jobs in hand."""
         lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
-        background = room_beside(lengths, self._settings.whisper_batch_size, self._lanes.on_cpu, self._lanes.route.is_for_long)
+        urgent = len(in_hand) - len(lengths)
+        room = room_beside(urgent, lengths, self._kind())
         return {
-            "urgent_in_hand": len(in_hand) - len(lengths),
+            "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
+            "urgent_in_hand": urgent,
+            "urgent_room": room.urgent,
+            "urgent_few": room.urgent_few,
             "background_in_hand": len(lengths),
-            "urgent_few": FEW_URGENT_ON_CPU if self._lanes.on_cpu else self._settings.whisper_batch_size,
-            "background_few": FEW_BACKGROUND_ON_CPU if self._lanes.on_cpu else self._settings.whisper_batch_size,
+            "background_room": room.background,
+            "background_few": room.background_few,
+            "background_seconds": room.background_seconds,
+            "window_seconds": WINDOW_SECONDS,
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
             "max_bytes": FETCH_BYTES,
-            "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
-            "background_room": background.jobs,
-            "background_seconds": background.seconds,
-            "window_seconds": WINDOW_SECONDS,
         }
+
+    def _kind(self) -> Kind:
+        return Kind(
+            on_cpu=self._lanes.on_cpu,
+            full_window=self._settings.whisper_encoder_window == "full",
+            is_for_long=self._lanes.route.is_for_long,
+            batch_size=self._settings.whisper_batch_size,
+        )
 
     def _others_are_there(self) -> bool:
         """Somebody answers the bells of the foreign lanes."""

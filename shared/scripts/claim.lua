@@ -12,11 +12,12 @@
 --                 while the first job in it has waited for `spill_ms`
 -- a.other_device  what that kind runs on
 -- a.spill_ms      see above
--- a.urgent_lane   the lane of short audio that somebody waits for
--- a.urgent_in_hand, a.background_in_hand   how many jobs of that lane, and of other lanes, the worker decodes already
--- a.urgent_few, a.background_few   so many of them at a time are decoded almost as cheaply as more
--- a.background_room     how many of other lanes the worker may take, so that urgent jobs find room beside them
--- a.background_seconds  and how much of their audio, each job counted as `window_seconds` at most: urgent jobs wait for it
+-- a.urgent_lane   the lane of short audio that somebody waits for; all others are in the background
+-- a.urgent_in_hand, a.background_in_hand   how many jobs of each kind the worker decodes already
+-- a.urgent_room, a.background_room   how many more it may have
+-- a.urgent_few, a.background_few   so many at a time are decoded almost as cheaply as more
+-- a.background_seconds   how much more audio in the background, each job counted as `window_seconds` at most: urgent jobs wait
+--                 for it
 -- a.window_seconds      what the model hears at a time
 -- a.worker        the claiming worker's name
 -- a.execution     a fresh id for RQ's execution record; the same again when the last claim got no answer
@@ -103,7 +104,7 @@ end
 
 local busy = a.urgent_in_hand + a.background_in_hand > 0
 local has_long, bytes = a.has_long, 0
-local urgent_room = share_of(true, a.urgent_in_hand, a.urgent_few)
+local urgent_room = math.min(a.urgent_room, share_of(true, a.urgent_in_hand, a.urgent_few))
 local background_room = math.min(a.background_room, share_of(false, a.background_in_hand, a.background_few))
 local background_seconds = a.background_seconds
 
