@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
-#: Two workers where there are two cores: they do more than one of two threads (docs/performance.md), whose threads wait for each
-#: other, and each survives the other's loss. Beyond that one for so many cores, since each holds the model in memory once more.
-FEWEST_WORKERS, CORES_PER_WORKER = 2, 4
+#: At least two workers, and two threads of each, where there are two cores. Measured there (docs/performance.md): of 1 x 2 and
+#: 2 x 1 one does most with the full encoder window and the other with the adaptive one, 2 x 2 nearly as much with either, and a
+#: single clip is done about as soon as two cores can: threads of one worker wait for each other, and those of the other run
+#: meanwhile. And a worker survives the other's loss.
+FEWEST = 2
+#: Beyond that one worker for so many cores, since each holds the model in memory once more.
+CORES_PER_WORKER = 4
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
@@ -19,12 +23,12 @@ def usable_cores() -> int:
 
 def workers_for(cores: int) -> int:
     """How many workers to run on so many cores."""
-    return max(min(FEWEST_WORKERS, cores), cores // CORES_PER_WORKER)
+    return max(min(FEWEST, cores), cores // CORES_PER_WORKER)
 
 
 def threads_for(cores: int, workers: int) -> int:
-    """How many threads each of them gets: as many as there are cores for all."""
-    return max(1, cores // workers)
+    """How many threads each of them gets: its part of the cores, and two at least, unless there are more workers than cores."""
+    return 1 if workers > cores else max(min(FEWEST, cores), cores // workers)
 
 
 def _quota_cores() -> float | None:

@@ -10,8 +10,7 @@ def set_sizes(environment: dict[str, str]) -> tuple[int, int]:
 
     One worker where there is a GPU to run on: another would hold a second model in its memory.
 
-    Sets both, and WHISPER_CPU_THREADS if it is not set: more threads than cores make every worker slower. Raises `ValueError`
-    with a sentence for the user.
+    Sets both, and WHISPER_CPU_THREADS if it is not set. Raises `ValueError` with a sentence for the user.
     """
     gateways = _how_many(environment, "GATEWAYS", 1)
     workers = _how_many(environment, "WORKERS", 1 if _on_gpu(environment) else workers_for(usable_cores()))

@@ -184,6 +184,8 @@ local function take_from(lane, most)
     background_room = background_room - (#taken - before)
   else
     urgent_room = urgent_room - (#taken - before)
+    -- Somebody waits for what is left here: nothing else is begun before it.
+    finished = finished or urgent_room <= 0 and redis.call('LLEN', queue) > 0
   end
   return finished or #taken >= a.room
 end

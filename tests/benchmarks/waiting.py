@@ -35,8 +35,9 @@ def waiting(folder: Path) -> Iterator[Finding]:
 async def _wait_for_all(stack: Stack) -> tuple[float, int, list[float]]:
     ids = await asyncio.to_thread(_submit, stack)
     ended: dict[str, float] = {}
+    looks = _scripts_run(stack) + WAITERS
     polls = [asyncio.create_task(_poll(stack, job_id)) for job_id in ids]
-    await asyncio.to_thread(wait_until, lambda: _is_quiet(stack), "everybody waits", 60.0, 0.0)
+    await asyncio.to_thread(wait_until, lambda: _scripts_run(stack) >= looks and _is_quiet(stack), "everybody waits", 60.0, 0.0)
     before = _commands(stack)
     await asyncio.sleep(QUIET_SECONDS)  # the time over which commands are counted
     commands = _commands(stack) - before
@@ -57,12 +58,18 @@ def _commands(stack: Stack) -> int:
         return int(info["total_commands_processed"])
 
 
+def _scripts_run(stack: Stack) -> int:
+    """One for each submit, and for each look at a job."""
+    with stack.server.client() as client:
+        statistics: dict[str, Any] = client.info("commandstats")
+        return int(statistics["cmdstat_evalsha"]["calls"])
+
+
 def _is_quiet(stack: Stack) -> bool:
-    """Every waiter is connected, and has had its first look at its job."""
-    connected = [c for c in psutil.Process(stack.gateways[0].pid).net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED]
+    """Every waiter has had its first look at its job, and none is looking any more."""
     before = _commands(stack)
     time.sleep(SETTLED_SECONDS)  # the time over which commands are counted
-    return len(connected) >= WAITERS and _commands(stack) - before < WAITERS / 100
+    return _commands(stack) - before < WAITERS / 100
 
 
 async def _poll(stack: Stack, job_id: str) -> tuple[str, float]:

@@ -67,7 +67,16 @@ def test_short_and_background_jobs_are_shared_apart(fleet: ScriptDriver) -> None
         fleet.submit(name, lane=LONG_LANE)
     announce(fleet, 2)
     assert ids(fleet.claim_several(5, background_in_hand=3, urgent_few=4, background_few=2)) == "a"
+    assert ids(fleet.claim_several(1, "w2")) == "b"
     assert ids(fleet.claim_several(4, urgent_in_hand=4, urgent_few=4, background_few=2)) == "x"
+
+
+def test_nothing_in_the_background_is_begun_while_short_audio_waits(fleet: ScriptDriver) -> None:
+    fleet.submit("x", lane=LONG_LANE)
+    submit(fleet, "abcdef")
+    assert ids(fleet.claim_several(8, urgent_room=3)) == "abc"
+    assert ids(fleet.claim_several(5, urgent_in_hand=3, urgent_room=0)) == ""
+    assert ids(fleet.claim_several(8, urgent_room=3)) == "defx"
 
 
 def test_a_lost_answer_is_given_again_whole(fleet: ScriptDriver) -> None:

@@ -6,7 +6,7 @@ from deploy.local.sizing import set_sizes
 from worker.cpu import threads_for, usable_cores, workers_for
 
 
-@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 2), (3, 2, 2), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
 def test_a_machine_is_shared_out_among_workers(cores: int, workers: int, threads: int) -> None:
     assert (workers_for(cores), threads_for(cores, workers)) == (workers, threads)
 
