@@ -12,7 +12,7 @@ from tests.report import Finding
 from worker.cpu import threads_for, usable_cores, workers_for
 
 #: Of each round.
-CLIPS, ROUNDS = {"full": 12, "adaptive": 48}, 3
+CLIPS, ROUNDS = {"full": 12, "adaptive": 48}, 2
 
 
 def sizing(folder: Path) -> Iterator[Finding]:
