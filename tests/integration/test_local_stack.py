@@ -28,8 +28,9 @@ def up(log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
         yield process
     finally:
         if process.poll() is None:
-            for one in (*family(process), process):
-                one.kill()
+            for child in family(process):
+                child.kill()
+            process.kill()
             process.wait(10)
 
 
