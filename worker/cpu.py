@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 #: At least two workers, and two threads of each, where there are two cores. Measured there (docs/performance.md): of 1 x 2 and
-#: 2 x 1 one does most with the full encoder window and the other with the adaptive one, 2 x 2 nearly as much with either, and a
-#: single clip is done about as soon as two cores can: threads of one worker wait for each other, and those of the other run
-#: meanwhile. And a worker survives the other's loss.
+#: 2 x 1 now one does more, now the other; 2 x 2 is never far from the better one, and a single clip is done about as soon as two
+#: cores can: threads of one worker wait for each other, and those of the other run meanwhile. And a worker survives the other's
+#: loss.
 FEWEST = 2
 #: Beyond that one worker for so many cores, since each holds the model in memory once more.
 CORES_PER_WORKER = 4
