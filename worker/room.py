@@ -5,7 +5,7 @@ CPU it does, and what comes out together comes out late: there a worker takes no
 
 Measured with Whisper `base`, int8, beam 5, one thread; seconds each for so many at a time:
 
-- clips of 3 s, full window: the same for 1, 2, 3, 4, 6, 8 and 12, within 6 %, for the encoder takes most of it;
+- clips of 3 s, full window: 1, 2 and 8 the same within 7 %, 4 in another run 3 to 10 % more than 8: the encoder takes most of it;
 - clips of 3 s, adaptive window: 1.28, 1.16, 1.11, 1.02 and 1 for 1, 2, 3, 4 and 8 times the last;
 - windows with 75 words: 2.6, 2.2, 1.8, 1.8 and 1.8 s in the decoder for 1, 2, 3, 4 and 6.
 """
