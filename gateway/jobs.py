@@ -26,9 +26,8 @@ async def submit(request: Request) -> Response:
     services, tenant = services_of(request), tenant_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
     prepared = await services.submitter.prepare(await read_upload(request, services.settings))
-    snapshot = await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
-    if wait > 0 and not snapshot.job.state.is_terminal:
-        snapshot = await services.long_poll.until_ended(request, snapshot.job.id, tenant, wait)
+    submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, wait)
     body = await job_body(services, request, snapshot)
     headers = {"Location": body["urls"]["self"], **waiting_headers(body)}
     return JSONResponse(body, 200 if snapshot.job.state.is_terminal else 202, headers)

@@ -26,11 +26,11 @@ async def transcribe(request: Request) -> Response:
     _wanted_format(dict(request.query_params))
     prepared = await services.submitter.prepare(await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS)
     result_format = _wanted_format(prepared.extras)
-    job_id = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job.id
-    snapshot = await services.long_poll.until_ended(request, job_id, tenant, SYNCHRONOUS_SECONDS)
+    submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, SYNCHRONOUS_SECONDS)
     if snapshot.job.state.is_terminal:
         response = result_response(snapshot, result_format)
-        response.headers["X-Job-Id"] = job_id
+        response.headers["X-Job-Id"] = snapshot.job.id
         return response
     body = await job_body(services, request, snapshot)
     return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})

@@ -33,8 +33,9 @@ LONGEST_RETRY_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A submit that has passed every check that needs no Redis."""
+    """A submit that has passed every check that needs no Redis. `job_id` is its id, unless it repeats an earlier one."""
 
+    job_id: str
     audio: bytes
     info: AudioInfo
     sha256: str
@@ -85,7 +86,7 @@ class Submitter:
         audio = with_known_length(audio)
         settings = self._settings
         info = probe(audio, min_seconds=settings.min_audio_length_seconds, max_seconds=settings.max_audio_length_seconds)
-        return Prepared(audio, info, hashlib.sha256(audio).hexdigest(), checked, steering)
+        return Prepared(_new_job_id(), audio, info, hashlib.sha256(audio).hexdigest(), checked, steering)
 
     def _unpack(self, upload: Upload) -> tuple[bytes, dict[str, Any]]:
         if upload.json_body is None:
@@ -100,7 +101,7 @@ class Submitter:
         asked, info = prepared.submission, prepared.info
         options = asked.options().canonical()
         record = {
-            "id": new_job_id(),
+            "id": prepared.job_id,
             "tenant": tenant,
             "options": options,
             "model": model,
@@ -127,7 +128,7 @@ class Submitter:
         return QueueFull("Too much audio is waiting already; try again after the time that Retry-After names.", retry)
 
 
-def new_job_id() -> str:
+def _new_job_id() -> str:
     """A UUID of version 7: sorts by time, and cannot be guessed."""
     bits = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76

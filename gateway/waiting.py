@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 
+import anyio
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -105,12 +106,24 @@ class LongPoll:
 
         Raises what `JobStore.read` raises, and `ClientDisconnect` when the caller has hung up; the job does not mind.
         """
+        return await self._until_ended(request, job_id, self._store.read(job_id, tenant), time.monotonic() + seconds)
+
+    async def submitted(self, request: Request, job_id: str, submit: Awaitable[Snapshot], seconds: float) -> Snapshot:
+        """Submit a job that gets this id if it is a new one, and wait for its end likewise. Raises what `submit` raises, too."""
         deadline = time.monotonic() + seconds
+        snapshot = await self._until_ended(request, job_id, submit, deadline)
+        if snapshot.job.id == job_id or _nothing_to_wait_for(snapshot, deadline):
+            return snapshot
+        return await self.until_ended(request, snapshot.job.id, snapshot.job.tenant, deadline - time.monotonic())
+
+    async def _until_ended(self, request: Request, job_id: str, look: Awaitable[Snapshot], deadline: float) -> Snapshot:
+        """`look` tells how the job is, or how another is, which is not waited for. By then we listen: no end is missed."""
         with self._waiters.watch(job_id) as woken:
-            snapshot = await self._store.read(job_id, tenant)
-            if snapshot.job.state.is_terminal or seconds <= 0:
+            snapshot = await look
+            if snapshot.job.id != job_id or _nothing_to_wait_for(snapshot, deadline):
                 return snapshot
             hang_up = asyncio.create_task(_hang_up(request))
+            hang_up.add_done_callback(lambda _: woken.set())
             try:
                 return await self._wait(woken, hang_up, snapshot, deadline)
             finally:
@@ -140,13 +153,14 @@ class LongPoll:
             return None
 
 
+def _nothing_to_wait_for(snapshot: Snapshot, deadline: float) -> bool:
+    return snapshot.job.state.is_terminal or time.monotonic() >= deadline
+
+
 async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: float) -> bool:
-    """True when woken in time. Raises `ClientDisconnect`."""
-    waiting = asyncio.create_task(woken.wait())
-    try:
-        await asyncio.wait({waiting, hang_up}, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
+    """True when woken in time. Raises `ClientDisconnect`; whoever hangs up wakes, too."""
+    with anyio.move_on_after(max(0.0, seconds)):
+        await woken.wait()
     if hang_up.done():
         raise ClientDisconnect
     return woken.is_set()
