@@ -74,9 +74,9 @@ class ScriptDriver:
         lanes = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "foreign": [], "other_device": "", "spill_ms": 10_000}
         urgent = {"urgent_lane": LANE, "urgent_in_hand": 0, "urgent_room": room, "urgent_few": room}
         background = {"background_in_hand": 0, "background_room": room, "background_few": room, "background_seconds": 10_000}
-        long = {"window_seconds": 30, "has_long": False, "long_seconds": 60, "max_bytes": 10**6}
+        long = {"window_seconds": 30, "has_long": False, "long_seconds": 60, "inline_bytes": 0, "max_bytes": 10**6}
         named: dict[str, Any] = who | lanes | urgent | background | long | company
-        return [_mapping(flat) for flat in self.run("claim", audio_ttl=600, **named)]
+        return [_mapping(flat) for flat, _ in self.run("claim", audio_ttl=600, **named)]
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> str:
         """The verdict; the file to stitch, if there is one, is in `to_stitch`."""

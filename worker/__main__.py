@@ -67,10 +67,11 @@ def _store_answers(redis: Redis) -> bool:
 
 
 def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor:
-    services = assemble(redis, settings, name)
+    # The loop has one connection, in its hands for good: to take one from the pool costs as much as a command.
+    services = assemble(redis.client(), settings, name)  # type: ignore[no-untyped-call]
     presence = Presence(settings, services.register, services.lanes, FleetWorker(name, services.lanes.names, redis))
     presence.arrive()
-    return Supervisor(settings, services, presence, Bell(services.claims))
+    return Supervisor(settings, services, presence, Bell(redis, settings, services.lanes))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Callable
 
-from redis import RedisError
+from redis import Redis, RedisError
 
-from worker.claims import Claims
+from shared.keys import Keys
+from shared.settings import WorkerSettings
+from worker.routing import ServedLanes
+from worker.scripts import now_ms
 
 #: Longest wait for one ring; a ring that was lost (its worker died between pop and claim) costs no more than this.
 RING_SECONDS = 1.0
@@ -18,8 +21,9 @@ class Rang:
 class Bell:
     """Listens only while asked to: a worker without room must not take rings that another could answer."""
 
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
+    def __init__(self, redis: Redis, settings: WorkerSettings, lanes: ServedLanes) -> None:
+        self._redis, self._settings, self._lanes = redis, settings, lanes
+        self._keys = Keys(settings.fleet_prefix)
         self._wanted, self._stopped = threading.Event(), threading.Event()
 
     def start(self, deliver: Callable[[Rang], None]) -> None:
@@ -35,6 +39,13 @@ class Bell:
         self._stopped.set()
         self._wanted.set()
 
+    def wait(self) -> None:
+        """Block until a job may be waiting, or for `RING_SECONDS`."""
+        route = self._lanes.route
+        foreign = () if self._others_are_there() else route.foreign
+        mine = [lane for lane in route.lanes if lane not in route.foreign]
+        self._redis.blpop([self._keys.bell(self._lanes.name_of(lane)) for lane in (*mine, *foreign)], timeout=RING_SECONDS)
+
     def _serve(self, deliver: Callable[[Rang], None]) -> None:
         while True:
             self._wanted.wait()
@@ -42,7 +53,15 @@ class Bell:
                 return
             self._wanted.clear()
             try:
-                self._claims.wait_for_bell(RING_SECONDS)
+                self.wait()
             except RedisError:
                 self._stopped.wait(RING_SECONDS)
             deliver(Rang())
+
+    def _others_are_there(self) -> bool:
+        """Somebody answers the bells of the foreign lanes."""
+        route = self._lanes.route
+        if not route.foreign:
+            return False
+        since_ms = now_ms(self._redis) - int(self._settings.lease_seconds * 1000)
+        return bool(self._redis.zcount(self._keys.workers_on(route.other_device), since_ms, "+inf"))

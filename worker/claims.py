@@ -1,13 +1,10 @@
-"""How a worker gets its jobs: it waits for the bell of its lanes, and claims what it has room for."""
+"""How a worker gets its jobs: it claims what it has room for."""
 
 from collections.abc import Sequence
 from uuid import uuid4
 
-from redis import Redis
-
 from shared import scripting
 from shared.job import Job
-from shared.keys import Keys
 from shared.lanes import Lane
 from shared.settings import WorkerSettings
 from worker.held import Held
@@ -20,30 +17,24 @@ from worker.store import WorkerStore
 LONG_SECONDS = 300
 #: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
 FETCH_BYTES = 32_000_000
+#: Audio up to this size comes with the claim: a round trip saved costs more than a copy.
+INLINE_BYTES = 256 * 1024
 
 
 class Claims:
     """Takes jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
-        self._redis, self._scripts, self._settings, self._lanes, self._store = redis, scripts, settings, lanes, store
-        self._keys = Keys(settings.fleet_prefix)
+    def __init__(self, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
+        self._scripts, self._settings, self._lanes, self._store = scripts, settings, lanes, store
         self._execution = uuid4().hex
-
-    def wait_for_bell(self, timeout_seconds: float) -> None:
-        """Block until a job may be waiting, at most `timeout_seconds`."""
-        route = self._lanes.route
-        foreign = () if self._others_are_there() else route.foreign
-        mine = [lane for lane in route.lanes if lane not in route.foreign]
-        self._redis.blpop([self._keys.bell(self._lanes.name_of(lane)) for lane in (*mine, *foreign)], timeout=timeout_seconds)
 
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         company = self._company(in_hand)
-        hashes = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
+        answers = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
-        return [held for flat in hashes if (held := self._store.read(scripting.text_hash(flat)))]
+        return [held for flat, audio in answers if (held := self._store.read(scripting.text_hash(flat), audio))]
 
     def _where(self) -> dict[str, object]:
         """The lanes that it looks into, and who else does."""
@@ -75,6 +66,7 @@ class Claims:
             "window_seconds": WINDOW_SECONDS,
             "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
             "long_seconds": LONG_SECONDS,
+            "inline_bytes": INLINE_BYTES,
             "max_bytes": FETCH_BYTES,
         }
 
@@ -85,11 +77,3 @@ class Claims:
             is_for_long=self._lanes.route.is_for_long,
             batch_size=self._settings.whisper_batch_size,
         )
-
-    def _others_are_there(self) -> bool:
-        """Somebody answers the bells of the foreign lanes."""
-        route = self._lanes.route
-        if not route.foreign:
-            return False
-        since_ms = self._scripts.now_ms() - int(self._settings.lease_seconds * 1000)
-        return bool(self._redis.zcount(self._keys.workers_on(route.other_device), since_ms, "+inf"))

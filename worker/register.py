@@ -9,7 +9,7 @@ from shared.job import JobError
 from shared.keys import Keys
 from shared.settings import WorkerSettings
 from worker.routing import ServedLanes
-from worker.scripts import Scripts
+from worker.scripts import Scripts, now_ms
 
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
 SWEEP_LIMIT = 50
@@ -33,16 +33,16 @@ class Register:
     def announce(self, card: dict[str, str], revision: str) -> None:
         """Say that this worker lives, with which model, and drop workers that have been silent for long."""
         ttl_ms = int(3 * self._settings.lease_seconds * 1000)
-        now_ms = self._scripts.now_ms()
+        now = now_ms(self._redis)
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
-            pipeline.zadd(self._keys.workers, {self._worker: now_ms})
-            pipeline.zremrangebyscore(self._keys.workers, "-inf", now_ms - 10 * ttl_ms)
+            pipeline.zadd(self._keys.workers, {self._worker: now})
+            pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
             kind = self._keys.workers_on(self._lanes.device)
             if card["state"] == "ready":
-                pipeline.zadd(kind, {self._worker: now_ms})
-                pipeline.zremrangebyscore(kind, "-inf", now_ms - 10 * ttl_ms)
+                pipeline.zadd(kind, {self._worker: now})
+                pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
                 pipeline.pexpire(kind, ttl_ms)
             else:
                 pipeline.zrem(kind, self._worker)

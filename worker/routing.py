@@ -37,7 +37,8 @@ class ServedLanes:
     """The lanes of this worker's model, by the names of their RQ queues. On a CPU, until the model says what it runs on."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._settings, self._keys = settings, Keys(settings.fleet_prefix)
+        keys = Keys(settings.fleet_prefix)
+        self._settings, self._names = settings, {lane: keys.lane(settings.model_name, lane) for lane in Lane}
         self.runs_on(CPU)
 
     def runs_on(self, device: str) -> None:
@@ -55,7 +56,7 @@ class ServedLanes:
 
     def name_of(self, lane: Lane) -> str:
         """The RQ queue of a lane."""
-        return self._keys.lane(self._settings.model_name, lane)
+        return self._names[lane]
 
     def is_urgent(self, job: Job) -> bool:
         """Whether somebody waits for it who should not have to wait for long files."""

@@ -9,6 +9,12 @@ from shared import scripting
 from shared.settings import WorkerSettings
 
 
+def now_ms(redis: Redis) -> int:
+    """Redis' clock, which is the scripts', too."""
+    seconds, micros = redis.time()
+    return int(seconds * 1000 + micros // 1000)
+
+
 class Scripts:
     """Loads each at its first use. Every call raises `redis.RedisError` when Redis is away."""
 
@@ -25,11 +31,6 @@ class Scripts:
             "lease_ms": int(settings.lease_seconds * 1000),
             "audio_ttl": settings.audio_ttl_seconds(),
         }
-
-    def now_ms(self) -> int:
-        """Redis' clock, which is the scripts', too."""
-        seconds, micros = self._redis.time()
-        return seconds * 1000 + micros // 1000
 
     def run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
         """What the script answers."""

@@ -28,7 +28,7 @@ def assemble(redis: Redis, settings: WorkerSettings, worker: str) -> Services:
     store = WorkerStore(redis, scripts, settings, lanes)
     return Services(
         lanes=lanes,
-        claims=Claims(redis, scripts, settings, lanes, store),
+        claims=Claims(scripts, settings, lanes, store),
         store=store,
         register=Register(redis, scripts, settings, lanes, worker),
     )

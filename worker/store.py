@@ -33,11 +33,11 @@ class WorkerStore:
         self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
         self._keys = Keys(settings.fleet_prefix)
 
-    def read(self, stored: dict[str, str]) -> Held | None:
+    def read(self, stored: dict[str, str], audio: bytes | None = None) -> Held | None:
         """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
         try:
             job = Job.from_hash(stored)
-            return Held(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds)
+            return Held(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
         except ValidationError:
             self._refuse(stored)
             return None
@@ -51,8 +51,9 @@ class WorkerStore:
 
     def audio(self, held: Sequence[Held]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""
-        contents: Any = self._redis.mget([self._keys.audio(h.job.id) for h in held])
-        return [content if isinstance(content, bytes) else None for content in contents]
+        absent = [self._keys.audio(h.job.id) for h in held if h.audio is None]
+        fetched: Any = iter(self._redis.mget(absent) if absent else [])
+        return [next(fetched) if h.audio is None else h.audio for h in held]
 
     def renew(self, held: Sequence[Held]) -> list[bool]:
         """Keep the leases and publish progress. False for each job that is no longer ours."""

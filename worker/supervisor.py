@@ -55,7 +55,7 @@ class Supervisor:
         self._model = ModelKeeper(settings, self._inbox.put)
         self._intake = Intake(settings, services, self._work, self._model, bell)
         self._stops_asked = 0
-        self._drain_until = float("inf")
+        self._ticked_at, self._drain_until = float("-inf"), float("inf")
         self._exit_code: int | None = None
 
     def run(self) -> int:
@@ -69,7 +69,7 @@ class Supervisor:
                     self._handle(self._inbox.get(TICK_SECONDS))
                 except Empty:
                     pass
-                self._tick()
+                self._tick_if_due()
         finally:
             # Also when something unforeseen ends the loop: a model process must not outlive its supervisor.
             self._leave()
@@ -162,8 +162,14 @@ class Supervisor:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
+    def _tick_if_due(self) -> None:
+        """Not after every event: a job brings several, and is held up by what has nothing to do with it."""
         now = time.monotonic()
+        if now - self._ticked_at >= TICK_SECONDS:
+            self._ticked_at = now
+            self._tick(now)
+
+    def _tick(self, now: float) -> None:
         # Leases first; and one step that fails keeps no other from being tried (a full Redis refuses some).
         for step in (self._renew, self._work.write_back, self._beat, self._presence.sweep):
             try:

@@ -24,14 +24,20 @@
 -- a.room          how many jobs the worker can take
 -- a.has_long      whether one of those in hand is long; a worker has one long job at a time, since its samples fill memory
 -- a.long_seconds  what is long
+-- a.inline_bytes  audio up to this size comes with the answer; larger is fetched by itself, since a script copies what it touches
 -- a.max_bytes     no more is taken once so many bytes of audio are (the worker fetches them in one answer)
 -- a.alive_ms      workers heard of within this time count for the share
 -- a.lease_ms      how long the lease lasts unless renewed
 -- a.audio_ttl     seconds that the audio must outlast
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns the job hashes, each as {field, value, ...}; none when nothing waits.
+-- Returns for each job {its hash as {field, value, ...}, its audio (nil if it is large, or gone)}; none when nothing waits.
 local taken = {}
+
+local function hand_out(id, flat)
+  local audio = key('audio', id)
+  taken[#taken + 1] = { flat, redis.call('STRLEN', audio) <= a.inline_bytes and redis.call('GET', audio) }
+end
 
 local function start(job)
   check_move(job, 'running')
@@ -42,14 +48,14 @@ local function start(job)
   end
   watch_deadline(job, nil, 'CH')
   redis.call('DEL', key('partial', job.id))
-  taken[#taken + 1] = begin_execution(job)
+  hand_out(job.id, begin_execution(job))
 end
 
 -- The answer to an earlier claim was lost on its way: give it again.
 for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
   local id, execution = string.match(member, '^(.*):([^:]*)$')
   if execution == a.execution then
-    taken[#taken + 1] = redis.call('HGETALL', key('job', id))
+    hand_out(id, redis.call('HGETALL', key('job', id)))
   end
 end
 if #taken > 0 then
@@ -234,7 +240,8 @@ end
 -- How many of the jobs that were taken come from each lane.
 local function count_by_lane()
   local counts = {}
-  for _, flat in ipairs(taken) do
+  for _, one in ipairs(taken) do
+    local flat = one[1]
     for i = 1, #flat, 2 do
       if flat[i] == 'lane' then
         counts[flat[i + 1]] = (counts[flat[i + 1]] or 0) + 1

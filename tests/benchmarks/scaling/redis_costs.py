@@ -11,7 +11,7 @@ from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcript import Segment, Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
-from worker.bell import RING_SECONDS
+from worker.bell import RING_SECONDS, Bell
 from worker.held import Held
 from worker.intake import TOP_UP_SECONDS
 from worker.presence import SWEEP_SECONDS
@@ -112,7 +112,8 @@ def step_costs(probe: Probe) -> dict[str, Cost]:
     costs["finish"] = probe.cost(lambda n: probe.finish(held[n]))
     costs["read the result"] = probe.cost(lambda n: probe.read(ids[n], done=True))
     probe.client.lpush(KEYS.bell(worker.lanes.names[0]), *[1] * JOBS)
-    costs[RING] = probe.cost(lambda _: worker.claims.wait_for_bell(RING_SECONDS))
+    bell = Bell(probe.client, probe.settings, worker.lanes)
+    costs[RING] = probe.cost(lambda _: bell.wait())
     costs[SWEEP] = probe.cost(lambda _: worker.register.recover())
     costs[BEAT] = probe.cost(lambda _: probe.beat(worker))
     return costs
