@@ -21,6 +21,11 @@ class WavHeader:
     data_bytes: int
 
     @property
+    def bytes_per_sample(self) -> int:
+        """Of one channel."""
+        return self.bytes_per_second // (self.rate_hz * self.channels)
+
+    @property
     def is_streamed(self) -> bool:
         """Pipes write the header before they know the length: 0, or (nearly) the largest number there is."""
         return (
@@ -56,7 +61,7 @@ def plain_frames(content: bytes) -> int | None:
     riff, _, wave, fmt, size, codec, channels, rate, per_second, frame, bits, data, data_bytes = _PLAIN.unpack_from(content)
     if (riff, wave, fmt, size, codec, data) != (b"RIFF", b"WAVE", b"fmt ", 16, _PCM, b"data"):
         return None
-    agrees = bits in _PCM_BITS and frame == channels * bits // 8 > 0 and per_second == rate * frame
+    agrees = bits in _PCM_BITS and frame == channels * bits // 8 > 0 and per_second == rate * frame > 0
     whole = data_bytes == len(content) - _PLAIN.size
     return data_bytes // frame if agrees and whole and data_bytes % frame == 0 else None
 

@@ -86,6 +86,7 @@ class ScriptDriver:
             "cache_entries": 100,
             "window_fallbacks": 0,
             "text": "hello",
+            "lanes": [LANE, LONG_LANE],
         }
         settings |= self._worker() | more
         return self._verdict(self.run("finish", transcript, id=job_id, token=int(token), **settings))
@@ -112,7 +113,7 @@ class ScriptDriver:
         return {"worker": "w1", "execution": f"s{self.claims}", "lease_ms": 10_000, "audio_ttl": 600}
 
     def _verdict(self, answer: list[Any]) -> str:
-        self.to_stitch = _mapping(answer[1]) if len(answer) > 1 else {}
+        self.to_stitch = _mapping(answer[1]) if answer[0] == "stitch" else {}
         return str(answer[0])
 
     def fail(self, job_id: str, token: str, retryable: bool, code: str = "transcription_failed") -> str:

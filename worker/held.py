@@ -33,3 +33,5 @@ class Written:
 
     verdict: str
     to_stitch: Held | None = None
+    #: No lane of ours holds a job. Known with `completed` only.
+    nothing_waits: bool = False

@@ -47,6 +47,13 @@ class Intake:
             _LOG.warning("store_away", step="claim", error=type(error).__name__)
             self._bell.listen()
 
+    def go_on(self) -> None:
+        """A decode has ended. Whether there is more to take may be known from writing its result."""
+        if not self._work.nothing_waits:
+            self.claim()
+        elif self._room() and not self._work.assignments:
+            self._bell.listen()
+
     def top_up(self, now: float) -> None:
         """Take what no idle worker has taken by now, if it is time."""
         if self._work.assignments and now - self._topped_up_at > TOP_UP_SECONDS:

@@ -123,14 +123,17 @@ class WorkerStore:
                 cache_entries=settings.cache_max_entries,
                 window_fallbacks=transcript.window_fallbacks,
                 text=transcript.transcript if held.job.parent else "",
+                lanes=self._lanes.names,
                 **self._next_execution(held),
             )
         )
 
     def _written(self, answer: Sequence[Any]) -> Written:
-        verdict, *rest = answer
-        file = self.read(scripting.text_hash(rest[0])) if rest else None
-        return Written(verdict=scripting.text(verdict), to_stitch=file)
+        verdict, details = scripting.text(answer[0]), answer[1:]
+        if verdict == "completed":
+            return Written(verdict=verdict, nothing_waits=bool(details[0]))
+        file = self.read(scripting.text_hash(details[0])) if details else None
+        return Written(verdict=verdict, to_stitch=file)
 
     def _next_execution(self, held: Held) -> dict[str, object]:
         """What a script needs that may hand us a file to stitch."""

@@ -118,7 +118,7 @@ class Supervisor:
         else:
             outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
         self._work.conclude(event.attempt_id, outcome)
-        self._intake.claim()
+        self._intake.go_on()
 
     def _became_ready(self, event: Ready) -> None:
         if not self._model.became_ready(event):

@@ -66,6 +66,8 @@ class Work:
         #: Files that are ours to put together.
         self._to_stitch: list[Held] = []
         self._renewed_at = 0.0
+        #: What was written last told that no lane of ours holds a job.
+        self.nothing_waits = False
 
     @property
     def busy(self) -> bool:
@@ -125,6 +127,7 @@ class Work:
     def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
         assignment = self.assignments.pop(attempt_id, None)
+        self.nothing_waits = False
         if assignment is not None and assignment.withdrawn_at is None:
             self._unwritten.append((assignment.held, outcome))
             self.write_back_if_possible()
@@ -222,6 +225,7 @@ class Work:
         code = outcome.error.code if outcome.error else None
         event = "job_ended" if written.verdict != "stale" else "write_refused"
         _LOG.info(event, verdict=written.verdict, code=code, **held.job.log_context())
+        self.nothing_waits = written.nothing_waits
         if written.to_stitch is not None:
             self._to_stitch.append(written.to_stitch)
 

@@ -12,9 +12,11 @@
 -- a.execution       an id for RQ's execution record, should there be a file to stitch; the same again when the last call got
 --                   no answer
 -- a.worker, a.lease_ms, a.audio_ttl   as in claim.lua
+-- a.lanes           the RQ queues that this worker serves
 --
--- Returns {'stale'} for a stale token, {'completed'}, {'piece'}: a checkpoint of a file; or, for the last of a file's pieces,
--- {'stitch', the file's hash}: the file is now this worker's, to be put together and finished.
+-- Returns {'stale'} for a stale token; {'completed', 1 if nothing waits in the worker's lanes, else 0}; {'piece'}: a checkpoint
+-- of a file; or, for the last of a file's pieces, {'stitch', the file's hash}: the file is now this worker's, to be put together
+-- and finished.
 even_when_full()
 local again = asked_again(string.match(a.id, '^(.*)_p%d+$'))
 if again then
@@ -52,6 +54,15 @@ if job.parent then
   return { 'stitch', begin_execution(file) }
 end
 
+local function nothing_waits()
+  for _, lane in ipairs(a.lanes) do
+    if redis.call('LLEN', RQ .. ':queue:' .. lane) > 0 then
+      return 0
+    end
+  end
+  return 1
+end
+
 local followers = close_flight(job)
 redis.call('SET', key('transcript', job.id), transcript, 'EX', a.result_ttl)
 settle(job, 'completed', { origin = 'decoded', progress_seconds = job.audio_seconds })
@@ -81,4 +92,4 @@ count('decoded')
 if a.window_fallbacks > 0 and not job.pieces then
   redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
 end
-return { 'completed' }
+return { 'completed', nothing_waits() }

@@ -1,11 +1,16 @@
 """From bytes to samples: every promised format, and bounds."""
 
+import io
+
 import numpy as np
 import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import AudioTooLong, MalformedAudio, NotAudio, UnsupportedAudio
 from tests.audio_files import FORMATS, RATE_HZ, float_wav_with, tone, wav
-from worker.decode import decode
+from worker.decode import SAMPLE_RATE_HZ, decode
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -18,6 +23,15 @@ def test_every_format_gives_the_same_tone(name: str) -> None:
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
     frequency = np.argmax(spectrum) * RATE_HZ / len(middle)
     assert abs(frequency - (220 * 44_100 / RATE_HZ if "44.1" in name else 220)) < 8
+
+
+@given(channels=st.integers(1, 4), frames=st.integers(1, 3000), seed=st.integers(0, 2**32 - 1))
+def test_a_plain_wav_sounds_as_libsndfile_reads_it(channels: int, frames: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).integers(-(2**15), 2**15, (frames, channels)).astype(np.int16)
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    expected, _ = soundfile.read(io.BytesIO(file.getvalue()), dtype="float32", always_2d=True)
+    assert np.array_equal(decode(file.getvalue(), max_seconds=10), expected.mean(axis=1, dtype=np.float32))
 
 
 def test_a_decode_ends_as_soon_as_it_is_too_long() -> None:
