@@ -197,6 +197,9 @@ class Stack:
     def client(self, gateway: int = 0, **keywords: object) -> httpx.Client:
         return httpx.Client(base_url=self.urls[gateway], timeout=90, headers=self._headers(), **keywords)  # type: ignore[arg-type]
 
+    def port(self, gateway: int = 0) -> int:
+        return int(self.urls[gateway].rsplit(":", 1)[1])
+
     def stop(self) -> None:
         for running in [*self.workers, *self.gateways]:
             running.stop()

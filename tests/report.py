@@ -6,12 +6,13 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.host import HostClock, is_optimized_python
 from tests.processes import redis_binary
 
 
@@ -23,6 +24,8 @@ class Finding:
     must: str
     seen: str
     holds: bool
+    #: Share of the processors' time that the host gave to others meanwhile.
+    withheld: float = 0.0
 
 
 def spread(seconds: Sequence[float]) -> str:
@@ -43,18 +46,22 @@ def p95(values: Sequence[float]) -> float:
 
 def table(findings: Sequence[Finding]) -> str:
     """In Markdown."""
-    rows = ["| experiment | must be | seen | |", "|---|---|---|---|"]
-    rows += [f"| {f.experiment} | {f.must} | {f.seen} | {'holds' if f.holds else '**does not hold**'} |" for f in findings]
+    rows = ["| experiment | must be | seen | withheld by the host | |", "|---|---|---|---|---|"]
+    rows += [f"| {f.experiment} | {f.must} | {f.seen} | {f.withheld:.1%} | {_verdict(f)} |" for f in findings]
     return "\n".join(rows)
+
+
+def _verdict(finding: Finding) -> str:
+    return "holds" if finding.holds else "**does not hold**"
 
 
 def machine() -> str:
     """What a measurement was taken on."""
     told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
     version = told.split("v=")[1].split()[0]
-    return (
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, Redis {version}, all on one machine"
-    )
+    build = "optimized build" if is_optimized_python() else "build without optimizations"
+    python = f"Python {platform.python_version()} ({build})"
+    return f"{os.cpu_count()} cores, {platform.machine()}, {python}, Redis {version}, all on one machine"
 
 
 def screen(findings: Sequence[Finding]) -> Table:
@@ -70,7 +77,9 @@ def run_parts(parts: Mapping[str, Callable[[Path], Iterator[Finding]]], chosen: 
     console, findings = Console(), []
     for name in chosen or parts:
         with tempfile.TemporaryDirectory() as folder:
-            for finding in parts[name](Path(folder)):
+            clock = HostClock()
+            for found in parts[name](Path(folder)):
+                finding = replace(found, withheld=clock.withheld())
                 findings.append(finding)
                 console.print(f"[{'green' if finding.holds else 'red'}]{name}[/]: {finding.experiment}: {finding.seen}")
     console.print(screen(findings))

@@ -44,8 +44,8 @@ def _page(findings: list[Finding]) -> str:
 
 Written by `make bench` ({machine()}; {versions}).
 
-Ratios and distributions of one run; clients, gateways, Redis and workers share the machine. `make bench ONLY=throughput` runs
-one part.
+Ratios and distributions of one run; clients, gateways, Redis and workers share the machine. A host with other guests withholds
+processor time from a virtual machine; how much is told, since latencies grow with it. `make bench ONLY=throughput` runs one part.
 
 {table(findings)}
 

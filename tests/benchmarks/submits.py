@@ -23,8 +23,7 @@ def submits(folder: Path) -> Iterator[Finding]:
     (folder / "naive").mkdir()
     clips = [[clip(100_000 * r + n) for n in range(COUNT)] for r in range(ROUNDS + 1)]
     with running_stack(folder / "ours", workers=0) as stack, redis_server(folder / "naive") as server, _naive(server) as naive:
-        port = int(stack.urls[0].rsplit(":", 1)[1])
-        ours, theirs = [], []
+        port, ours, theirs = stack.port(), list[float](), list[float]()
         for batch in clips[:ROUNDS]:
             ours.append(send_all(port, _raw(batch), CONNECTIONS)[0])
             theirs.append(send_all(naive, _json(batch), CONNECTIONS)[0])

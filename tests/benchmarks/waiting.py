@@ -74,8 +74,7 @@ def _is_quiet(stack: Stack) -> bool:
 
 async def _poll(stack: Stack, job_id: str) -> tuple[str, float]:
     """When the answer to the long-poll began to arrive."""
-    port = int(stack.urls[0].rsplit(":", 1)[1])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.port())
     writer.write(f"GET /v1/jobs/{job_id}?wait=60 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     first = await reader.readline()
     heard = time.perf_counter()
