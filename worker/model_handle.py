@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,6 +13,8 @@ from worker import model_entry
 from worker.engine_settings import EngineSettings
 from worker.messages import FromModel, FromSupervisor
 from worker.process_memory import resident_bytes
+
+NOTE_MEMORY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class ModelHandle:
 
     def __init__(self, settings: EngineSettings, generation: int, deliver: Callable[[FromModel | ModelDied], None]) -> None:
         self.generation = generation
-        self._rss_bytes = 0
+        self._rss_bytes, self._noted_at = 0, float("-inf")
         self._deliver = deliver
         self._outbox: SimpleQueue[FromSupervisor | None] = SimpleQueue()
         # Spawned, not forked: neither CUDA nor CTranslate2's threads survive a fork.
@@ -61,14 +64,20 @@ class ModelHandle:
         try:
             while True:
                 self._deliver(pipe.recv())
-                # Noted while it lives: once it is gone, nobody can tell.
-                self._rss_bytes = resident_bytes(self._process.pid or 0) or self._rss_bytes
+                self._note_memory()
         except (EOFError, OSError):
             pass
         self._process.join()
         self._outbox.put(None)
         cause = _cause(self._process.exitcode)
         self._deliver(ModelDied(generation=self.generation, cause=cause, rss_bytes=self._rss_bytes))
+
+    def _note_memory(self) -> None:
+        """While it lives: once it is gone, nobody can tell. Not after every message, which the loop is waiting to handle."""
+        now = time.monotonic()
+        if now - self._noted_at > NOTE_MEMORY_SECONDS:
+            self._noted_at = now
+            self._rss_bytes = resident_bytes(self._process.pid or 0) or self._rss_bytes
 
     def _write(self, pipe: Connection) -> None:
         while (message := self._outbox.get()) is not None:
