@@ -101,7 +101,7 @@ class JobStore:
             if "OOM" in str(error):
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
             raise
-        new = _snapshot(rest[0]) if verdict in ("cached", "following", "queued") else None
+        new = snapshot_of(rest[0]) if verdict in ("cached", "following", "queued") else None
         return verdict, rest[0] if verdict == "replay" else None, new
 
     def _submission(self, draft: Draft) -> Mapping[str, Any]:
@@ -128,7 +128,7 @@ class JobStore:
             if answer == "gone":
                 raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
             raise _unknown()
-        return _snapshot(answer)
+        return snapshot_of(answer)
 
     async def cancel(self, job_id: str, tenant: str) -> str:
         """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
@@ -218,14 +218,14 @@ class JobStore:
         return Call(script, scripting.arguments(self._keys.prefix, named, *tail))
 
 
-def _snapshot(answer: Any) -> Snapshot:
-    """What `view` (`shared/scripts/_access.lua`) makes of a job."""
+def snapshot_of(answer: Any) -> Snapshot:
+    """From what `view` (`shared/scripts/_access.lua`) makes of a job; as Redis answers it, or as JSON from an event."""
     stored, transcript, partial, ahead, pieces = answer
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),
         Transcript.model_validate_json(transcript) if transcript else None,
         joined_text(scripting.text_hash(pieces)) or join_text([Segment.model_validate_json(segment) for segment in partial]),
-        None if ahead is None else Ahead(int(ahead[0]), int(ahead[1]) / 1000),
+        Ahead(int(ahead[0]), int(ahead[1]) / 1000) if ahead else None,
     )
 
 

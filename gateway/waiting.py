@@ -1,6 +1,7 @@
 """Long-polls: one Redis subscription per process wakes whoever waits for a job that ends. Nobody polls Redis."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +13,7 @@ from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.problems import from_redis
-from gateway.store import JobStore, Snapshot
-from shared import scripting
+from gateway.store import JobStore, Snapshot, snapshot_of
 from shared.job import Job
 from shared.logs import get_logger
 
@@ -25,12 +25,20 @@ SILENCE_SECONDS, PONG_SECONDS = 10.0, 3.0
 BLIND_SECONDS = 1.0
 
 
+class Watch:
+    """A wait for a job. `woken` is set whenever it may have ended; `ended` is how it has, if that was told."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+        self.ended: Snapshot | None = None
+
+
 class Waiters:
     """Who waits for which job. `run` must be running for anybody to be woken."""
 
     def __init__(self, redis: "Redis", channel: str) -> None:
         self._redis, self._channel = redis, channel
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str, set[Watch]] = {}
         self._released = False
 
     @property
@@ -39,16 +47,16 @@ class Waiters:
         return self._released
 
     @contextmanager
-    def watch(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the job may have ended. Look at the job after entering, then wait, then look again."""
-        event = asyncio.Event()
-        self._waiting.setdefault(job_id, set()).add(event)
+    def watch(self, job_id: str) -> Iterator[Watch]:
+        """Listen for the end of a job. Look at the job after entering, then wait, then look again unless the end was told."""
+        watch = Watch()
+        self._waiting.setdefault(job_id, set()).add(watch)
         try:
-            yield event
+            yield watch
         finally:
-            events = self._waiting[job_id]
-            events.discard(event)
-            if not events:
+            watches = self._waiting[job_id]
+            watches.discard(watch)
+            if not watches:
                 del self._waiting[job_id]
 
     def release(self) -> None:
@@ -84,15 +92,21 @@ class Waiters:
                 if message and message["type"] == "subscribe":
                     self._wake_all()
                 elif message and message["type"] == "message":
-                    self._wake(scripting.text(message["data"]))
+                    self._tell(message["data"])
 
-    def _wake(self, job_id: str) -> None:
-        for event in self._waiting.get(job_id, ()):
-            event.set()
+    def _tell(self, event: str) -> None:
+        """`event` is what `tell_of_end` (`shared/scripts/_endings.lua`) makes of a job's end."""
+        job_id, _, told = event.partition("\n")
+        watches = self._waiting.get(job_id, ())
+        ended = snapshot_of(json.loads(told)) if told and watches else None
+        for watch in watches:
+            watch.ended = ended
+            watch.woken.set()
 
     def _wake_all(self) -> None:
-        for job_id in self._waiting:
-            self._wake(job_id)
+        for watches in self._waiting.values():
+            for watch in watches:
+                watch.woken.set()
 
 
 class LongPoll:
@@ -118,26 +132,26 @@ class LongPoll:
 
     async def _until_ended(self, request: Request, job_id: str, look: Awaitable[Snapshot], deadline: float) -> Snapshot:
         """`look` tells how the job is, or how another is, which is not waited for. By then we listen: no end is missed."""
-        with self._waiters.watch(job_id) as woken:
+        with self._waiters.watch(job_id) as watch:
             snapshot = await look
             if snapshot.job.id != job_id or _nothing_to_wait_for(snapshot, deadline):
                 return snapshot
             hang_up = asyncio.create_task(_hang_up(request))
-            hang_up.add_done_callback(lambda _: woken.set())
+            hang_up.add_done_callback(lambda _: watch.woken.set())
             try:
-                return await self._wait(woken, hang_up, snapshot, deadline)
+                return await self._wait(watch, hang_up, snapshot, deadline)
             finally:
                 hang_up.cancel()
                 with suppress(asyncio.CancelledError):
                     await hang_up
 
-    async def _wait(self, woken: asyncio.Event, hang_up: "asyncio.Task[None]", last: Snapshot, deadline: float) -> Snapshot:
+    async def _wait(self, watch: Watch, hang_up: "asyncio.Task[None]", last: Snapshot, deadline: float) -> Snapshot:
         blind = False
         while not self._waiters.released and (left := deadline - time.monotonic()) > 0:
-            if not await _first(woken, hang_up, min(left, BLIND_SECONDS) if blind else left) and not blind:
+            if not await _first(watch.woken, hang_up, min(left, BLIND_SECONDS) if blind else left) and not blind:
                 break
-            woken.clear()
-            seen = await self._look(last.job)
+            watch.woken.clear()
+            seen = watch.ended or await self._look(last.job)
             blind, last = seen is None, seen or last
             if last.job.state.is_terminal:
                 return last

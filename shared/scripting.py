@@ -9,7 +9,7 @@ from importlib import resources
 from shared.rq_transport import KEY_PREFIX
 
 #: What stands before every script, each part using those before it.
-PRELUDE = ("_prelude", "_executions", "_pieces", "_endings", "_access")
+PRELUDE = ("_prelude", "_executions", "_pieces", "_access", "_endings")
 
 
 @cache

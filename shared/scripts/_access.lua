@@ -31,7 +31,7 @@ local function ahead_of(job)
 end
 
 -- A job as its owner sees it, all of one moment; nil when it is completed and its transcript is kept no longer.
--- Needs a.lanes: the kinds of lanes, the most urgent first.
+-- Of a job that waits it needs a.lanes: the kinds of lanes, the most urgent first.
 local function view(job)
   local transcript = redis.call('GET', key('transcript', job.id))
   if job.state == 'completed' and not transcript then

@@ -1,5 +1,19 @@
 -- How jobs end, come back to life, and what becomes of those that share their flight.
 
+-- A result up to this size is told to all gateways: the one that waits for it need not ask, the others throw it away.
+local MOST_TOLD_BYTES = 16384
+
+-- An event: the job's id, and behind a line break what read.lua would answer, as JSON, where that is small. Nobody can wait for
+-- a job that was answered from the cache: its submit is its end.
+local function tell_of_end(job, origin)
+  if origin == 'cache' then
+    return
+  end
+  local seen = view(job)
+  local small = seen and #(seen[2] or '') <= MOST_TOLD_BYTES
+  redis.call('PUBLISH', PREFIX .. ':events', job.id .. (small and '\n' .. cjson.encode(seen) or ''))
+end
+
 -- The one way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
@@ -33,8 +47,8 @@ local function settle(job, state, fields)
   redis.call('EXPIRE', registry, a.gone_ttl)
 
   count(state)
-  redis.call('PUBLISH', PREFIX .. ':events', job.id)
   job.state = state
+  tell_of_end(job, fields.origin)
 end
 
 -- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.

@@ -91,7 +91,7 @@ def _spells(stack: Stack) -> list[Spell]:
             for message in pubsub.listen():
                 listening.set()
                 if message["type"] == "message":
-                    ended[text(message["data"])] = time.perf_counter()
+                    ended[text(message["data"]).partition("\n")[0]] = time.perf_counter()
                     if len(ended) == (SPELLS + 1) * SPELL_TIMES:
                         return
 

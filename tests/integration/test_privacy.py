@@ -46,7 +46,7 @@ def test_the_dashboard_shows_jobs_by_id_and_nothing_of_their_content(
     lane = "fleet.demo.interactive"
     queues = dashboard.get("/0/data/queues.json").json()["queues"]
     assert lane in [queue["name"] for queue in queues]
-    listed = dashboard.get(f"/0/data/jobs/{lane}/finished/50/asc/1.json").text
+    listed = dashboard.get(f"/0/data/jobs/{lane}/finished/50/dsc/1.json").text
     detail = dashboard.get(f"/0/data/job/{job['job_id']}.json")
     workers = dashboard.get("/0/data/workers.json").json()["workers"]
     assert job["job_id"] in listed and detail.status_code == 200
