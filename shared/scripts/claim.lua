@@ -41,11 +41,12 @@ end
 
 local function start(job)
   check_move(job, 'running')
-  hset(key('job', job.id), { state = 'running', attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW) })
+  local fields = { state = 'running', attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW) }
   -- What the pieces of a file have come to still counts.
   if not job.pieces then
-    hset(key('job', job.id), { progress_seconds = 0 })
+    fields.progress_seconds = 0
   end
+  hset(key('job', job.id), fields)
   watch_deadline(job, nil, 'CH')
   redis.call('DEL', key('partial', job.id))
   hand_out(job.id, begin_execution(job))
@@ -90,6 +91,14 @@ local function served_lanes()
 end
 
 local lanes, patience = served_lanes()
+local alive = math.max(1, workers_alive(':workers', a.alive_ms))
+
+-- By lane: how many jobs wait there at first, and how often it was passed over while some did.
+local waiting, passed_over = {}, {}
+for _, lane in ipairs(lanes) do
+  waiting[lane] = redis.call('LLEN', RQ .. ':queue:' .. lane)
+  passed_over[lane] = redis.call('HGET', PREFIX .. ':load', 'passed:' .. lane)
+end
 
 local function is_urgent(lane)
   return lane == a.urgent_lane
@@ -99,13 +108,11 @@ end
 -- as long as what it then holds is no more than its part of all that it holds or that waits, for the others will soon be idle
 -- (guided self-scheduling: Polychronopoulos and Kuck, 1987).
 local function share_of(urgent, in_hand, few)
-  local waiting, workers = 0, math.max(1, workers_alive(':workers', a.alive_ms))
+  local jobs = 0
   for _, lane in ipairs(lanes) do
-    if is_urgent(lane) == urgent then
-      waiting = waiting + redis.call('LLEN', RQ .. ':queue:' .. lane)
-    end
+    jobs = jobs + (is_urgent(lane) == urgent and waiting[lane] or 0)
   end
-  return math.max(math.min(math.ceil(waiting / workers), few - in_hand), math.ceil((waiting + in_hand) / workers) - in_hand)
+  return math.max(math.min(math.ceil(jobs / alive), few - in_hand), math.ceil((jobs + in_hand) / alive) - in_hand)
 end
 
 local busy = a.urgent_in_hand + a.background_in_hand > 0
@@ -196,15 +203,11 @@ local function take_from(lane, most)
   return finished or #taken >= a.room
 end
 
-local function passed_over(lane)
-  return 'passed:' .. lane
-end
-
 -- The lanes that have been passed over often enough, the one with most reason to complain first.
 local function lanes_in_turn()
   local due = {}
   for i, lane in ipairs(lanes) do
-    local passed = tonumber(redis.call('HGET', PREFIX .. ':load', passed_over(lane)) or 0)
+    local passed = tonumber(passed_over[lane] or 0)
     if passed >= patience[i] then
       due[#due + 1] = { lane = lane, reason = passed / patience[i] }
     end
@@ -229,10 +232,12 @@ end
 local function remember_who_waits(counts)
   for _, lane in ipairs(lanes) do
     local served = counts[lane] or 0
-    if served > 0 or redis.call('LLEN', RQ .. ':queue:' .. lane) == 0 then
-      redis.call('HDEL', PREFIX .. ':load', passed_over(lane))
+    if served > 0 or waiting[lane] == 0 then
+      if passed_over[lane] then
+        redis.call('HDEL', PREFIX .. ':load', 'passed:' .. lane)
+      end
     elseif #taken > 0 then
-      redis.call('HINCRBY', PREFIX .. ':load', passed_over(lane), #taken)
+      redis.call('HINCRBY', PREFIX .. ':load', 'passed:' .. lane, #taken)
     end
   end
 end
@@ -267,7 +272,7 @@ if must_run_dry() then
 end
 if not serve_the_passed_over() then
   for _, lane in ipairs(lanes) do
-    if take_from(lane, a.room) then
+    if waiting[lane] > 0 and take_from(lane, a.room) then
       break
     end
   end
