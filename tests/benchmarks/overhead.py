@@ -47,8 +47,8 @@ def overhead(folder: Path) -> Iterator[Finding]:
     every = [m for spell in spells for m in spell.rounds]
     p50, p99 = statistics.median(rounds), statistics.quantiles(rounds, n=100)[98]
     yield Finding(
-        experiment=f"submit to result with a model that takes no time, 32 KB clips, idle fleet; the {QUIETEST} of {SPELLS} spells "
-        "in which the host withheld least",
+        experiment=f"submit to result with a model that takes no time, 32 KB clips, idle fleet; the {QUIETEST} of {SPELLS} "
+        "spells in which the host withheld least",
         must="p50 <= 8 ms, p99 <= 30 ms",
         seen=f"{milliseconds(rounds)}, at most {quiet[-1].withheld:.0%} withheld; in all spells {milliseconds(every)}",
         holds=p50 <= 8 and p99 <= 30,
