@@ -26,11 +26,11 @@ BLIND_SECONDS = 1.0
 
 
 class Watch:
-    """A wait for a job. `woken` is set whenever it may have ended; `ended` is how it has, if that was told."""
+    """A wait for a job. `woken` is set whenever it may have ended; `told` is how it has (JSON), if that came with the event."""
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
-        self.ended: Snapshot | None = None
+        self.told = ""
 
 
 class Waiters:
@@ -95,12 +95,10 @@ class Waiters:
                     self._tell(message["data"])
 
     def _tell(self, event: str) -> None:
-        """`event` is what `tell_of_end` (`shared/scripts/_endings.lua`) makes of a job's end."""
+        """`event` is what `tell_of_end` (`shared/scripts/_endings.lua`) makes of a job's end. Read by those whom it concerns."""
         job_id, _, told = event.partition("\n")
-        watches = self._waiting.get(job_id, ())
-        ended = snapshot_of(json.loads(told)) if told and watches else None
-        for watch in watches:
-            watch.ended = ended
+        for watch in self._waiting.get(job_id, ()):
+            watch.told = told
             watch.woken.set()
 
     def _wake_all(self) -> None:
@@ -151,7 +149,7 @@ class LongPoll:
             if not await _first(watch.woken, hang_up, min(left, BLIND_SECONDS) if blind else left) and not blind:
                 break
             watch.woken.clear()
-            seen = watch.ended or await self._look(last.job)
+            seen = snapshot_of(json.loads(watch.told)) if watch.told else await self._look(last.job)
             blind, last = seen is None, seen or last
             if last.job.state.is_terminal:
                 return last

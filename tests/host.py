@@ -1,6 +1,4 @@
-"""What lies under a measurement and is not the fleet's: the interpreter, and processor time that a host gives to other guests."""
-
-import sysconfig
+"""What lies under a measurement and is not the fleet's: processor time that a host gives to other guests."""
 
 import psutil
 
@@ -16,8 +14,3 @@ class HostClock:
         now = psutil.cpu_times()
         passed = sum(now) - sum(self._before)
         return float(getattr(now, "steal", 0.0) - getattr(self._before, "steal", 0.0)) / passed if passed else 0.0
-
-
-def is_optimized_python() -> bool:
-    """The interpreter was built with profile-guided optimization, as those of Debian and of the official images are."""
-    return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.host import HostClock, is_optimized_python
+from tests.host import HostClock
 from tests.processes import redis_binary
 
 
@@ -59,9 +59,9 @@ def machine() -> str:
     """What a measurement was taken on."""
     told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
     version = told.split("v=")[1].split()[0]
-    build = "optimized build" if is_optimized_python() else "build without optimizations"
-    python = f"Python {platform.python_version()} ({build})"
-    return f"{os.cpu_count()} cores, {platform.machine()}, {python}, Redis {version}, all on one machine"
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, Redis {version}, all on one machine"
+    )
 
 
 def screen(findings: Sequence[Finding]) -> Table:
