@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -15,7 +16,6 @@ from shared.keys import Keys
 from shared.settings import GatewaySettings
 
 FRESH_SECONDS = 1.0
-DRAIN_MINUTES = 5
 T = TypeVar("T")
 
 
@@ -38,17 +38,34 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds of audio per second: of one worker that has something to do, and of all that are ready, as measured lately."""
+
+    one: float
+    all: float
+
+    def seconds_for(self, ahead: float, own: float, is_shared: bool) -> float:
+        """Until audio is done that has so much ahead of it, in seconds both. `is_shared`: all workers decode parts of it."""
+        return ahead / self.all + own / (self.all if is_shared else self.one)
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """What waits in all lanes, and the audio seconds that the fleet gets through per second (None: nothing measured yet)."""
+    """What waits in all lanes, and by model how fast it goes away; models are absent that nobody holds or has used yet."""
 
     jobs: int
     size_bytes: int
     audio_seconds: float
-    drain_rate: float | None
+    paces: Mapping[str, Pace]
 
-    def seconds_for(self, audio_seconds: float) -> float | None:
-        """How long the fleet takes for so much audio; None when unknown."""
-        return audio_seconds / self.drain_rate if self.drain_rate else None
+    @property
+    def drain_rate(self) -> float | None:
+        """Seconds of audio per second while all have something to do; None when nothing has been measured."""
+        return round(sum(pace.all for pace in self.paces.values()), 3) if self.paces else None
+
+    def seconds_to_drain(self) -> float | None:
+        """How long the fleet takes for all that waits; None when unknown."""
+        return self.audio_seconds / self.drain_rate if self.drain_rate else None
 
 
 class _Fresh(Generic[T]):
@@ -139,27 +156,26 @@ class Fleet:
         return sorted(found, key=lambda worker: worker.name)
 
     async def _look_up_load(self) -> Load:
-        now = await self._now()
-        minutes = [int(now // 60) - back for back in range(DRAIN_MINUTES)]
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hmget(self._keys.load, ["jobs", "bytes", "audio_ms"])
-            for minute in minutes:
-                pipeline.hget(self._keys.drained(minute), "audio_ms")
-            (jobs, size_bytes, audio_ms), *drained = await pipeline.execute()
-        return Load(int(jobs or 0), int(size_bytes or 0), int(audio_ms or 0) / 1000, _drain_rate(drained, now % 60))
+            pipeline.hgetall(self._keys.pace)
+            (jobs, size_bytes, audio_ms), measured = await pipeline.execute()
+        ready = Counter(worker.model for worker in await self.workers() if worker.is_ready)
+        return Load(int(jobs or 0), int(size_bytes or 0), int(audio_ms or 0) / 1000, paces(measured, ready))
 
     async def _now(self) -> float:
         seconds, micros = await self._redis.time()
         return float(seconds) + float(micros) / 1e6
 
 
-def _drain_rate(drained_ms: list[str | None], seconds_of_this_minute: float) -> float | None:
-    """Audio seconds per second, over the minutes in which something was done: an idle night says nothing about speed."""
-    spans = [max(1.0, seconds_of_this_minute), *[60.0] * (len(drained_ms) - 1)]
-    busy = [(int(done), span) for done, span in zip(drained_ms, spans, strict=True) if done]
-    if not busy:
-        return None
-    return round(sum(done for done, _ in busy) / 1000 / sum(span for _, span in busy), 3)
+def paces(measured: Mapping[str, str], ready: Mapping[str, int]) -> dict[str, Pace]:
+    """From what `finish.lua` notes of each model, and how many workers are ready to decode with it."""
+    found = {}
+    for model, workers in ready.items():
+        audio_ms, busy_ms = (int(measured.get(f"{model}:{what}_ms", 0)) for what in ("audio", "busy"))
+        if audio_ms and busy_ms:
+            found[model] = Pace(audio_ms / busy_ms, workers * audio_ms / busy_ms)
+    return found
 
 
 def _share(counts: Mapping[str, int], part: str, *others: str) -> float | None:

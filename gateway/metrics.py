@@ -18,7 +18,7 @@ GAUGES = (
     ("queued_bytes", "queued_bytes", "Bytes of audio that wait."),
     ("queued_audio_seconds", "queued_audio_seconds", "Seconds of audio that wait."),
     ("in_flight", "in_flight_jobs", "Jobs and pieces of long files under a lease."),
-    ("drain_rate", "drain_rate", "Seconds of audio that the fleet gets through per second."),
+    ("drain_rate", "drain_rate", "Seconds of audio per second that the ready workers get through when all are busy."),
     ("cache_hit_rate", "cache_hit_ratio", "Share of submits answered by the cache, since the beginning."),
 )
 

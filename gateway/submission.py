@@ -122,8 +122,7 @@ class Submitter:
 
     async def _full(self) -> QueueFull:
         """How long until there is room: at most what waits, at the measured rate."""
-        load = await self._fleet.load()
-        seconds = load.seconds_for(load.audio_seconds)
+        seconds = (await self._fleet.load()).seconds_to_drain()
         retry = UNMEASURED_RETRY_SECONDS if seconds is None else min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds / 10)))
         return QueueFull("Too much audio is waiting already; try again after the time that Retry-After names.", retry)
 

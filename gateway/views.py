@@ -57,10 +57,13 @@ def urls(request: Request, job_id: str) -> dict[str, str]:
 
 async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
     """Position counts from 1, which is next; both are null for a job that does not wait."""
-    if snapshot.ahead is None:
+    job, ahead = snapshot.job, snapshot.ahead
+    if ahead is None:
         return {"position": None, "eta_seconds": None}
-    seconds = (await services.fleet.load()).seconds_for(snapshot.ahead.audio_seconds + snapshot.job.audio_seconds)
-    return {"position": snapshot.ahead.jobs + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
+    pace = (await services.fleet.load()).paces.get(job.model)
+    is_cut = 0 < services.settings.split_above_seconds < job.audio_seconds
+    seconds = pace and round(pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut), 1)
+    return {"position": ahead.jobs + 1, "eta_seconds": seconds}
 
 
 def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:

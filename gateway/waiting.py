@@ -71,7 +71,8 @@ class Waiters:
             began = time.monotonic()
             try:
                 await self._listen()
-            except (RedisError, OSError) as error:
+            # ValueError: an event that is not text. Whoever sent it, nobody may wait in vain for those after it.
+            except (RedisError, OSError, ValueError) as error:
                 _LOG.warning("subscription_lost", kind=type(error).__name__)
             if time.monotonic() - began > LONGEST_BACKOFF_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS

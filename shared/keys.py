@@ -36,16 +36,13 @@ class Keys:
     def worker(self, name: str) -> str:
         return f"{self.prefix}:worker:{name}"
 
-    def drained(self, minute: int) -> str:
-        return f"{self.prefix}:drained:{minute}"
-
     @property
     def workers(self) -> str:
         return f"{self.prefix}:workers"
 
-    def workers_on(self, device: str) -> str:
-        """Ready workers on one kind of device, by when they were last heard of."""
-        return f"{self.prefix}:workers:{device}"
+    def workers_on(self, device: str, model: str) -> str:
+        """Workers on one kind of device that are ready to decode with a model, by when they were last heard of."""
+        return f"{self.prefix}:workers:{device}:{model}"
 
     @property
     def models(self) -> str:
@@ -59,6 +56,11 @@ class Keys:
     @property
     def load(self) -> str:
         return f"{self.prefix}:load"
+
+    @property
+    def pace(self) -> str:
+        """For each model the audio that its workers have decoded lately, and the time that it took them."""
+        return f"{self.prefix}:pace"
 
     @property
     def totals(self) -> str:

@@ -70,8 +70,9 @@ class ScriptDriver:
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
-        who = {"worker": worker, "execution": execution, "room": room, "alive_ms": 30_000, "lease_ms": lease_ms}
-        lanes = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "foreign": [], "other_device": "", "spill_ms": 10_000}
+        who = {"worker": worker, "execution": execution, "room": room, "lease_ms": lease_ms}
+        lanes: dict[str, Any] = {"model": "demo", "lanes": [LANE, LONG_LANE], "patience": [16, 4], "foreign": []}
+        lanes |= {"peer_devices": ["cpu", "cuda"], "other_device": "", "spill_ms": 10_000}
         urgent = {"urgent_lane": LANE, "urgent_in_hand": 0, "urgent_room": room, "urgent_few": room}
         background = {"background_in_hand": 0, "background_room": room, "background_few": room, "background_seconds": 10_000}
         long = {"window_seconds": 30, "has_long": False, "long_seconds": 60, "inline_bytes": 0, "max_bytes": 10**6}
@@ -85,6 +86,7 @@ class ScriptDriver:
             "cache_ttl": 600,
             "cache_entries": 100,
             "window_fallbacks": 0,
+            "busy_ms": 0,
             "text": "hello",
             "lanes": [LANE, LONG_LANE],
         }

@@ -47,7 +47,8 @@ def _connect(settings: WorkerSettings) -> Redis:
     return Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_timeout=5.0,
-        socket_connect_timeout=2.0,
+        # The loop's own connection tries a host that does not answer nine times for one command.
+        socket_connect_timeout=0.7,
         max_connections=8,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
         health_check_interval=15,

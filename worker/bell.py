@@ -64,4 +64,4 @@ class Bell:
         if not route.foreign:
             return False
         since_ms = now_ms(self._redis) - int(self._settings.lease_seconds * 1000)
-        return bool(self._redis.zcount(self._keys.workers_on(route.other_device), since_ms, "+inf"))
+        return bool(self._redis.zcount(self._keys.workers_on(route.other_device, self._settings.model_name), since_ms, "+inf"))

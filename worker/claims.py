@@ -41,12 +41,13 @@ class Claims:
         route = self._lanes.route
         return {
             "lanes": self._lanes.names,
+            "model": self._settings.model_name,
+            "peer_devices": route.peer_devices,
             "patience": [lane.patience for lane in route.lanes],
             "foreign": [self._lanes.name_of(lane) for lane in route.foreign],
             "other_device": route.other_device,
             "spill_ms": int(self._settings.route_spill_seconds * 1000),
             "execution": self._execution,
-            "alive_ms": int(3 * self._settings.lease_seconds * 1000),
         }
 
     def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:

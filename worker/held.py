@@ -16,6 +16,8 @@ class Held:
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
     published: int = 0
+    #: Of its worker's busy time what no earlier result has been measured by.
+    busy_seconds: float = 0.0
     #: As uploaded, where it is small: it came with the claim.
     audio: bytes | None = None
     #: Of the file that it may bring us to stitch; one id, so that asking twice for it is asking for the same.

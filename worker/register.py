@@ -39,7 +39,7 @@ class Register:
             pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
             pipeline.zadd(self._keys.workers, {self._worker: now})
             pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
-            kind = self._keys.workers_on(self._lanes.device)
+            kind = self._keys.workers_on(self._lanes.device, self._settings.model_name)
             if card["state"] == "ready":
                 pipeline.zadd(kind, {self._worker: now})
                 pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
@@ -55,7 +55,7 @@ class Register:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self._keys.worker(self._worker))
             pipeline.zrem(self._keys.workers, self._worker)
-            pipeline.zrem(self._keys.workers_on(self._lanes.device), self._worker)
+            pipeline.zrem(self._keys.workers_on(self._lanes.device, self._settings.model_name), self._worker)
             pipeline.execute()
 
     def recover(self) -> Swept | None:

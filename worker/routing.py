@@ -17,6 +17,8 @@ class Route:
     lanes: tuple[Lane, ...]
     foreign: tuple[Lane, ...] = ()
     other_device: str = ""
+    #: What those run on who serve the same lanes.
+    peer_devices: tuple[str, ...] = (CPU, GPU)
 
     @property
     def is_for_long(self) -> bool:
@@ -29,8 +31,8 @@ def route_for(device: str, settings: WorkerSettings) -> Route:
     if not settings.route_short_to_cpu_seconds:
         return Route(tuple(Lane))
     if device == CPU:
-        return Route((Lane.INTERACTIVE, Lane.BATCH, Lane.LONG), (Lane.LONG,), GPU)
-    return Route((Lane.LONG, Lane.BATCH, Lane.INTERACTIVE), (Lane.INTERACTIVE,), CPU)
+        return Route((Lane.INTERACTIVE, Lane.BATCH, Lane.LONG), (Lane.LONG,), GPU, (CPU,))
+    return Route((Lane.LONG, Lane.BATCH, Lane.INTERACTIVE), (Lane.INTERACTIVE,), CPU, (GPU,))
 
 
 class ServedLanes:

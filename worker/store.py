@@ -123,6 +123,7 @@ class WorkerStore:
                 cache_entries=settings.cache_max_entries,
                 window_fallbacks=transcript.window_fallbacks,
                 text=transcript.transcript if held.job.parent else "",
+                busy_ms=int(held.busy_seconds * 1000),
                 lanes=self._lanes.names,
                 **self._next_execution(held),
             )

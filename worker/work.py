@@ -12,6 +12,7 @@ from shared.job import JobError
 from shared.logs import get_logger
 from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
+from worker.busy_clock import BusyClock
 from worker.held import Held, Written
 from worker.messages import CutPiece, Moved, Progress
 from worker.store import PiecesLost, WorkerStore
@@ -66,6 +67,7 @@ class Work:
         #: Files that are ours to put together.
         self._to_stitch: list[Held] = []
         self._renewed_at = 0.0
+        self._clock = BusyClock()
         #: What was written last told that no lane of ours holds a job.
         self.nothing_waits = False
 
@@ -96,6 +98,7 @@ class Work:
     def begin(self, held: Held) -> Assignment:
         """A job was claimed."""
         self.assignments[held.attempt_id] = Assignment(held=held)
+        self._clock.run(busy=True)
         return self.assignments[held.attempt_id]
 
     def progress(self, event: Progress | Moved) -> None:
@@ -126,19 +129,27 @@ class Work:
 
     def conclude(self, attempt_id: str, outcome: Outcome) -> None:
         """A decode ended. Written at once if Redis answers, else at a later tick."""
-        assignment = self.assignments.pop(attempt_id, None)
+        assignment = self._drop(attempt_id)
         self.nothing_waits = False
         if assignment is not None and assignment.withdrawn_at is None:
+            if outcome.transcript is not None:
+                assignment.held.busy_seconds = self._clock.take_seconds()
             self._unwritten.append((assignment.held, outcome))
             self.write_back_if_possible()
 
     def forget(self, attempt_id: str) -> None:
         """A decode was given up because the job is no longer ours."""
-        self.assignments.pop(attempt_id, None)
+        self._drop(attempt_id)
 
     def forget_withdrawn(self) -> None:
         """Likewise, for all that did not stop when told to."""
-        self.assignments = {k: v for k, v in self.assignments.items() if v.withdrawn_at is None}
+        for attempt_id in [k for k, v in self.assignments.items() if v.withdrawn_at is not None]:
+            self._drop(attempt_id)
+
+    def _drop(self, attempt_id: str) -> Assignment | None:
+        assignment = self.assignments.pop(attempt_id, None)
+        self._clock.run(busy=bool(self.assignments))
+        return assignment
 
     def abandon(self, error: JobError) -> None:
         """The model process died under these jobs."""

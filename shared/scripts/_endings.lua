@@ -1,17 +1,24 @@
 -- How jobs end, come back to life, and what becomes of those that share their flight.
 
--- A result up to this size is told to all gateways: the one that waits for it need not ask, the others throw it away.
+-- An end up to this size is told to all gateways: the one that waits for it need not ask, the others throw it away.
 local MOST_TOLD_BYTES = 16384
 
--- An event: the job's id, and behind a line break what read.lua would answer, as JSON, where that is small. Nobody can wait for
--- a job that was answered from the cache: its submit is its end.
-local function tell_of_end(job, origin)
-  if origin == 'cache' then
-    return
+-- What read.lua would answer, as JSON; empty if it is large, or may not be true any more when it is heard: a job that comes back
+-- to life must be looked at.
+local function told_of(job)
+  if MOVES[job.state].queued or redis.call('STRLEN', key('transcript', job.id)) > MOST_TOLD_BYTES then
+    return ''
   end
-  local seen = view(job)
-  local small = seen and #(seen[2] or '') <= MOST_TOLD_BYTES
-  redis.call('PUBLISH', PREFIX .. ':events', job.id .. (small and '\n' .. cjson.encode(seen) or ''))
+  local told = cjson.encode(view(job))
+  return #told <= MOST_TOLD_BYTES and told or ''
+end
+
+-- An event: the job's id, and behind a line break what is told of it. Nobody can wait for a job that was answered from the cache:
+-- its submit is its end.
+local function tell_of_end(job, origin)
+  if origin ~= 'cache' then
+    redis.call('PUBLISH', PREFIX .. ':events', job.id .. '\n' .. told_of(job))
+  end
 end
 
 -- The one way into a terminal state.

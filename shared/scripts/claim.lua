@@ -8,6 +8,8 @@
 --
 -- a.lanes         RQ queue names, first served first
 -- a.patience      for each lane, how many jobs of other lanes may be started while it waits
+-- a.model         the model that all of these lanes are for
+-- a.peer_devices  what those run on who serve the same lanes; they have a share of what waits, too
 -- a.foreign       those of the lanes that belong to the other kind of worker; served while nobody of that kind is there, or
 --                 while the first job in it has waited for `spill_ms`
 -- a.other_device  what that kind runs on
@@ -26,8 +28,7 @@
 -- a.long_seconds  what is long
 -- a.inline_bytes  audio up to this size comes with the answer; larger is fetched by itself, since a script copies what it touches
 -- a.max_bytes     no more is taken once so many bytes of audio are (the worker fetches them in one answer)
--- a.alive_ms      workers heard of within this time count for the share
--- a.lease_ms      how long the lease lasts unless renewed
+-- a.lease_ms      how long the lease lasts unless renewed; a worker that is silent for so long is not counted on
 -- a.audio_ttl     seconds that the audio must outlast
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
@@ -63,12 +64,12 @@ if #taken > 0 then
   return taken
 end
 
-local function workers_alive(where, within_ms)
-  return redis.call('ZCOUNT', PREFIX .. where, NOW - within_ms, '+inf')
+local function ready_workers_on(device)
+  return redis.call('ZCOUNT', key('workers', device .. ':' .. a.model), NOW - a.lease_ms, '+inf')
 end
 
 local function needs_help(lane)
-  if workers_alive(':workers:' .. a.other_device, a.lease_ms) == 0 then
+  if ready_workers_on(a.other_device) == 0 then
     return true
   end
   local first = redis.call('LINDEX', RQ .. ':queue:' .. lane, 0)
@@ -91,7 +92,13 @@ local function served_lanes()
 end
 
 local lanes, patience = served_lanes()
-local alive = math.max(1, workers_alive(':workers', a.alive_ms))
+
+-- Who serves these lanes: this worker, and all like it.
+local peers = 0
+for _, device in ipairs(a.peer_devices) do
+  peers = peers + ready_workers_on(device)
+end
+peers = math.max(1, peers)
 
 -- By lane: how many jobs wait there at first, and how often it was passed over while some did.
 local waiting, passed_over = {}, {}
@@ -112,7 +119,7 @@ local function share_of(urgent, in_hand, few)
   for _, lane in ipairs(lanes) do
     jobs = jobs + (is_urgent(lane) == urgent and waiting[lane] or 0)
   end
-  return math.max(math.min(math.ceil(jobs / alive), few - in_hand), math.ceil((jobs + in_hand) / alive) - in_hand)
+  return math.max(math.min(math.ceil(jobs / peers), few - in_hand), math.ceil((jobs + in_hand) / peers) - in_hand)
 end
 
 local busy = a.urgent_in_hand + a.background_in_hand > 0

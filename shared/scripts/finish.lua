@@ -5,6 +5,7 @@
 -- a.cache_ttl       seconds; 0 keeps nothing
 -- a.cache_entries   how many cache entries a tenant may have
 -- a.window_fallbacks   how many short encoder windows were not believed
+-- a.busy_ms         of the worker's busy time what no earlier result was measured by
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
 --
@@ -17,6 +18,9 @@
 -- Returns {'stale'} for a stale token; {'completed', 1 if nothing waits in the worker's lanes, else 0}; {'piece'}: a checkpoint
 -- of a file; or, for the last of a file's pieces, {'stitch', the file's hash}: the file is now this worker's, to be put together
 -- and finished.
+-- How much busy time of workers the pace looks back.
+local PACE_MS = 300000
+
 even_when_full()
 local again = asked_again(string.match(a.id, '^(.*)_p%d+$'))
 if again then
@@ -27,11 +31,13 @@ if not job then
   return { 'stale' }
 end
 
-local function note_drained()
-  local drained = key('drained', integer(math.floor(NOW / 60000)))
-  redis.call('HINCRBY', drained, 'jobs', 1)
-  redis.call('HINCRBY', drained, 'audio_ms', integer(math.floor(tonumber(job.audio_seconds) * 1000)))
-  redis.call('EXPIRE', drained, 900)
+-- How fast the workers of a model are while they have something to do, for the ETA: their audio and their busy time, of which
+-- what lies further back than the last minutes of work hardly counts. An idle night changes nothing.
+local function note_pace()
+  local pace, audio, busy = PREFIX .. ':pace', job.model .. ':audio_ms', job.model .. ':busy_ms'
+  local before, kept = redis.call('HMGET', pace, audio, busy), math.exp(-a.busy_ms / PACE_MS)
+  redis.call('HSET', pace,
+    audio, integer((before[1] or 0) * kept + job.audio_seconds * 1000), busy, integer((before[2] or 0) * kept + a.busy_ms))
 end
 
 if job.parent then
@@ -41,7 +47,7 @@ if job.parent then
   redis.call('EXPIRE', pieces, a.audio_ttl)
   redis.call('EXPIRE', said, a.audio_ttl)
   redis.call('HINCRBYFLOAT', key('job', file.id), 'progress_seconds', job.audio_seconds)
-  note_drained()
+  note_pace()
   tally(job, 'successful_job_count')
   count('pieces_decoded')
   if a.window_fallbacks > 0 then
@@ -83,9 +89,9 @@ if a.cache_ttl > 0 then
   end
 end
 
--- What the fleet gets through per minute, for the ETA. A file's pieces have been counted one by one.
+-- A file's pieces have been measured one by one.
 if not job.pieces then
-  note_drained()
+  note_pace()
 end
 tally(job, 'successful_job_count')
 count('decoded')

@@ -17,9 +17,9 @@ def ids(jobs: list[dict[str, str]]) -> str:
     return "".join(job["id"] for job in jobs)
 
 
-def announce(fleet: ScriptDriver, workers: int) -> None:
+def announce(fleet: ScriptDriver, workers: int, model: str = "demo", device: str = "cpu") -> None:
     seconds, _ = fleet.redis.time()
-    fleet.redis.zadd(KEYS.workers, {f"w{n}": seconds * 1000 for n in range(workers)})
+    fleet.redis.zadd(KEYS.workers_on(device, model), {f"{device}{n}": seconds * 1000 for n in range(workers)})
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,15 @@ def test_who_is_busy_leaves_others_their_share(fleet: ScriptDriver, in_hand: int
     submit(fleet, "abcdefghijklmnop"[:waiting])
     announce(fleet, 2)
     assert ids(fleet.claim_several(8 - in_hand, urgent_in_hand=in_hand, urgent_few=4)) == taken
+
+
+def test_only_who_serves_the_same_lanes_has_a_share(fleet: ScriptDriver) -> None:
+    submit(fleet, "abcdefgh")
+    announce(fleet, 1)
+    announce(fleet, 3, device="cuda")
+    announce(fleet, 7, model="other")
+    assert ids(fleet.claim_several(8)) == "ab"
+    assert ids(fleet.claim_several(8, peer_devices=["cpu"])) == "cdefgh"
 
 
 def test_a_worker_alone_takes_all_that_it_has_room_for(fleet: ScriptDriver) -> None:

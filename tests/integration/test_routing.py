@@ -16,7 +16,7 @@ ON_CPU: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "fore
 
 def gpu_lives(fleet: ScriptDriver, silent_seconds: float = 0.0) -> None:
     now = fleet.redis.time()[0]
-    fleet.redis.zadd(KEYS.workers_on("cuda"), {"gpu": (now - silent_seconds) * 1000})
+    fleet.redis.zadd(KEYS.workers_on("cuda", "demo"), {"gpu": (now - silent_seconds) * 1000})
 
 
 def claim_on_cpu(fleet: ScriptDriver, **more: Any) -> list[str]:

@@ -84,7 +84,13 @@ async def test_what_is_told_is_what_a_look_would_show(fleet: ScriptDriver, long_
     assert told == await long_poll.until_ended(patient_caller(), told.job.id, "default", 0)
 
 
-def test_a_failure_is_told_and_a_cache_hit_is_not(fleet: ScriptDriver) -> None:
+async def test_an_event_that_is_not_text_stops_nobody_from_being_woken(fleet: ScriptDriver, long_poll: LongPoll) -> None:
+    fleet.redis.publish(KEYS.events, b"\xff\xfe")
+    answer, _ = await end_while_waited_for(fleet, long_poll, SMALL)
+    assert answer.job.state is JobState.COMPLETED
+
+
+def test_told_is_what_cannot_change_and_is_small(fleet: ScriptDriver) -> None:
     fleet.redis.hset(KEYS.models, "demo", "r1")
     with fleet.redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
         pubsub.subscribe(KEYS.events)
@@ -94,10 +100,13 @@ def test_a_failure_is_told_and_a_cache_hit_is_not(fleet: ScriptDriver) -> None:
         fleet.submit("good", digest="same")
         fleet.finish("good", fleet.claim()["token"])
         assert fleet.submit("hit", digest="same") == ["cached"]
+        fleet.submit("verbose", job={"metadata": "m" * 20_000})
+        fleet.finish("verbose", fleet.claim()["token"])
         fleet.submit("last")
         fleet.cancel("last")
-        events = [pubsub.get_message(timeout=5)["data"].decode().split("\n") for _ in range(3)]
-    assert [job_id for job_id, _ in events] == ["bad", "good", "last"]
-    records = [json.loads(told)[0] for _, told in events]
-    states = [record[record.index("state") + 1] for record in records]
-    assert states == ["failed", "completed", "canceled"]
+        events = [pubsub.get_message(timeout=5)["data"].decode().split("\n") for _ in range(4)]
+    assert [job_id for job_id, _ in events] == ["bad", "good", "verbose", "last"]
+    records = [json.loads(told)[0] if told else [] for _, told in events]
+    states = [record[record.index("state") + 1] if record else None for record in records]
+    # A failed job can be brought back; a cache hit is no event.
+    assert states == [None, "completed", None, "canceled"]

@@ -19,7 +19,8 @@ def test_without_routing_everybody_serves_everything() -> None:
 def test_each_kind_serves_its_own_lane_first_and_the_others_last(device: str, first: Lane, foreign: Lane) -> None:
     route = route_for(device, WorkerSettings(route_short_to_cpu_seconds=10))
     assert route.lanes[0] is first and route.lanes[-1] is foreign and route.foreign == (foreign,)
-    assert route.other_device != device and route.is_for_long == (device == "cuda")
+    assert route.other_device != device and route.peer_devices == (device,)
+    assert route.is_for_long == (device == "cuda")
 
 
 @pytest.mark.parametrize(
