@@ -28,6 +28,8 @@ LINGER_SECONDS = 0.005
 PATIENCE_SECONDS = 10.0
 #: How long each call that is not urgent lets urgent ones pass.
 YIELD_SECONDS = 5.0
+#: How soon a call that waits hears that it is to end. What it waits for wakes it.
+HEARS_SECONDS = 0.1
 
 
 @dataclass(kw_only=True)
@@ -136,7 +138,7 @@ class BatchingModel:
 
     def _wait(self, call: _Call) -> None:
         """A moment. Who is still in the queue moves; who shares the call that runs has to answer for it, should it hang."""
-        self._changed.wait(LINGER_SECONDS)
+        self._changed.wait(HEARS_SECONDS if call.waited_seconds() > LINGER_SECONDS else LINGER_SECONDS)
         if call in self._pending:
             self._thread.check()
 
