@@ -105,15 +105,23 @@ class Fleet:
         return any(worker.is_ready and worker.silent_seconds < lease for worker in await self._look_up_workers())
 
     async def resolve_model(self, named: str | None) -> str:
-        """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`."""
+        """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`.
+
+        The fleet's own is expected back when no worker holds it for the moment, unless workers never did while others are there.
+        """
         own, held = self._own_model, sorted({w.model for w in await self.workers() if w.model})
+        if own not in held and (not held or await self._was_held(own)):
+            held.insert(0, own)
         if named is None:
-            return own if own in held or not held else held[0]
-        if named not in (held or [own]):
+            return own if own in held else held[0]
+        if named not in held:
             raise UnknownModel(
-                f"No worker holds the model {named!r}; there is {', '.join(held or [own])}. Leave it out to take that."
+                f"No worker holds the model {named!r}; there is {', '.join(held)}. Leave it out to take {held[0]}."
             )
         return named
+
+    async def _was_held(self, model: str) -> bool:
+        return bool(await self._redis.hexists(self._keys.models, model))
 
     async def stats(self) -> dict[str, Any]:
         """The numbers behind `GET /stats`."""
