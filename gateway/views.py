@@ -36,7 +36,7 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
         "priority": job.priority.value,
         "options": job.options.model_dump(mode="json", exclude_none=True),
         "audio": {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256},
-        "progress": {"audio_seconds_done": min(job.progress_seconds, job.audio_seconds), "audio_seconds": job.audio_seconds},
+        "progress": {"audio_seconds_done": _done_seconds(job), "audio_seconds": job.audio_seconds},
         "attempt": job.attempt,
         "worker": job.worker,
         "created_at": iso(job.created_at_ms),
@@ -47,6 +47,11 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
         "metadata": job.metadata,
         "urls": urls(request, job.id),
     }
+
+
+def _done_seconds(job: Job) -> float:
+    """To the millisecond: sums of pieces have more digits than meaning."""
+    return round(min(job.progress_seconds, job.audio_seconds), 3)
 
 
 def urls(request: Request, job_id: str) -> dict[str, str]:
