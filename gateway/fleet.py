@@ -3,19 +3,22 @@
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from redis.asyncio import Redis
 
+from gateway.pace import Measured, Pace
 from shared import rq_transport
 from shared.errors import UnknownModel
 from shared.keys import Keys
+from shared.lanes import Lane
 from shared.settings import GatewaySettings
 
-FRESH_SECONDS = 1.0
+FRESH_SECONDS, NOW = 1.0, 0.0
+#: Counters that an alert divides: there from the start.
+ALWAYS_TOLD = {"short_windows": 0, "window_fallbacks": 0}
 T = TypeVar("T")
 
 
@@ -32,36 +35,24 @@ class Worker:
         return self.card.get("model", "")
 
     @property
+    def device(self) -> str:
+        return self.card.get("device", "")
+
+    @property
     def is_ready(self) -> bool:
         """Its model is loaded."""
         return self.card.get("state") == "ready"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds of audio per second: of one worker that has something to do, and of all that are ready, as measured lately."""
-
-    one: float
-    all: float
-
-    def seconds_for(self, ahead: float, own: float, is_shared: bool) -> float:
-        """Until audio is done that has so much ahead of it, in seconds both. `is_shared`: all workers decode parts of it."""
-        return ahead / self.all + own / (self.all if is_shared else self.one)
-
-
-@dataclass(frozen=True, slots=True)
 class Load:
-    """What waits in all lanes, and by model how fast it goes away; models are absent that nobody holds or has used yet."""
+    """What waits in all lanes, and how fast the fleet gets through it: see `Measured.drain_rate`."""
 
     jobs: int
     size_bytes: int
     audio_seconds: float
-    paces: Mapping[str, Pace]
-
-    @property
-    def drain_rate(self) -> float | None:
-        """Seconds of audio per second while all have something to do; None when nothing has been measured."""
-        return round(sum(pace.all for pace in self.paces.values()), 3) if self.paces else None
+    drain_rate: float | None
+    measured: Measured
 
     def seconds_to_drain(self) -> float | None:
         """How long the fleet takes for all that waits; None when unknown."""
@@ -69,16 +60,16 @@ class Load:
 
 
 class _Fresh(Generic[T]):
-    """A value looked up at most once a second, by one task for all."""
+    """A value looked up at most once a second (unless it has to be newer), by one task for all."""
 
     def __init__(self, look_up: Callable[[], Awaitable[T]]) -> None:
         self._look_up, self._lock = look_up, asyncio.Lock()
         self._value: T | None = None
         self._at = -math.inf
 
-    async def get(self) -> T:
+    async def get(self, at_most_seconds_old: float = FRESH_SECONDS) -> T:
         async with self._lock:
-            if self._value is None or time.monotonic() - self._at > FRESH_SECONDS:
+            if self._value is None or time.monotonic() - self._at > at_most_seconds_old:
                 self._value, self._at = await self._look_up(), time.monotonic()
             return self._value
 
@@ -99,29 +90,35 @@ class Fleet:
         """What waits; at most a second old."""
         return await self._load.get()
 
+    async def pace(self, model: str, lane: Lane) -> Pace | None:
+        """How fast audio that waits for this model in this lane goes away; None when unknown."""
+        load, ready = await self.load(), await self._ready_workers()
+        return load.measured.pace(model, lane, ready, is_routed=self._settings.route_short_to_cpu_seconds > 0)
+
     async def is_ready(self) -> bool:
-        """Whether somebody with a loaded model is there, now: after a lease of silence nobody counts on a worker."""
-        lease = self._settings.lease_seconds
-        return any(worker.is_ready and worker.silent_seconds < lease for worker in await self._look_up_workers())
+        """Whether somebody with the model of jobs that name none is there, now: nobody counts on one after a lease of silence."""
+        model, lease = await self.resolve_model(None), self._settings.lease_seconds
+        workers = await self._workers.get(NOW)
+        return any(worker.is_ready and worker.model == model and worker.silent_seconds < lease for worker in workers)
 
     async def resolve_model(self, named: str | None) -> str:
         """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`.
 
-        The fleet's own is expected back when no worker holds it for the moment, unless workers never did while others are there.
+        One that no worker holds for the moment is expected back for an hour, and the fleet's own while there are no workers.
         """
-        own, held = self._own_model, sorted({w.model for w in await self.workers() if w.model})
-        if own not in held and (not held or await self._was_held(own)):
-            held.insert(0, own)
+        asked, held = named or self._own_model, sorted({w.model for w in await self.workers() if w.model})
+        if asked in held or (not held and asked == self._own_model) or await self._is_expected(asked):
+            return asked
         if named is None:
-            return own if own in held else held[0]
-        if named not in held:
-            raise UnknownModel(
-                f"No worker holds the model {named!r}; there is {', '.join(held)}. Leave it out to take {held[0]}."
-            )
-        return named
+            return held[0]
+        there_is = ", ".join(held or [self._own_model])
+        raise UnknownModel(f"No worker holds the model {named!r}; there is {there_is}. Leave it out to take the fleet's own.")
 
-    async def _was_held(self, model: str) -> bool:
-        return bool(await self._redis.hexists(self._keys.models, model))
+    async def _is_expected(self, model: str) -> bool:
+        return bool(await self._redis.exists(self._keys.revisions(model)))
+
+    async def _ready_workers(self) -> list[Worker]:
+        return [worker for worker in await self.workers() if worker.is_ready]
 
     async def stats(self) -> dict[str, Any]:
         """The numbers behind `GET /stats`."""
@@ -130,7 +127,8 @@ class Fleet:
             pipeline.zcard(self._keys.in_flight)
             pipeline.hgetall(self._keys.totals)
             names, in_flight, totals = await pipeline.execute()
-        load, counts = await self._look_up_load(), {name: int(count) for name, count in totals.items()}
+        workers, load = await self._workers.get(NOW), await self._load.get(NOW)
+        counts = {name: int(count) for name, count in totals.items()}
         return {
             "queues": await self._lane_lengths(names),
             "queued_jobs": load.jobs,
@@ -139,8 +137,8 @@ class Fleet:
             "in_flight": int(in_flight),
             "drain_rate": load.drain_rate,
             "cache_hit_rate": _share(counts, "cache_hits", "shared_flights", "cache_misses"),
-            "workers": [_card(worker) for worker in await self._look_up_workers()],
-            "totals": dict(sorted(counts.items())),
+            "workers": [_card(worker) for worker in workers],
+            "totals": dict(sorted((ALWAYS_TOLD | counts).items())),
         }
 
     async def _lane_lengths(self, queue_names: set[str]) -> dict[str, int]:
@@ -168,22 +166,13 @@ class Fleet:
             pipeline.hmget(self._keys.load, ["jobs", "bytes", "audio_ms"])
             pipeline.hgetall(self._keys.pace)
             (jobs, size_bytes, audio_ms), measured = await pipeline.execute()
-        ready = Counter(worker.model for worker in await self.workers() if worker.is_ready)
-        return Load(int(jobs or 0), int(size_bytes or 0), int(audio_ms or 0) / 1000, paces(measured, ready))
+        noted = Measured(measured, self._keys)
+        rate = noted.drain_rate(await self._ready_workers())
+        return Load(int(jobs or 0), int(size_bytes or 0), int(audio_ms or 0) / 1000, rate, noted)
 
     async def _now(self) -> float:
         seconds, micros = await self._redis.time()
         return float(seconds) + float(micros) / 1e6
-
-
-def paces(measured: Mapping[str, str], ready: Mapping[str, int]) -> dict[str, Pace]:
-    """From what `finish.lua` notes of each model, and how many workers are ready to decode with it."""
-    found = {}
-    for model, workers in ready.items():
-        audio_ms, busy_ms = (int(measured.get(f"{model}:{what}_ms", 0)) for what in ("audio", "busy"))
-        if audio_ms and busy_ms:
-            found[model] = Pace(audio_ms / busy_ms, workers * audio_ms / busy_ms)
-    return found
 
 
 def _share(counts: Mapping[str, int], part: str, *others: str) -> float | None:

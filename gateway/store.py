@@ -110,6 +110,7 @@ class JobStore:
             "job": draft.record,
             "lanes": LANES,
             "use_cache": settings.enable_cache,
+            "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,

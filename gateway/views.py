@@ -12,6 +12,7 @@ from gateway.results import canonical, iso
 from gateway.services import Services
 from gateway.store import Snapshot
 from shared.job import Job, JobState
+from shared.lanes import lane_for
 
 LONGEST_RETRY_SECONDS = 10
 
@@ -65,10 +66,11 @@ async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
     job, ahead = snapshot.job, snapshot.ahead
     if ahead is None:
         return {"position": None, "eta_seconds": None}
-    pace = (await services.fleet.load()).paces.get(job.model)
+    lane = lane_for(job.priority, job.audio_seconds, services.settings.long_above_seconds)
+    pace = await services.fleet.pace(job.model, lane)
     is_cut = 0 < services.settings.split_above_seconds < job.audio_seconds
-    seconds = pace and round(pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut), 1)
-    return {"position": ahead.jobs + 1, "eta_seconds": seconds}
+    seconds = pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut) if pace else None
+    return {"position": ahead.jobs + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
 
 
 def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:

@@ -36,6 +36,10 @@ class Keys:
     def worker(self, name: str) -> str:
         return f"{self.prefix}:worker:{name}"
 
+    def revisions(self, model: str) -> str:
+        """What the transcripts of a model's workers are cached under, by when they were last heard of."""
+        return f"{self.prefix}:revisions:{model}"
+
     @property
     def workers(self) -> str:
         return f"{self.prefix}:workers"
@@ -43,11 +47,6 @@ class Keys:
     def workers_on(self, device: str, model: str) -> str:
         """Workers on one kind of device that are ready to decode with a model, by when they were last heard of."""
         return f"{self.prefix}:workers:{device}:{model}"
-
-    @property
-    def models(self) -> str:
-        """Model name to what its workers' transcripts are cached under."""
-        return f"{self.prefix}:models"
 
     @property
     def in_flight(self) -> str:

@@ -21,6 +21,12 @@ class Lane(str, Enum):
         return {Lane.INTERACTIVE: 16, Lane.LONG: 4, Lane.BATCH: 16}[self]
 
 
+#: What a model runs on.
+CPU, GPU = "cpu", "cuda"
+#: Whose a lane is where short audio is routed to CPUs and long audio to GPUs. The batch lane is everybody's.
+OWNERS = {Lane.INTERACTIVE: CPU, Lane.LONG: GPU}
+
+
 def lane_for(priority: Priority, audio_seconds: float, long_above_seconds: float) -> Lane:
     """Where a job waits. `long_above_seconds`: 0 calls nothing long."""
     if priority is Priority.BATCH:

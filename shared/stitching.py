@@ -76,7 +76,9 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
             # Of several revisions (an upgrade under way) none is the one under which others would look.
             "model_revision": "+".join(sorted({t.model_revision for t in transcripts})),
             "encoder_window": windows.pop() if len(windows) == 1 else "mixed",
+            "short_windows": sum(t.short_windows for t in transcripts),
             "window_fallbacks": sum(t.window_fallbacks for t in transcripts),
+            "decoded_as": "+".join(sorted({t.decoded_as for t in transcripts})),
         }
     )
 

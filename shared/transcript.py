@@ -48,9 +48,12 @@ class Transcript(BaseModel):
     model: str
     model_revision: str
     device: str
-    #: `full`, `adaptive` (all windows were short), or `mixed`; and how many short ones were not believed and made anew.
+    #: `full`, `adaptive` (all windows were short), or `mixed`; how many were short, and how many of these were made anew.
     encoder_window: str = "full"
+    short_windows: int = 0
     window_fallbacks: int = 0
+    #: Everything about the worker that decides the transcript: what it is cached under.
+    decoded_as: str = ""
 
 
 def join_text(segments: list[Segment]) -> str:

@@ -47,6 +47,7 @@ class ScriptDriver:
         arguments = {
             "job": job,
             "use_cache": True,
+            "alive_ms": 30_000,
             "idempotency": None,
             "max_bytes": 1000,
             "max_audio_ms": 100_000,
@@ -85,6 +86,7 @@ class ScriptDriver:
             "revision": "r1",
             "cache_ttl": 600,
             "cache_entries": 100,
+            "short_windows": 0,
             "window_fallbacks": 0,
             "busy_ms": 0,
             "text": "hello",

@@ -22,6 +22,8 @@ import ctranslate2
 import numpy as np
 from ctranslate2.models import Whisper, WhisperGenerationResult
 
+from shared.logs import get_logger
+
 #: How long a call waits for others that are on their way, but neither in the encoder nor here.
 LINGER_SECONDS = 0.005
 #: How long it waits for those in the encoder, which might never be empty.
@@ -30,6 +32,8 @@ PATIENCE_SECONDS = 10.0
 YIELD_SECONDS = 5.0
 #: How soon a call that waits hears that it is to end. What it waits for wakes it.
 HEARS_SECONDS = 0.1
+
+_LOG = get_logger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -220,10 +224,16 @@ class BatchingModel:
             if len(batch) == 1:
                 batch[0].outcome = error
                 return
+            # Once in a while it is a bad window. If it is each time (too little memory on a GPU), sharing gains nothing.
+            _LOG.warning("shared_call_failed", calls=len(batch), error=type(error).__name__, hint="a lower WHISPER_BATCH_SIZE?")
             for call in batch:
                 self._answer([call])
 
 
 def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
     """(1, positions, width) each, to (count, positions, width)."""
-    return ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in encoded]))
+    kind = encoded[0].dtype
+    # numpy knows no bfloat16; what is widened and narrowed again stays the same.
+    readable = [view.to(ctranslate2.DataType.float32) if kind == ctranslate2.DataType.bfloat16 else view for view in encoded]
+    joined = ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in readable]))
+    return joined if joined.dtype == kind else joined.to(kind)

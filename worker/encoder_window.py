@@ -29,6 +29,9 @@ BUCKETS = (400, 480, 560, 640, 720, 800, 1000, 1250, 1500, 2000)
 LEAST_LOG_PROBABILITY = -0.8
 MOST_COMPRESSION = 2.4
 MOST_TOKENS_PER_SECOND = 15.0
+#: Nor below this one: slow speech has two, and times are two more; one second may be a pause. Where no speech is heard (Whisper's
+#: own threshold), few are right.
+LEAST_TOKENS_PER_SECOND, NO_SPEECH = 1.0, 0.6
 LEAST_LANGUAGE_PROBABILITY = 0.5
 
 
@@ -138,7 +141,9 @@ def believable(result: WhisperGenerationResult, prompt_length: int, seconds: flo
     most = int(options.get("max_length", 448))
     ended = length < min(most // 2, most - prompt_length)
     fast = length > MOST_TOKENS_PER_SECOND * max(1.0, seconds)
-    return ended and not fast and log_probability >= LEAST_LOG_PROBABILITY and _compression(tokens) <= MOST_COMPRESSION
+    missed = length < LEAST_TOKENS_PER_SECOND * (seconds - 1) and result.no_speech_prob < NO_SPEECH
+    likely = log_probability >= LEAST_LOG_PROBABILITY and _compression(tokens) <= MOST_COMPRESSION
+    return ended and not fast and not missed and likely
 
 
 def _compression(tokens: Sequence[int]) -> float:

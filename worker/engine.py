@@ -64,7 +64,8 @@ class Engine:
         """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
         with self._windows.caller(listener.check, listener.urgent) as windows:
             transcript = self._transcribe(samples, options, preprocess_ms, listener)
-        return transcript.model_copy(update={"encoder_window": windows.kind, "window_fallbacks": windows.fallbacks})
+        counted = {"short_windows": windows.short, "window_fallbacks": windows.fallbacks}
+        return transcript.model_copy(update={"encoder_window": windows.kind, **counted})
 
     def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener) -> Language:
         """As asked for, else as configured, else as heard in the first 30 s."""

@@ -1,4 +1,4 @@
-"""What decides how the model is loaded. Apart from `worker.engine`, so that the supervisor never imports the model code."""
+"""How the model is loaded and its process logs. Not in `worker.engine`: the supervisor must never import the model code."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ class EngineSettings:
     encoder_window: str
     beam_size: int
     language: str | None
+    log_level: str
+    log_format: str
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> "EngineSettings":
@@ -37,4 +39,6 @@ class EngineSettings:
             encoder_window=settings.whisper_encoder_window,
             beam_size=settings.whisper_beam_size,
             language=settings.whisper_language,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
         )

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from setproctitle import setproctitle
 
 from shared.errors import FleetError
+from shared.logs import configure
 from shared.stitching import WINDOW_MS, Cut, Piece
 from shared.transcript import Segment
 from worker.cutting import flac, plan, speech, stretch
@@ -49,6 +50,7 @@ UNSENT_PIECES = 2
 def serve(pipe: Connection, settings: EngineSettings) -> None:
     """Load, prove that it works, then decode until the pipe closes."""
     setproctitle(f"whisper-fleet model {settings.name}")
+    configure(settings.log_level, settings.log_format)
     # The terminal's Ctrl-C reaches the whole group; the supervisor alone decides when the model goes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -11,6 +11,8 @@ from shared.settings import WorkerSettings
 from worker.routing import ServedLanes
 from worker.scripts import Scripts, now_ms
 
+#: A model is expected back for so long after the last of its workers has gone.
+MODEL_EXPECTED_SECONDS = 3600
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
 SWEEP_LIMIT = 50
 
@@ -47,7 +49,10 @@ class Register:
             else:
                 pipeline.zrem(kind, self._worker)
             if revision:
-                pipeline.hset(self._keys.models, self._settings.model_name, self._settings.cache_revision(revision))
+                revisions = self._keys.revisions(self._settings.model_name)
+                pipeline.zadd(revisions, {self._settings.cache_revision(revision): now})
+                pipeline.zremrangebyscore(revisions, "-inf", now - 10 * ttl_ms)
+                pipeline.expire(revisions, MODEL_EXPECTED_SECONDS)
             pipeline.execute()
 
     def leave(self) -> None:

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from shared.job import Job
 from shared.keys import Keys
-from shared.lanes import Lane
+from shared.lanes import CPU, GPU, OWNERS, Lane
 from shared.settings import WorkerSettings
-
-CPU, GPU = "cpu", "cuda"
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,9 @@ def route_for(device: str, settings: WorkerSettings) -> Route:
     """Everything for everybody, unless short audio is to go to CPUs and long audio to GPUs."""
     if not settings.route_short_to_cpu_seconds:
         return Route(tuple(Lane))
-    if device == CPU:
-        return Route((Lane.INTERACTIVE, Lane.BATCH, Lane.LONG), (Lane.LONG,), GPU, (CPU,))
-    return Route((Lane.LONG, Lane.BATCH, Lane.INTERACTIVE), (Lane.INTERACTIVE,), CPU, (GPU,))
+    (foreign,) = (lane for lane, owner in OWNERS.items() if owner != device)
+    (own,) = OWNERS.keys() - {foreign}
+    return Route((own, Lane.BATCH, foreign), (foreign,), OWNERS[foreign], (device,))
 
 
 class ServedLanes:

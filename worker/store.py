@@ -112,15 +112,18 @@ class WorkerStore:
     def finish(self, held: Held, transcript: Transcript) -> Written:
         """Write the result."""
         settings = self._settings
+        # A file that was put together from pieces knows already.
+        decoded_as = transcript.decoded_as or settings.cache_revision(transcript.model_revision)
         return self._written(
             self._scripts.run(
                 "finish",
-                transcript.model_dump_json(),
+                transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(),
                 id=held.job.id,
                 token=held.token,
-                revision=settings.cache_revision(transcript.model_revision),
+                revision=decoded_as,
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
+                short_windows=transcript.short_windows,
                 window_fallbacks=transcript.window_fallbacks,
                 text=transcript.transcript if held.job.parent else "",
                 busy_ms=int(held.busy_seconds * 1000),

@@ -4,7 +4,7 @@
 -- a.revision        revision of the model that decoded it
 -- a.cache_ttl       seconds; 0 keeps nothing
 -- a.cache_entries   how many cache entries a tenant may have
--- a.window_fallbacks   how many short encoder windows were not believed
+-- a.short_windows, a.window_fallbacks   how many encoder windows were short, and how many of these were not believed
 -- a.busy_ms         of the worker's busy time what no earlier result was measured by
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
@@ -31,13 +31,20 @@ if not job then
   return { 'stale' }
 end
 
--- How fast the workers of a model are while they have something to do, for the ETA: their audio and their busy time, of which
--- what lies further back than the last minutes of work hardly counts. An idle night changes nothing.
+-- How fast workers are with what waits in a lane, while they have something to do, for the ETA: audio and their busy time, of
+-- which what lies further back than the last minutes of work hardly counts. An idle night changes nothing.
 local function note_pace()
-  local pace, audio, busy = PREFIX .. ':pace', job.model .. ':audio_ms', job.model .. ':busy_ms'
+  local pace, audio, busy = PREFIX .. ':pace', job.lane .. ':audio_ms', job.lane .. ':busy_ms'
   local before, kept = redis.call('HMGET', pace, audio, busy), math.exp(-a.busy_ms / PACE_MS)
   redis.call('HSET', pace,
     audio, integer((before[1] or 0) * kept + job.audio_seconds * 1000), busy, integer((before[2] or 0) * kept + a.busy_ms))
+end
+
+local function count_windows()
+  if a.short_windows > 0 then
+    redis.call('HINCRBY', PREFIX .. ':totals', 'short_windows', a.short_windows)
+    redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
+  end
 end
 
 if job.parent then
@@ -50,9 +57,7 @@ if job.parent then
   note_pace()
   tally(job, 'successful_job_count')
   count('pieces_decoded')
-  if a.window_fallbacks > 0 then
-    redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
-  end
+  count_windows()
   drop_piece(job)
   if redis.call('HINCRBY', key('job', file.id), 'pieces_left', -1) > 0 then
     return { 'piece' }
@@ -92,10 +97,8 @@ end
 -- A file's pieces have been measured one by one.
 if not job.pieces then
   note_pace()
+  count_windows()
 end
 tally(job, 'successful_job_count')
 count('decoded')
-if a.window_fallbacks > 0 and not job.pieces then
-  redis.call('HINCRBY', PREFIX .. ':totals', 'window_fallbacks', a.window_fallbacks)
-end
 return { 'completed', nothing_waits() }

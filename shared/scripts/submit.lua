@@ -2,6 +2,7 @@
 --
 -- a.job          fields of the new record (id, tenant, options, model, lane, digest, size_bytes, audio_seconds, ...)
 -- a.use_cache    look in the cache
+-- a.alive_ms     workers heard of within this time are alive
 -- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
 -- a.start_deadline_ms           how long it may wait
@@ -25,8 +26,20 @@ if idempotency then
   end
 end
 
-local revision = redis.call('HGET', PREFIX .. ':models', job.model) or ''
-local cached = a.use_cache and redis.call('GET', key('cache', job.digest .. ':' .. revision))
+-- Workers on CPUs and on GPUs cache under revisions of their own. Those of living workers serve, or else the last one.
+local MOST_REVISIONS = 4
+
+local function from_cache()
+  local known = redis.call('ZREVRANGE', key('revisions', job.model), 0, MOST_REVISIONS - 1, 'WITHSCORES')
+  for i = 1, #known, 2 do
+    local found = (i == 1 or NOW - known[i + 1] <= a.alive_ms) and redis.call('GET', key('cache', job.digest .. ':' .. known[i]))
+    if found then
+      return found
+    end
+  end
+end
+
+local cached = a.use_cache and from_cache()
 local leader = not cached and redis.call('GET', key('flight', job.digest))
 -- A flight whose leader is gone was left behind by hand: start a new one.
 local leader_state = leader and redis.call('HGET', key('job', leader), 'state')

@@ -177,6 +177,12 @@ def test_renewing_keeps_the_lease_and_collects_segments(fleet: ScriptDriver) -> 
     assert not fleet.redis.exists(KEYS.partial("a"))
 
 
+def heard_of(fleet: ScriptDriver, **seconds_ago: int) -> None:
+    """By revision, when a worker last said that it decodes with it."""
+    now = fleet.redis.time()[0]
+    fleet.redis.zadd(KEYS.revisions("demo"), {revision: (now - ago) * 1000 for revision, ago in seconds_ago.items()})
+
+
 def test_equal_jobs_in_flight_share_one_decode(fleet: ScriptDriver) -> None:
     fleet.submit("a", digest="same")
     assert fleet.submit("b", digest="same", audio=b"") == ["following"]
@@ -188,14 +194,25 @@ def test_equal_jobs_in_flight_share_one_decode(fleet: ScriptDriver) -> None:
 
 
 def test_later_equal_jobs_come_from_the_cache_of_the_current_model_revision(fleet: ScriptDriver) -> None:
-    fleet.redis.hset("test:models", "demo", "r1")
+    heard_of(fleet, r1=0)
     fleet.submit("a", digest="same")
     fleet.finish("a", fleet.claim()["token"])
     assert fleet.submit("b", digest="same", audio=b"") == ["cached"]
     assert (fleet.state("b"), fleet.job("b")["origin"]) == ("completed", "cache")
     assert fleet.redis.get(KEYS.transcript("b")) == b'{"transcript":"hello"}'
-    fleet.redis.hset("test:models", "demo", "r2")
+    heard_of(fleet, r1=60, r2=0)
     assert fleet.submit("c", digest="same", audio=b"") == ["need_audio"]
+
+
+def test_workers_that_cache_under_different_revisions_share_what_they_have(fleet: ScriptDriver) -> None:
+    """CPUs and GPUs in one fleet, say; and the last one's when all are gone."""
+    for name, revision in {"a": "r1", "b": "r2"}.items():
+        fleet.submit(name)
+        fleet.finish(name, fleet.claim()["token"], revision=revision)
+    heard_of(fleet, r1=1, r2=2)
+    assert [fleet.submit(f"{name}2", digest=name, audio=b"") for name in "ab"] == [["cached"], ["cached"]]
+    heard_of(fleet, r1=601, r2=600)
+    assert [fleet.submit(f"{name}3", digest=name, audio=b"") for name in "ab"] == [["need_audio"], ["cached"]]
 
 
 def test_the_cache_is_bounded_and_can_be_cleared(fleet: ScriptDriver) -> None:

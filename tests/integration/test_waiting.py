@@ -91,7 +91,7 @@ async def test_an_event_that_is_not_text_stops_nobody_from_being_woken(fleet: Sc
 
 
 def test_told_is_what_cannot_change_and_is_small(fleet: ScriptDriver) -> None:
-    fleet.redis.hset(KEYS.models, "demo", "r1")
+    fleet.redis.zadd(KEYS.revisions("demo"), {"r1": fleet.redis.time()[0] * 1000})
     with fleet.redis.pubsub() as pubsub:  # type: ignore[no-untyped-call]
         pubsub.subscribe(KEYS.events)
         pubsub.get_message(timeout=5)

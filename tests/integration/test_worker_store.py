@@ -1,9 +1,11 @@
-"""What a worker gets to know from Redis beside its jobs: their audio, and whether there are more."""
+"""What a worker gets from Redis beside its jobs, and what it tells of their results."""
 
 import pytest
 
 from shared.lanes import Lane
+from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
+from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
 from worker.claims import INLINE_BYTES
@@ -39,3 +41,42 @@ def test_who_writes_a_result_learns_whether_more_waits(fleet: ScriptDriver, work
     assert worker.store.finish(first, TRANSCRIPT).nothing_waits
     fleet.submit("d")
     assert not worker.store.finish(second, TRANSCRIPT).nothing_waits
+
+
+def split_in_two(fleet: ScriptDriver, worker: Services, options: TranscriptionOptions) -> None:
+    """A long file in two pieces."""
+    fleet.submit("file", lane=KEYS.lane("demo", Lane.LONG), job={"options": options.model_dump_json(), "audio_seconds": 50.0})
+    (held,) = worker.claims.claim(1, [])
+    for number in (1, 2):
+        assert worker.store.put_piece(held, number, b"fLaC")
+    cut = Cut(duration=50.0, preprocess_ms=1.0, language="en")
+    assert worker.store.split(held, cut, [(Piece(0, 25_000), 4), (Piece(25_000, 50_000), 4)]).verdict == "split"
+
+
+def test_each_piece_of_a_file_has_its_prompt_and_all_that_was_asked_for(fleet: ScriptDriver, worker: Services) -> None:
+    asked = TranscriptionOptions(prompt="names: Ada", hotwords="lathe", beam_size=3, word_timestamps=True)
+    split_in_two(fleet, worker, asked)
+    pieces = [worker.claims.claim(1, [])[0] for _ in range(2)]
+    assert [piece.job.options for piece in pieces] == [asked.model_copy(update={"language": "en"})] * 2
+
+
+def test_a_file_that_workers_with_other_defaults_shared_is_cached_under_neithers(fleet: ScriptDriver, worker: Services) -> None:
+    split_in_two(fleet, worker, TranscriptionOptions())
+    settings = WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo", whisper_beam_size=1)
+    other = assemble(fleet.redis, settings, "w2")
+    (first,), (second,) = worker.claims.claim(1, []), other.claims.claim(1, [])
+    worker.store.finish(first, TRANSCRIPT)
+    file = other.store.finish(second, TRANSCRIPT).to_stitch
+    assert file is not None
+    other.store.finish(file, other.store.stitch(file))
+    (name,) = fleet.redis.scan_iter("test:cache:*")
+    ours, theirs = WorkerSettings().cache_revision("r"), settings.cache_revision("r")
+    assert name.decode().endswith(f":{'+'.join(sorted([ours, theirs]))}") and ours != theirs
+
+
+def test_short_windows_are_counted_and_those_that_were_not_believed(fleet: ScriptDriver, worker: Services) -> None:
+    fleet.submit("a")
+    (held,) = worker.claims.claim(1, [])
+    worker.store.finish(held, TRANSCRIPT.model_copy(update={"short_windows": 3, "window_fallbacks": 2}))
+    totals = fleet.redis.hmget(KEYS.totals, "short_windows", "window_fallbacks")
+    assert totals == [b"3", b"2"]

@@ -44,6 +44,12 @@ class Recorder:
         assert len(rows) == len(prompts)
         return [row + float(options.get("extra", 0)) for row in rows]
 
+    def align(self) -> str:
+        return "align"
+
+    def detect_language(self) -> str:
+        return "detect_language"
+
 
 def one(model: BatchingModel, value: float, prompt: int = 1, urgent: bool = True, **options: Any) -> Any:
     """What a transcription of one window does."""
@@ -97,6 +103,18 @@ def test_whatever_is_not_shared_is_the_models_own() -> None:
     assert BatchingModel(cast("Whisper", Recorder()), 2).device == "cpu"
     with pytest.raises(AttributeError):
         BatchingModel(cast("Whisper", Recorder()), 2).no_such_thing  # noqa: B018
+
+
+@pytest.mark.parametrize("call", ["align", "detect_language"])
+def test_a_call_that_is_shared_with_nobody_hears_a_stop_too(call: str) -> None:
+    def stop() -> None:
+        raise InterruptedError
+
+    model = BatchingModel(cast("Whisper", Recorder()), 2)
+    with model.caller(stop), pytest.raises(InterruptedError):
+        getattr(model, call)()
+    with model.caller(lambda: None):
+        assert getattr(model, call)() == call
 
 
 def in_turn(

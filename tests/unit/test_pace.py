@@ -1,19 +1,54 @@
 """How fast a fleet is, and how long a job will take by that."""
 
+from dataclasses import dataclass
+
 import pytest
 
-from gateway.fleet import Load, Pace, paces
+from gateway.fleet import Load
+from gateway.pace import Measured, Pace
+from shared.keys import Keys
+from shared.lanes import CPU, GPU, Lane
 from worker.busy_clock import BusyClock
 
-MEASURED = {"demo:audio_ms": "60000", "demo:busy_ms": "20000", "gone:audio_ms": "1000", "gone:busy_ms": "1000"}
+
+@dataclass(frozen=True)
+class Ready:
+    model: str = "demo"
+    device: str = CPU
 
 
-def test_the_pace_of_a_model_is_that_of_its_ready_workers() -> None:
-    assert paces(MEASURED, {"demo": 2, "unused": 1}) == {"demo": Pace(one=3.0, all=6.0)}
+MIXED = [Ready(), Ready(), Ready(device=GPU), Ready(model="other")]
+
+
+def measured(**lanes: tuple[int, int]) -> Measured:
+    """Audio and busy time (ms) of lanes of the demo model, and something of a model that is gone."""
+    noted = {"f.gone.long:audio_ms": "1000", "f.gone.long:busy_ms": "1000"}
+    for lane, (audio_ms, busy_ms) in lanes.items():
+        noted |= {f"f.demo.{lane}:audio_ms": str(audio_ms), f"f.demo.{lane}:busy_ms": str(busy_ms)}
+    return Measured(noted, Keys("f"))
+
+
+def test_clips_and_pieces_of_long_files_have_paces_of_their_own() -> None:
+    both = measured(interactive=(6000, 2000), long=(60_000, 2000))
+    assert both.pace("demo", Lane.INTERACTIVE, MIXED, is_routed=False) == Pace(one=3.0, all=9.0)
+    assert both.pace("demo", Lane.LONG, MIXED, is_routed=False) == Pace(one=30.0, all=90.0)
+    assert both.pace("demo", Lane.BATCH, MIXED, is_routed=False) is None
+    assert both.pace("other", Lane.LONG, MIXED, is_routed=False) is None
+
+
+@pytest.mark.parametrize(("lane", "workers"), [(Lane.INTERACTIVE, 2), (Lane.LONG, 1), (Lane.BATCH, 3)])
+def test_where_audio_is_routed_those_count_whose_it_is(lane: Lane, workers: int) -> None:
+    pace = measured(**{lane.value: (6000, 2000)}).pace("demo", lane, MIXED, is_routed=True)
+    assert pace == Pace(one=3.0, all=3.0 * workers)
+
+
+def test_the_others_count_while_those_are_away() -> None:
+    pace = measured(long=(6000, 2000)).pace("demo", Lane.LONG, [Ready(), Ready()], is_routed=True)
+    assert pace == Pace(one=3.0, all=6.0)
 
 
 def test_a_result_that_took_no_time_measures_nothing() -> None:
-    assert paces({"demo:audio_ms": "1000", "demo:busy_ms": "0"}, {"demo": 1}) == {}
+    assert measured(long=(1000, 0)).pace("demo", Lane.LONG, MIXED, is_routed=False) is None
 
 
 def test_short_audio_is_decoded_by_one_worker_and_long_audio_by_all() -> None:
@@ -22,11 +57,20 @@ def test_short_audio_is_decoded_by_one_worker_and_long_audio_by_all() -> None:
     assert pace.seconds_for(60, 600, is_shared=True) == 10 + 100
 
 
+def test_nobody_there_is_no_time_and_no_rate() -> None:
+    noted = measured(interactive=(6000, 2000))
+    pace = noted.pace("demo", Lane.INTERACTIVE, [], is_routed=False)
+    assert pace is not None and pace.seconds_for(60, 3, is_shared=False) is None
+    # An alert divides by it: what waits for nobody waits for ever.
+    assert noted.drain_rate([]) == 0.0
+    assert Measured({}, Keys("f")).drain_rate(MIXED) is None
+
+
 def test_what_waits_goes_away_as_fast_as_all_are() -> None:
-    busy = Load(2, 1, 90.0, {"a": Pace(1.0, 2.0), "b": Pace(1.0, 1.0)})
-    assert (busy.drain_rate, busy.seconds_to_drain()) == (3.0, 30.0)
-    unknown = Load(2, 1, 90.0, {})
-    assert (unknown.drain_rate, unknown.seconds_to_drain()) == (None, None)
+    noted = measured(interactive=(6000, 2000), long=(60_000, 2000))
+    assert noted.drain_rate(MIXED) == 3 * 66_000 / 4000
+    assert Load(2, 1, 99.0, 49.5, noted).seconds_to_drain() == 2.0
+    assert [Load(2, 1, 99.0, rate, noted).seconds_to_drain() for rate in (None, 0.0)] == [None, None]
 
 
 def test_the_clock_runs_while_something_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pytest
 
+from tests.benchmarks.scaling.__main__ import gateway_submits_per_second, service_times
 from tests.benchmarks.scaling.queue_simulation import (
     QUIET,
     SPREAD,
@@ -18,6 +19,7 @@ from tests.benchmarks.scaling.queue_simulation import (
     waits,
     workers_needed,
 )
+from tests.processes import ROOT
 
 
 def mean_wait(rate: float, service: Callable[[random.Random], float], workers: int = 1) -> float:
@@ -68,6 +70,12 @@ def test_more_workers_never_make_anybody_wait_longer() -> None:
     came = arrivals(10, 600, chance)
     trace = came, services(len(came), chance)
     assert all(more <= few for more, few in zip(waits(trace, 1.6, 31), waits(trace, 1.6, 30), strict=True))
+
+
+def test_the_page_was_written_from_the_measurements_beside_it() -> None:
+    page, times = (ROOT / "docs" / "scaling.md").read_text(), service_times()
+    assert f"{times['full']:.2f} s with the full encoder window, {times['adaptive']:.2f} s with the adaptive one" in page
+    assert f"one process takes {gateway_submits_per_second():.0f} submits/s" in page
 
 
 def test_a_seed_says_the_same_again() -> None:

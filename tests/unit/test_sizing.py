@@ -1,5 +1,7 @@
 """Workers and threads by the cores there are."""
 
+from pathlib import Path
+
 import pytest
 
 from deploy.local.sizing import set_sizes
@@ -39,3 +41,32 @@ def test_a_gpu_has_one_worker(device: str, workers: int, monkeypatch: pytest.Mon
 def test_nonsense_is_refused_with_a_sentence(wrong: str) -> None:
     with pytest.raises(ValueError, match=f"WORKERS={wrong}"):
         set_sizes({"WORKERS": wrong})
+
+
+@pytest.fixture
+def sixteen_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with so many, and the folder where the limits of its container are looked for."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr("worker.cpu.CGROUP_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr("worker.cpu.CGROUP_V1", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"),
+    [("max 100000", 16), ("200000 100000", 2), ("350000 100000", 3), ("50000 100000", 1), ("9900000 100000", 16)],
+)
+def test_a_containers_quota_counts(sixteen_cores: Path, limit: str, cores: int) -> None:
+    (sixteen_cores / "cpu.max").write_text(limit + "\n")
+    assert usable_cores() == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("-1", 16), ("400000", 4)])
+def test_also_that_of_an_older_kernel(sixteen_cores: Path, quota: str, cores: int) -> None:
+    (sixteen_cores / "cpu.cfs_quota_us").write_text(quota)
+    (sixteen_cores / "cpu.cfs_period_us").write_text("100000")
+    assert usable_cores() == cores
+
+
+def test_without_any_limits_all_cores_are_ours(sixteen_cores: Path) -> None:
+    assert not list(sixteen_cores.iterdir()) and usable_cores() == 16

@@ -77,6 +77,11 @@ def service_times() -> dict[str, float]:
     return {window: 2 / measured(row.format(window)) for window in ("full", "adaptive")}
 
 
+def gateway_submits_per_second() -> float:
+    """Of one process."""
+    return measured(r"submits of 96 KB clips per second to one gateway process.*? x: ([\d.]+) \(")
+
+
 def span(values: Sequence[float], digits: int = 0) -> str:
     """Median and range over the seeds."""
     middle, low, high = (f"{value:,.{digits}f}" for value in (median(values), min(values), max(values)))
@@ -163,7 +168,7 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
             rounds.append(all_costs(Probe(server.client()), s.lease_seconds))
     withheld, costs = clock.withheld(), {name: [costs[name] for costs in rounds] for name in rounds[0]}
     job, idle, busy = (Cost(*map(median, zip(*costs[name], strict=True))) for name in (JOB, IDLE, BUSY))
-    takes = measured(r"submits of 96 KB clips per second to one gateway process.*? x: ([\d.]+) \(")
+    takes = gateway_submits_per_second()
     return {
         "costs": "\n".join(cost_row(*item) for item in costs.items()),
         "all_idle": 100 * MANY_WORKERS * idle.cpu_us / 1e6, "all_busy": 100 * MANY_WORKERS * busy.cpu_us / 1e6,

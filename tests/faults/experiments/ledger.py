@@ -8,11 +8,11 @@ from shared.scripting import text, text_hash
 
 PREFIX = "fleet"
 #: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
-FLEETS_OWN = ("load", "pace", "totals", "token", "models", "workers", "in_flight", "deadlines")
+FLEETS_OWN = ("load", "pace", "totals", "token", "workers", "in_flight", "deadlines")
 #: One key of each lane, emptied with it.
 LANES_KINDS = ("order",)
 #: Keys that end by themselves.
-MORTAL_KINDS = ("bell", "worker", "cached", "cache", "jobs", "idempotency", "sweeping", "expiring")
+MORTAL_KINDS = ("revisions", "bell", "worker", "cached", "cache", "jobs", "idempotency", "sweeping", "expiring")
 RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
 UNFINISHED = ("queued", "running")
 #: What Redis answers for a key that never expires.
