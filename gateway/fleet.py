@@ -79,7 +79,6 @@ class Fleet:
 
     def __init__(self, redis: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
-        self._own_model = settings.model_name  # asks the file system
         self._workers, self._load = _Fresh(self._look_up_workers), _Fresh(self._look_up_load)
 
     async def workers(self) -> list[Worker]:
@@ -106,12 +105,12 @@ class Fleet:
 
         One that no worker holds for the moment is expected back for an hour, and the fleet's own while there are no workers.
         """
-        asked, held = named or self._own_model, sorted({w.model for w in await self.workers() if w.model})
-        if asked in held or (not held and asked == self._own_model) or await self._is_expected(asked):
+        asked, held = named or self._settings.model_name, sorted({w.model for w in await self.workers() if w.model})
+        if asked in held or (not held and asked == self._settings.model_name) or await self._is_expected(asked):
             return asked
         if named is None:
             return held[0]
-        there_is = ", ".join(held or [self._own_model])
+        there_is = ", ".join(held or [self._settings.model_name])
         raise UnknownModel(f"No worker holds the model {named!r}; there is {there_is}. Leave it out to take the fleet's own.")
 
     async def _is_expected(self, model: str) -> bool:

@@ -1,5 +1,6 @@
 """All settings, declared once: name, type, default, one line of meaning. Read from the environment, checked at start."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -80,9 +81,9 @@ class FleetSettings(BaseSettings):
             raise ValueError("must be a valid redis://, rediss:// or unix:// address") from error
         return url
 
-    @property
+    @cached_property
     def model_name(self) -> str:
-        """The model's public name: the last part of a path, else the name as given."""
+        """The model's public name: the last part of a path, else the name as given. Asks the file system, once."""
         return Path(self.whisper_model).name if Path(self.whisper_model).is_dir() else self.whisper_model
 
     @property
