@@ -1,8 +1,7 @@
 """The baselines: faster-whisper as it comes, one file after the other, in a process of its own.
 
 `python -m tests.benchmarks.sequential MODEL THREADS FOLDER` transcribes every wav of a folder and prints {seconds, transcripts}.
-With `--long` the files are long: VAD is on; `--batched N` uses faster-whisper's own pipeline for them. With `--encoder` they are
-encoded and not decoded: nobody who uses this encoder as it comes is faster.
+With `--long` the files are long: VAD is on; `--batched N` uses faster-whisper's own pipeline for them.
 """
 
 import argparse
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from faster_whisper import BatchedInferencePipeline, WhisperModel
-from faster_whisper.audio import pad_or_trim
 
 
 def main() -> None:
@@ -24,11 +22,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--batched", type=int, default=0)
-    parser.add_argument("--encoder", action="store_true")
     args = parser.parse_args()
     whisper = WhisperModel(args.model, device="cpu", compute_type="int8", cpu_threads=args.threads)
     paths = sorted(args.folder.glob("*.wav"))
-    transcribe = _long(whisper, args.batched) if args.long else _encoder(whisper) if args.encoder else _short(whisper)
+    transcribe = _long(whisper, args.batched) if args.long else _short(whisper)
     list(whisper.transcribe(np.zeros(16_000, np.float32), language="en")[0])  # warms the model
     started = time.perf_counter()
     heard = [transcribe(path) for path in paths]
@@ -43,15 +40,6 @@ def _short(whisper: WhisperModel) -> Callable[[Path], str]:
         return " ".join(segment.text.strip() for segment in segments)
 
     return transcribe
-
-
-def _encoder(whisper: WhisperModel) -> Callable[[Path], str]:
-    def encode(path: Path) -> str:
-        samples, _ = soundfile.read(path, dtype="float32")
-        whisper.encode(pad_or_trim(whisper.feature_extractor(samples)))
-        return ""
-
-    return encode
 
 
 def _long(whisper: WhisperModel, batch_size: int) -> Callable[[Path], str]:
