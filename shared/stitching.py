@@ -1,7 +1,7 @@
 """A long file's transcript out of those of its pieces: true times, segments numbered through, nothing said twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +34,8 @@ class Piece:
 
     start_ms: int
     end_ms: int
+    #: It may hold a silence that a detector of speech would take out. Known of pieces that have just been cut.
+    has_pause: bool = field(default=True, compare=False)
 
     @property
     def name(self) -> str:

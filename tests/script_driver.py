@@ -107,9 +107,10 @@ class ScriptDriver:
             fields = rq_transport.hash_fields(piece_id(job_id, number), LONG_LANE, "piece")
             rq_fields += [str(len(fields)), *fields]
         spans = [[int(edge) for edge in piece.split("-")] for piece in pieces]
-        named: dict[str, Any] = {"pieces": [{"piece": f"{a}-{b}", "seconds": (b - a) / 1000, "size_bytes": 4} for a, b in spans]}
+        about: dict[str, Any] = {"size_bytes": 4, "options": "{}"}
+        named: dict[str, Any] = {"pieces": [{"piece": f"{a}-{b}", "seconds": (b - a) / 1000, **about} for a, b in spans]}
         cut = '{"duration":60.0,"preprocess_ms":1.0,"language":"en"}'
-        named |= {"lane": LONG_LANE, "cut": cut, "options": "{}", "start_deadline_ms": 60_000, **self._worker(), **more}
+        named |= {"lane": LONG_LANE, "cut": cut, "start_deadline_ms": 60_000, **self._worker(), **more}
         return self._verdict(self.run("split", *rq_fields, id=job_id, token=int(token), **named))
 
     def _worker(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ LONGEST_MS = WINDOW_MS - 500
 LAST_PART, CLEAR_MS = 0.2, 300
 #: Pieces on both sides of a cut that fell into speech share so much.
 OVERLAP_MS = 2_000
+#: faster-whisper's detector takes out silences of two seconds. What is shorter by a margin holds none for it.
+PAUSE_MS = 1_500
 #: Kept around what the detector calls speech.
 PADDING_MS = 200
 #: The detector hears the audio in blocks, between which it can be stopped; several at a time, since all workers wait for it.
@@ -65,7 +67,7 @@ def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece
             cut, start_of_next = end, end
         else:
             cut, start_of_next = _next_cut(spans, start, end, skip_silence)
-        pieces.append(Piece(start, cut))
+        pieces.append(Piece(start, cut, has_pause=any(_pauses(spans, start, cut))))
         start = start_of_next
     return pieces
 
@@ -104,6 +106,13 @@ def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -
         return middle, middle
     padding = min(PADDING_MS, (chosen.end_ms - chosen.start_ms) // 2)
     return min(chosen.start_ms + padding, limit), chosen.end_ms - padding
+
+
+def _pauses(spans: Sequence[Span], start: int, end: int) -> Iterator[bool]:
+    """Whether each silence within a piece is long enough to be taken out."""
+    within = [span for span in spans if span.start_ms < end and span.end_ms > start]
+    edges = [Span(start, start), *within, Span(end, end)]
+    return (following.start_ms - span.end_ms >= PAUSE_MS for span, following in pairwise(edges))
 
 
 def _silences(spans: Sequence[Span], start: int, limit: int, end: int) -> Iterator[Span]:

@@ -10,6 +10,7 @@ from shared import scripting
 from shared.job import Job, JobError
 from shared.keys import Keys, piece_id
 from shared.lanes import Lane
+from shared.options import TranscriptionOptions
 from shared.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
 from shared.stitching import Cut, Piece, stitched
@@ -95,8 +96,15 @@ class WorkerStore:
             "lane": lane,
             "start_deadline_ms": self._settings.start_deadline_seconds * 1000,
             "cut": cut.model_dump_json(),
-            "options": job.options.model_copy(update={"language": cut.language}).model_dump_json(),
-            "pieces": [{"piece": p.name, "seconds": (p.end_ms - p.start_ms) / 1000, "size_bytes": n} for p, n in pieces],
+            "pieces": [
+                {
+                    "piece": piece.name,
+                    "seconds": (piece.end_ms - piece.start_ms) / 1000,
+                    "size_bytes": size_bytes,
+                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).model_dump_json(),
+                }
+                for piece, size_bytes in pieces
+            ],
         }
         return self._written(
             self._scripts.run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution(held))
@@ -159,3 +167,9 @@ class WorkerStore:
     def hand_back(self, held: Held) -> bool:
         """Put the job back at the front of its lane, this attempt uncounted."""
         return bool(self._scripts.run("hand_back", id=held.job.id, token=held.token))
+
+
+def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:
+    """Nothing is looked for again that the cut has found not to be there. With times of words it is: they are put right by it."""
+    needs_vad = asked.vad and (piece.has_pause or asked.word_timestamps)
+    return asked.model_copy(update={"vad": needs_vad})

@@ -3,8 +3,7 @@
 -- a.id, a.token    the file and the token of its claim
 -- a.lane           the pieces' lane
 -- a.cut            JSON string: what stitching will want to know of the whole file
--- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes}, in order
--- a.options        JSON string: the pieces' options
+-- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes, options (JSON string)}, in order
 -- a.audio_ttl      seconds
 -- a.start_deadline_ms   how long a piece may wait; the file itself was started in time
 -- a.execution, a.worker, a.lease_ms   as in finish.lua, should there be nothing left to do but stitching
@@ -40,7 +39,7 @@ end
 local function record_of(number, piece)
   return {
     id = piece_id(file, number), parent = file.id, piece = piece.piece, state = 'queued', tenant = file.tenant,
-    options = a.options, model = file.model, priority = file.priority, lane = a.lane, digest = piece_id(file, number),
+    options = piece.options, model = file.model, priority = file.priority, lane = a.lane, digest = piece_id(file, number),
     sha256 = file.sha256, audio_format = 'flac', audio_seconds = piece.seconds, size_bytes = piece.size_bytes, attempt = 0,
     created_at_ms = integer(NOW), start_deadline_ms = a.start_deadline_ms,
   }

@@ -50,7 +50,7 @@ def split_in_two(fleet: ScriptDriver, worker: Services, options: TranscriptionOp
     for number in (1, 2):
         assert worker.store.put_piece(held, number, b"fLaC")
     cut = Cut(duration=50.0, preprocess_ms=1.0, language="en")
-    assert worker.store.split(held, cut, [(Piece(0, 25_000), 4), (Piece(25_000, 50_000), 4)]).verdict == "split"
+    assert worker.store.split(held, cut, [(Piece(0, 25_000), 4), (Piece(25_000, 50_000, has_pause=False), 4)]).verdict == "split"
 
 
 def test_each_piece_of_a_file_has_its_prompt_and_all_that_was_asked_for(fleet: ScriptDriver, worker: Services) -> None:
@@ -58,6 +58,14 @@ def test_each_piece_of_a_file_has_its_prompt_and_all_that_was_asked_for(fleet: S
     split_in_two(fleet, worker, asked)
     pieces = [worker.claims.claim(1, [])[0] for _ in range(2)]
     assert [piece.job.options for piece in pieces] == [asked.model_copy(update={"language": "en"})] * 2
+
+
+@pytest.mark.parametrize(("asked", "found"), [(True, [True, False]), (False, [False, False])])
+def test_silences_are_looked_for_where_there_may_be_some(
+    fleet: ScriptDriver, worker: Services, asked: bool, found: list[bool]
+) -> None:
+    split_in_two(fleet, worker, TranscriptionOptions(vad=asked))
+    assert [worker.claims.claim(1, [])[0].job.options.vad for _ in found] == found
 
 
 def test_a_file_that_workers_with_other_defaults_shared_is_cached_under_neithers(fleet: ScriptDriver, worker: Services) -> None:

@@ -85,3 +85,10 @@ def test_the_last_piece_is_no_crumb(total_ms: int) -> None:
 def test_long_silences_belong_to_no_piece() -> None:
     pieces = plan([Span(100_000, 105_000), Span(300_000, 304_000)], 400_000, skip_silence=True)
     assert pieces == [Piece(99_800, 105_200), Piece(299_800, 304_200)]
+
+
+@pytest.mark.parametrize(("silence_ms", "has_pause"), [(300, False), (1_400, False), (1_600, True), (5_000, True)])
+def test_a_piece_tells_whether_it_holds_a_silence_to_take_out(silence_ms: int, has_pause: bool) -> None:
+    spans = [Span(0, 10_000), Span(10_000 + silence_ms, 25_000), Span(26_000, 45_000)]
+    first, second = plan(spans, 45_000, skip_silence=True)
+    assert (first.has_pause, second.has_pause) == (has_pause, False)
