@@ -48,9 +48,11 @@ def test_errors_carry_the_fleets_code_and_sentence(client: FleetClient) -> None:
     with pytest.raises(ClientError) as refused:
         client.submit(b"<html></html>")
     assert (refused.value.code, refused.value.status) == ("not_audio", 415)
+    long = client.submit(FORMATS["wav 16 bit"](tone(60.0)), vad="false").job_id
     with pytest.raises(ClientError) as early:
-        client.result(client.submit(FORMATS["wav 16 bit"](tone(60.0)), vad="false").job_id)
+        client.result(long)
     assert early.value.code == "job_not_finished"
+    client.cancel(long)
 
 
 def test_nobody_there_is_an_error_after_a_few_tries() -> None:
