@@ -47,8 +47,24 @@ def p95(values: Sequence[float]) -> float:
 def table(findings: Sequence[Finding]) -> str:
     """In Markdown."""
     rows = ["| experiment | must be | seen | withheld by the host | |", "|---|---|---|---|---|"]
-    rows += [f"| {f.experiment} | {f.must} | {f.seen} | {f.withheld:.1%} | {_verdict(f)} |" for f in findings]
+    rows += [_row(f) for f in findings]
     return "\n".join(rows)
+
+
+def renewed(page: str, findings: Sequence[Finding]) -> str:
+    """A page with these findings in place of earlier ones of the same experiments. Raises `LookupError` when one is not there."""
+    lines = page.split("\n")
+    for finding in findings:
+        places = [place for place, line in enumerate(lines) if line.startswith(f"| {finding.experiment} |")]
+        if len(places) != 1:
+            raise LookupError(f"the page has {len(places)} rows of {finding.experiment!r}: run all of it")
+        lines[places[0]] = _row(finding)
+    return "\n".join(lines)
+
+
+def _row(finding: Finding) -> str:
+    cells = finding.experiment, finding.must, finding.seen, f"{finding.withheld:.1%}", _verdict(finding)
+    return f"| {' | '.join(cells)} |"
 
 
 def _verdict(finding: Finding) -> str:
