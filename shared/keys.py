@@ -58,7 +58,7 @@ class Keys:
 
     @property
     def pace(self) -> str:
-        """For each model the audio that its workers have decoded lately, and the time that it took them."""
+        """For each lane the audio that was decoded lately, and the time that it took busy workers."""
         return f"{self.prefix}:pace"
 
     @property
