@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway import jobs, metrics, service, shortforms
 from gateway.access import Access
+from gateway.audio import Prober
 from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
 from gateway.expiry import end_overdue_jobs
@@ -22,9 +23,15 @@ from gateway.services import Services
 from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
 from gateway.submission import Submitter
 from gateway.waiting import LongPoll, Waiters
+from shared.audio.walls.readers import Readers
+from shared.cpu import usable_cores
 from shared.errors import FleetError
 from shared.keys import Keys
 from shared.settings import GatewaySettings
+
+MOST_READERS = 4
+#: Of the processes that look at uploads: before the models, behind the gateway.
+READER_NICENESS = 5
 
 
 def create_app(settings: GatewaySettings) -> Starlette:
@@ -45,7 +52,9 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     settings: GatewaySettings = app.state.settings
     url, keys = settings.redis_url.get_secret_value(), Keys(settings.fleet_prefix)
     redis, uploads = connect(url, ANSWER_SECONDS), connect(url, UPLOAD_SECONDS)
-    app.state.services = services = _assemble(settings, keys, redis, uploads)
+    readers = Readers(_readers_at_once(), READER_NICENESS)
+    readers.start()
+    app.state.services = services = _assemble(settings, keys, redis, uploads, readers)
     background = [asyncio.create_task(services.waiters.run()), asyncio.create_task(end_overdue_jobs(services.store))]
     await services.store.warm_up()
     try:
@@ -56,17 +65,23 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        readers.close()
         await redis.aclose()
         await uploads.aclose()
 
 
-def _assemble(settings: GatewaySettings, keys: Keys, redis: "Redis", uploads: "Redis") -> Services:
+def _readers_at_once() -> int:
+    """One that takes its time holds up no other; more than there are cores would only hold each other up."""
+    return max(2, min(MOST_READERS, int(usable_cores())))
+
+
+def _assemble(settings: GatewaySettings, keys: Keys, redis: "Redis", uploads: "Redis", readers: Readers) -> Services:
     store, fleet, waiters = JobStore(redis, uploads, keys, settings), Fleet(redis, keys, settings), Waiters(redis, keys.events)
     return Services(
         settings=settings,
         store=store,
         fleet=fleet,
-        submitter=Submitter(store, fleet, keys, settings),
+        submitter=Submitter(store, fleet, Prober(readers, store, settings), keys, settings),
         waiters=waiters,
         long_poll=LongPoll(store, waiters),
     )

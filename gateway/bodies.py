@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -21,6 +22,8 @@ ROOM_FOR_FIELDS_BYTES = 128 * 1024
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 32 * 1024
 LINGER_SECONDS = 1.0
+#: The names under which a multipart body may have its audio.
+_AUDIO_PARTS = frozenset({b"file", b"audio"})
 #: Query parameters that steer the answer and are no option of the job.
 _STEERING = frozenset({"wait"})
 
@@ -123,12 +126,22 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, with one file that never spools to disk, few and small fields, and a known end."""
+    """Starlette's parser, with one file that never spools to disk, few and small fields, and a known end.
+
+    The part of the audio is a file also without a file name, which RFC 7578 (4.2) leaves to the sender.
+    """
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limit_bytes: int) -> None:
         super().__init__(headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
         self.spool_max_size = limit_bytes + 1
         self.complete = False
+
+    def on_headers_finished(self) -> None:
+        disposition = self._current_part.content_disposition or b""
+        _, options = parse_options_header(disposition)
+        if options.get(b"name") in _AUDIO_PARTS and b"filename" not in options:
+            self._current_part.content_disposition = disposition + b'; filename="audio"'
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         self.complete = True
@@ -145,13 +158,22 @@ async def _read_multipart(request: Request, settings: GatewaySettings, query: Ma
     if not parser.complete:
         raise MalformedRequest("The multipart body breaks off before its closing boundary; send it whole.")
     fields = single_values([*query.items(), *form.multi_items()])
-    part = fields.pop("file", None)
-    if not isinstance(part, UploadFile):
-        raise MissingAudio("The multipart body has no file part named 'file' (with a file name); send the audio as such a part.")
-    if stray := next((name for name, value in fields.items() if isinstance(value, UploadFile)), None):
-        raise UnknownField(f"The file part {stray[:60]!r} is not known; the audio's part is named 'file'.")
+    part = _audio_part(fields)
     audio = await part.read()
     await part.close()
     if len(audio) > settings.max_file_size_mb * MEGABYTE:
         raise RequestTooLarge(f"The file is too large: at most {settings.max_file_size_mb:g} MB are taken.")
     return Upload(audio=audio, fields=fields)
+
+
+def _audio_part(fields: dict[str, Any]) -> UploadFile:
+    """The part that holds the audio, taken out of the fields. Raises `MissingAudio`, and says what is there instead."""
+    for name in ("file", "audio"):
+        part = fields.get(name)
+        if isinstance(part, UploadFile):
+            del fields[name]
+            return part
+    found = ", ".join(repr(name[:60]) for name in sorted(fields)) or "none"
+    files = [name for name, value in fields.items() if isinstance(value, UploadFile)]
+    advice = f"call the part {files[0][:60]!r} 'file'" if files else "send the audio as a part named 'file'"
+    raise MissingAudio(f"The multipart body has no part named 'file'; its parts are: {found}. Please {advice}.")

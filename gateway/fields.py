@@ -19,6 +19,7 @@ from shared.options import Submission
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 16
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+_TOLERATED = str.maketrans("-_", "+/", " \t\r\n")
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE)
 
 Choice = TypeVar("Choice", bound=Enum)
@@ -47,13 +48,20 @@ def _no_constant(_: str) -> NoReturn:
 
 
 def _from_base64(audio: object) -> bytes:
+    """Standard or url-safe, padded or not, in one line or in many."""
     if not isinstance(audio, str):
         raise InvalidBase64('"audio" must be a string: the base64 of the audio file.')
     prefix = _DATA_URL.match(audio)
+    written = audio[prefix.end() :] if prefix else audio
     try:
-        return base64.b64decode(audio[prefix.end() :] if prefix else audio, validate=True)
+        return base64.b64decode(written, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    try:
+        plain = written.translate(_TOLERATED).rstrip("=")
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidBase64('"audio" is no valid base64: standard alphabet, padded, no white space or line breaks.') from error
+        raise InvalidBase64('"audio" is no valid base64; encode the bytes of the audio file.') from error
 
 
 def submission(fields: Mapping[str, Any], *, typed: bool) -> Submission:
@@ -64,6 +72,11 @@ def submission(fields: Mapping[str, Any], *, typed: bool) -> Submission:
     fields = dict(fields)
     if not typed and isinstance(fields.get("metadata"), str):
         fields["metadata"] = _metadata_from_text(fields["metadata"])
+    if not typed and str(fields.get("vad", "")).lstrip().startswith("{"):
+        fields["vad"] = _vad_from_text(fields["vad"])
+    # One name for two things that are never both wanted of a file: what becomes of its channels, and how many raw PCM has.
+    if str(fields.get("channels", "")).isdigit() and not isinstance(fields["channels"], bool):
+        fields.setdefault("channel_count", fields.pop("channels"))
     metadata = fields.pop("metadata", None)
     _check_metadata(metadata)
     try:
@@ -80,6 +93,13 @@ def _metadata_from_text(text: str) -> Any:
         return _parsed(text)
     except InvalidJson as error:
         raise InvalidOption('metadata: must be a JSON object such as {"user": 17}.') from error
+
+
+def _vad_from_text(text: str) -> Any:
+    try:
+        return _parsed(text)
+    except InvalidJson as error:
+        raise InvalidOption('vad: must be true, false, or a JSON object such as {"threshold": 0.6}.') from error
 
 
 def _check_metadata(metadata: Any) -> None:

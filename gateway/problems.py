@@ -24,6 +24,7 @@ from shared.errors import (
     NoSuchPage,
     NotAudio,
     QueueFull,
+    ReadersUnavailable,
     RequestTooLarge,
     StoreUnavailable,
     UnknownJob,
@@ -76,12 +77,18 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    ReadersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 #: What a job that failed answers when its result is asked for: its workers' fault (these codes), or its audio's.
 LOST_TO_WORKERS = frozenset({"poison_job", "no_progress", "audio_lost", "pieces_lost", "transcription_failed"})
 
-_RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {StoreUnavailable: 2, NotReady: 5, JobNotFinished: 1}
+_RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {
+    StoreUnavailable: 2,
+    NotReady: 5,
+    ReadersUnavailable: 2,
+    JobNotFinished: 1,
+}
 #: Answers of a Redis that is there and cannot serve for now.
 _PASSING_TROUBLE = (
     "OOM",

@@ -73,6 +73,8 @@ def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
         "model_revision": transcript.model_revision,
         "device": transcript.device,
         "encoder_window": transcript.encoder_window,
+        "audio": transcript.audio.model_dump() if transcript.audio else None,
+        "warnings": [warning.plain() for warning in transcript.warnings],
         "attempts": job.attempt,
         "worker": job.worker,
         "cached": from_cache,
@@ -96,10 +98,11 @@ def verbose(transcript: Transcript) -> dict[str, Any]:
         "text": transcript.transcript,
         "segments": [_verbose_segment(segment) for segment in transcript.segments],
     }
-    words = [word.model_dump() for segment in transcript.segments for word in segment.words or ()]
+    words = [word.model_dump(exclude_none=True) for segment in transcript.segments for word in segment.words or ()]
     return body | {"words": words} if words else body
 
 
 def _verbose_segment(segment: Segment) -> dict[str, Any]:
     fields = {"id", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob"}
-    return segment.model_dump(include=fields) | {"seek": int(segment.start * FRAMES_PER_SECOND)}
+    channel = {} if segment.channel is None else {"channel": segment.channel}
+    return segment.model_dump(include=fields) | {"seek": int(segment.start * FRAMES_PER_SECOND)} | channel

@@ -14,7 +14,7 @@ from gateway.scripts import Call, Scripts
 from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
-from shared.keys import Keys
+from shared.keys import UNREADABLE_SECONDS, Keys
 from shared.lanes import Lane
 from shared.settings import GatewaySettings
 from shared.stitching import joined_text
@@ -166,6 +166,14 @@ class JobStore:
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""
         return int(await self._run("clear_cache", {"tenant": tenant}))
+
+    async def is_unreadable(self, sha256: str) -> bool:
+        """Whether this file has broken or exhausted its reader, here or at a worker."""
+        return bool(await self._redis.exists(self._keys.unreadable(sha256)))
+
+    async def remember_unreadable(self, sha256: str) -> None:
+        """It has."""
+        await self._redis.set(self._keys.unreadable(sha256), 1, ex=UNREADABLE_SECONDS)
 
     async def page(
         self, tenant: str, *, limit: int, cursor: tuple[int, str] | None, state: JobState | None

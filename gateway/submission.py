@@ -11,18 +11,19 @@ from typing import Any
 
 import anyio.to_thread
 
+from gateway.audio import Prober
 from gateway.bodies import MEGABYTE, Upload
 from gateway.fields import json_fields, submission
 from gateway.fleet import Fleet
 from gateway.store import SMALL_BYTES, Draft, JobStore, Snapshot
-from shared.audio import AudioInfo, probe, with_known_length
+from shared.audio.report import AudioInfo
+from shared.audio.wav import plain_wav, wav_of_pcm
 from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
 from shared.keys import Keys
 from shared.lanes import lane_for
 from shared.options import Submission
 from shared.rq_transport import describe
 from shared.settings import GatewaySettings
-from shared.wav import plain_frames
 
 #: A plain wav up to this size is checked within 0.3 ms, nearly all of it for its hash; a hop to a thread and back costs as much.
 INLINE_BYTES = 256 * 1024
@@ -44,20 +45,33 @@ class Prepared:
     extras: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unpacked:
+    """An upload whose fields are checked and whose audio has not been looked at."""
+
+    audio: bytes
+    sha256: str
+    submission: Submission
+    extras: dict[str, str]
+
+
 class Submitter:
     """Turns uploads into jobs."""
 
-    def __init__(self, store: JobStore, fleet: Fleet, keys: Keys, settings: GatewaySettings) -> None:
-        self._store, self._fleet, self._keys, self._settings = store, fleet, keys, settings
+    def __init__(self, store: JobStore, fleet: Fleet, prober: Prober, keys: Keys, settings: GatewaySettings) -> None:
+        self._store, self._fleet, self._prober, self._keys, self._settings = store, fleet, prober, keys, settings
 
     async def prepare(self, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
         """Check an upload, off the event loop unless that takes longer than the checks.
 
-        Raises the errors of fields (400, 422) and of audio (400, 415, 422).
+        Raises the errors of fields (400, 422) and of audio (400, 415, 422), and `ReadersUnavailable`.
         """
-        if upload.audio is not None and len(upload.audio) <= INLINE_BYTES and plain_frames(upload.audio) is not None:
-            return self._prepare(upload, extras)
-        return await anyio.to_thread.run_sync(self._prepare, upload, extras)
+        if upload.audio is not None and len(upload.audio) <= INLINE_BYTES and plain_wav(upload.audio) is not None:
+            unpacked = self._unpacked(upload, extras)
+        else:
+            unpacked = await anyio.to_thread.run_sync(self._unpacked, upload, extras)
+        info = await self._prober.look_at(unpacked.audio, unpacked.sha256, unpacked.submission)
+        return Prepared(_new_job_id(), unpacked.audio, info, unpacked.sha256, unpacked.submission, unpacked.extras)
 
     async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Snapshot:
         """Write the job, or find the one that the Idempotency-Key stands for; how it is right afterwards.
@@ -76,17 +90,17 @@ class Submitter:
             raise await self._full()
         return snapshot or await self._store.read(replayed or draft.id, tenant)
 
-    def _prepare(self, upload: Upload, extras: frozenset[str]) -> Prepared:
+    def _unpacked(self, upload: Upload, extras: frozenset[str]) -> _Unpacked:
         typed = upload.json_body is not None
         audio, fields = self._unpack(upload)
         steering = {name: fields.pop(name) for name in sorted(extras) if name in fields}
         if not all(isinstance(value, str) for value in steering.values()):
             raise InvalidOption(f"{', '.join(steering)}: must be a string.")
         checked = submission(fields, typed=typed)
-        audio = with_known_length(audio)
-        settings = self._settings
-        info = probe(audio, min_seconds=settings.min_audio_length_seconds, max_seconds=settings.max_audio_length_seconds)
-        return Prepared(_new_job_id(), audio, info, hashlib.sha256(audio).hexdigest(), checked, steering)
+        if checked.encoding and checked.sample_rate:
+            # From here on it is a file as any other.
+            audio = wav_of_pcm(audio, checked.encoding, checked.sample_rate, checked.channel_count or 1)
+        return _Unpacked(audio, hashlib.sha256(audio).hexdigest(), checked, steering)
 
     def _unpack(self, upload: Upload) -> tuple[bytes, dict[str, Any]]:
         if upload.json_body is None:
@@ -113,7 +127,10 @@ class Submitter:
             "audio_seconds": round(info.seconds, 3),
             "size_bytes": len(prepared.audio),
             "attempt": 0,
+            "audio": info.report().model_dump_json(),
         }
+        if info.warnings:
+            record["warnings"] = json.dumps([warning.plain() for warning in info.warnings])
         if asked.metadata is not None:
             record["metadata"] = json.dumps(asked.metadata)
         start_deadline = min(asked.start_deadline_seconds or math.inf, self._settings.start_deadline_seconds)

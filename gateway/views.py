@@ -13,6 +13,7 @@ from gateway.services import Services
 from gateway.store import Snapshot
 from shared.job import Job, JobState
 from shared.lanes import lane_for
+from shared.transcript import Transcript
 
 LONGEST_RETRY_SECONDS = 10
 
@@ -24,6 +25,7 @@ async def job_body(services: Services, request: Request, snapshot: Snapshot) -> 
     if job.state is JobState.RUNNING:
         body["partial_transcript"] = snapshot.partial
     if snapshot.transcript is not None:
+        body |= _heard(body, snapshot.transcript)
         body["result"] = canonical(job, snapshot.transcript)
     return body
 
@@ -36,7 +38,8 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
         "model": job.model,
         "priority": job.priority.value,
         "options": job.options.model_dump(mode="json", exclude_none=True),
-        "audio": {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256},
+        "audio": _audio(job),
+        "warnings": [warning.plain() for warning in job.warnings],
         "progress": {"audio_seconds_done": _done_seconds(job), "audio_seconds": job.audio_seconds},
         "attempt": job.attempt,
         "worker": job.worker,
@@ -48,6 +51,20 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
         "metadata": job.metadata,
         "urls": urls(request, job.id),
     }
+
+
+def _audio(job: Job) -> dict[str, Any]:
+    """The file as it came in."""
+    file = {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256}
+    return file | (job.audio.model_dump() if job.audio else {})
+
+
+def _heard(body: Mapping[str, Any], transcript: Transcript) -> dict[str, Any]:
+    """Once it has been decoded, more is known of the audio than from its packets."""
+    if transcript.audio is None:
+        return {}
+    audio = body["audio"] | transcript.audio.model_dump()
+    return {"audio": audio, "warnings": [warning.plain() for warning in transcript.warnings]}
 
 
 def _done_seconds(job: Job) -> float:

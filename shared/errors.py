@@ -2,7 +2,8 @@
 
 FleetError
 ├── MalformedRequest            the request cannot be understood
-│   ├── InvalidBase64, InvalidJson, UnknownField, MissingAudio, EmptyAudio, MalformedAudio
+│   ├── InvalidBase64, InvalidJson, UnknownField, MissingAudio, EmptyAudio
+│   └── MalformedAudio          damaged; HarmfulAudio: so that its reader died over it
 ├── AccessDenied                key missing or wrong
 ├── UnknownJob                  no such job, or somebody else's
 ├── NoSuchPage, MethodNotAllowed
@@ -11,8 +12,8 @@ FleetError
 ├── RequestTooLarge
 ├── NotAudio                    the content is no audio we can read
 ├── ImpossibleRequest           understood, yet it cannot be done
-│   ├── AudioTooLong, AudioTooShort, UnsupportedAudio, InvalidOption, UnknownModel, IdempotencyConflict
-├── QueueFull, StoreUnavailable the fleet cannot take it now
+│   ├── AudioTooLong, AudioTooShort, UnsupportedAudio, IncompleteAudio, InvalidOption, UnknownModel, IdempotencyConflict
+├── QueueFull, StoreUnavailable, ReadersUnavailable   the fleet cannot take it now
 └── JobFailed                   what a failed job ended with
 """
 
@@ -58,6 +59,17 @@ class MalformedAudio(MalformedRequest):
     """Recognised as audio, but damaged or cut short."""
 
     code = "malformed_audio"
+
+
+class HarmfulAudio(MalformedAudio):
+    """Its reader died over it, or used up what a reader may use. `cause`: the signal, or the limit; for the log.
+
+    `will_again`: another reader would fare alike, so the file is remembered and refused at once.
+    """
+
+    def __init__(self, message: str, cause: str = "", will_again: bool = True) -> None:
+        super().__init__(message)
+        self.cause, self.will_again = cause, will_again
 
 
 class AccessDenied(FleetError):
@@ -119,6 +131,12 @@ class UnsupportedAudio(ImpossibleRequest):
     code = "unsupported_audio"
 
 
+class IncompleteAudio(ImpossibleRequest):
+    """`strict` was asked for, and a part of the audio is missing or damaged."""
+
+    code = "audio_incomplete"
+
+
 class UnknownModel(ImpossibleRequest):
     code = "unknown_model"
 
@@ -140,6 +158,13 @@ class QueueFull(FleetError):
 
 class StoreUnavailable(FleetError):
     code = "store_unavailable"
+    retryable = True
+
+
+class ReadersUnavailable(FleetError):
+    """The processes that look at audio are away, or have too much to do."""
+
+    code = "readers_unavailable"
     retryable = True
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from shared.transcript import Segment, Transcript
+from shared.transcript import Segment, Transcript, channel_name, is_of_several_channels, turns
 
 
 class ResultFormat(str, Enum):
@@ -61,22 +61,41 @@ def _one_line(text: str) -> str:
 
 
 def _text(transcript: Transcript) -> str:
-    return transcript.transcript + "\n"
+    if not is_of_several_channels(transcript.segments):
+        return transcript.transcript + "\n"
+    return "".join(f"{channel_name(channel)}: {said}\n" for channel, said in turns(transcript.segments))
 
 
 def _srt(transcript: Transcript) -> str:
+    named = is_of_several_channels(transcript.segments)
     cues = enumerate(transcript.segments, start=1)
-    return "".join(f"{number}\n{_span(segment, ',')}\n{_cue_text(segment)}\n\n" for number, segment in cues)
+    return "".join(
+        f"{number}\n{_span(segment, ',')}\n{_speaker(segment) if named else ''}{_cue_text(segment)}\n\n"
+        for number, segment in cues
+    )
 
 
 def _vtt(transcript: Transcript) -> str:
-    cues = (f"{_span(segment, '.')}\n{_vtt_text(segment)}\n\n" for segment in transcript.segments)
+    cues = (f"{_span(segment, '.')}\n{_voice(segment)}{_vtt_text(segment)}\n\n" for segment in transcript.segments)
     return "WEBVTT\n\n" + "".join(cues)
 
 
 def _tsv(transcript: Transcript) -> str:
-    rows = (f"{_milliseconds(s.start)}\t{_milliseconds(s.end)}\t{_one_line(s.text)}\n" for s in transcript.segments)
+    named = is_of_several_channels(transcript.segments)
+    rows = (
+        f"{_milliseconds(s.start)}\t{_milliseconds(s.end)}\t{_speaker(s) if named else ''}{_one_line(s.text)}\n"
+        for s in transcript.segments
+    )
     return "start\tend\ttext\n" + "".join(rows)
+
+
+def _speaker(segment: Segment) -> str:
+    return f"{channel_name(segment.channel)}: "
+
+
+def _voice(segment: Segment) -> str:
+    """WebVTT's own way to say who speaks."""
+    return f"<v {channel_name(segment.channel)}>" if segment.channel is not None else ""
 
 
 def _span(segment: Segment, decimal_mark: str) -> str:

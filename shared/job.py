@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.audio.report import AudioReport, AudioWarning
 from shared.options import Priority, TranscriptionOptions
 from shared.stitching import Cut
 
@@ -111,6 +112,9 @@ class Job(BaseModel):
     pieces: int | None = None
     pieces_left: int | None = None
     cut: Cut | None = None
+    #: What the probe has found.
+    audio: AudioReport | None = None
+    warnings: list[AudioWarning] = []
     error: JobError | None = None
     history: list[AttemptNote] = []
 
@@ -118,10 +122,10 @@ class Job(BaseModel):
     def from_hash(cls, stored: Mapping[str, str]) -> "Job":
         """Read the Redis hash `job:{id}`; JSON fields are decoded, absent ones take their defaults."""
         fields: dict[str, Any] = dict(stored)
-        for name, model in (("options", TranscriptionOptions), ("error", JobError), ("cut", Cut)):
+        for name, model in (("options", TranscriptionOptions), ("error", JobError), ("cut", Cut), ("audio", AudioReport)):
             if name in fields:
                 fields[name] = model.model_validate_json(fields[name])
-        for name in ("metadata", "history"):
+        for name in ("metadata", "history", "warnings"):
             if name in fields:
                 fields[name] = json.loads(fields[name])
         return cls.model_validate(fields)

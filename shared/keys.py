@@ -30,6 +30,10 @@ class Keys:
     def gone(self, job_id: str) -> str:
         return f"{self.prefix}:gone:{job_id}"
 
+    def unreadable(self, sha256: str) -> str:
+        """A file that has broken or exhausted its reader."""
+        return f"{self.prefix}:unreadable:{sha256}"
+
     def jobs(self, tenant: str) -> str:
         return f"{self.prefix}:jobs:{tenant}"
 
@@ -87,3 +91,7 @@ class Keys:
 def piece_id(job_id: str, number: int) -> str:
     """Piece `number` (from 1) of a long file: a job of its own, which no caller's id can name."""
     return f"{job_id}_p{number}"
+
+
+#: How long a file that breaks its readers is remembered, and refused without another look.
+UNREADABLE_SECONDS = 86_400

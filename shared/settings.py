@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
-from shared.options import LANGUAGES
+from shared.audio.request import READING_REVISION
+from shared.languages import language_code
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
 
@@ -213,15 +214,16 @@ class WorkerSettings(FleetSettings):
     @field_validator("whisper_language")
     @classmethod
     def _a_language(cls, code: str | None) -> str | None:
-        if code is not None and code not in LANGUAGES:
-            raise ValueError("must be a Whisper language code such as en, or unset to detect the language")
-        return code
+        known = language_code(code) if code is not None else None
+        if code is not None and known is None:
+            raise ValueError("must be a language that Whisper knows, such as en, or unset to detect the language")
+        return known
 
     def model_location(self) -> str:
         """What faster-whisper is told to load."""
         return str(DEMO_MODEL) if self.whisper_model == "demo" else self.whisper_model
 
     def cache_revision(self, revision: str) -> str:
-        """The model's revision and the defaults that jobs leave to the worker: both decide the transcript."""
+        """The model's revision, that of how audio is read, and the defaults that jobs leave to the worker: they decide the transcript."""
         defaults = self.whisper_beam_size, self.whisper_language or "auto", self.whisper_encoder_window
-        return "-".join(map(str, (revision, self.whisper_compute_type, *defaults)))
+        return "-".join(map(str, (revision, READING_REVISION, self.whisper_compute_type, *defaults)))

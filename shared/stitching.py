@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.transcript import Segment, Transcript, Word, join_text
+from shared.audio.report import AudioReport, AudioWarning
+from shared.transcript import Segment, Transcript, Word, join_text, merged
 
 #: What Whisper hears at a time: a piece is no longer.
 WINDOW_MS = 30_000
@@ -26,6 +27,8 @@ class Cut(BaseModel):
     #: None where the worker does not detect languages.
     language: str | None = None
     language_probability: float = 1.0
+    audio: AudioReport | None = None
+    warnings: list[AudioWarning] = []
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,20 @@ class Piece:
     end_ms: int
     #: It may hold a silence that a detector of speech would take out. Known of pieces that have just been cut.
     has_pause: bool = field(default=True, compare=False)
+    #: Of split channels: which one, counted from 1.
+    channel: int | None = None
 
     @property
     def name(self) -> str:
         """As the store knows it."""
-        return f"{self.start_ms}-{self.end_ms}"
+        return f"{self.start_ms}-{self.end_ms}" + (f"@{self.channel}" if self.channel is not None else "")
 
     @classmethod
     def named(cls, name: str) -> "Piece":
         """The piece of a name."""
-        start, _, end = name.partition("-")
-        return cls(int(start), int(end))
+        times, _, channel = name.partition("@")
+        start, _, end = times.partition("-")
+        return cls(int(start), int(end), channel=int(channel) if channel else None)
 
 
 def joined_text(said: Mapping[str, str]) -> str:
@@ -57,13 +63,13 @@ def joined_text(said: Mapping[str, str]) -> str:
 
 def joined_segments(checkpoints: Mapping[str, str]) -> list[Segment]:
     """The segments of all pieces, from the transcripts (JSON) under the pieces' names."""
-    return _number(_join(_read(checkpoints)))
+    return _together(_read(checkpoints))
 
 
 def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
     """The transcript of a file, all pieces of which are done. There is at least one."""
     pieces = _read(checkpoints)
-    segments, transcripts = _number(_join(pieces)), [transcript for _, transcript in pieces]
+    segments, transcripts = _together(pieces), [transcript for _, transcript in pieces]
     first = transcripts[0]
     windows = {transcript.encoder_window for transcript in transcripts}
     return first.model_copy(
@@ -81,6 +87,8 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
             "short_windows": sum(t.short_windows for t in transcripts),
             "window_fallbacks": sum(t.window_fallbacks for t in transcripts),
             "decoded_as": "+".join(sorted({t.decoded_as for t in transcripts})),
+            "audio": cut.audio,
+            "warnings": cut.warnings,
         }
     )
 
@@ -88,6 +96,14 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
 def _read(checkpoints: Mapping[str, str]) -> list[tuple[Piece, Transcript]]:
     pieces = ((Piece.named(name), Transcript.model_validate_json(transcript)) for name, transcript in checkpoints.items())
     return sorted(pieces, key=lambda pair: pair[0].start_ms)
+
+
+def _together(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
+    """Each channel is put together by itself."""
+    channels = sorted({piece.channel for piece, _ in pieces if piece.channel is not None})
+    if not channels:
+        return _number(_join(pieces))
+    return merged([_join([one for one in pieces if one[0].channel == number]) for number in range(1, channels[-1] + 1)])
 
 
 def _number(segments: Iterable[Segment]) -> list[Segment]:

@@ -9,10 +9,10 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from setproctitle import setproctitle
 
+from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
 from shared.settings import WorkerSettings, complaint
 from worker.bell import Bell
-from worker.cpu import usable_cores
 from worker.engine_settings import EngineSettings
 from worker.presence import Presence, worker_name
 from worker.rq_worker import FleetWorker

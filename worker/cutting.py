@@ -3,15 +3,16 @@
 import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import soundfile
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
+from shared.audio.request import SAMPLE_RATE_HZ
+from shared.audio.sound import Samples
+from shared.cpu import usable_cores
 from shared.stitching import WINDOW_MS, Piece
-from worker.cpu import usable_cores
-from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Listener
 
 #: A piece fits into a window, with a little room for the last one to be no crumb.
@@ -72,6 +73,16 @@ def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece
     return pieces
 
 
+def plan_all(channels: Samples, skip_silence: bool, listener: Listener) -> list[Piece]:
+    """The pieces of all channels, shape (channels, samples), in order of time; of several, each with its channel."""
+    total_ms = channels.shape[1] * 1000 // SAMPLE_RATE_HZ
+    pieces = []
+    for number, samples in enumerate(channels, start=1):
+        own = plan(speech(samples, listener), total_ms, skip_silence)
+        pieces += own if len(channels) == 1 else [replace(piece, channel=number) for piece in own]
+    return sorted(pieces, key=lambda piece: piece.start_ms)
+
+
 def flac(samples: Samples) -> bytes:
     """The samples as 16-bit FLAC: about half of what they are in a wav."""
     buffer = io.BytesIO()
@@ -79,8 +90,9 @@ def flac(samples: Samples) -> bytes:
     return buffer.getvalue()
 
 
-def stretch(samples: Samples, piece: Piece) -> Samples:
-    """The samples of a piece."""
+def stretch(channels: Samples, piece: Piece) -> Samples:
+    """The samples of a piece, out of those of all channels."""
+    samples = channels[(piece.channel or 1) - 1]
     return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
 
 

@@ -14,13 +14,15 @@ from faster_whisper.utils import download_model
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from shared.audio.request import SAMPLE_RATE_HZ
+from shared.audio.sound import Samples
 from shared.options import Task, TranscriptionOptions
 from shared.transcript import Segment, Transcript, Word, join_text
 from worker.batching import BatchingModel
-from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.encoder_window import AdaptiveWindow
 from worker.engine_protocol import Language, Listener, Nobody
 from worker.engine_settings import EngineSettings
+from worker.speech import Speech
 
 #: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -48,6 +50,7 @@ class Engine:
             num_workers=at_once,
         )
         self.device = str(self._model.model.device)
+        self._first_timestamp = self._model.hf_tokenizer.token_to_id("<|notimestamps|>") + 1
         # Two calls fill the pauses that each makes for its threads to meet; of a single thread they only share the cache.
         alone = self.device == "cpu" and settings.cpu_threads == 1
         shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
@@ -82,13 +85,13 @@ class Engine:
         started = time.perf_counter()
         # An English-only model can do nothing else; the transcript tells task and language as they were.
         task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
+        speech = Speech(samples, options.vad)
         found, info = self._model.transcribe(
-            samples,
+            speech.samples,
             language=options.language or self.settings.language,
             task=task.value,
             beam_size=options.beam_size or self.settings.beam_size,
             temperature=TEMPERATURES if options.temperature is None else options.temperature,
-            vad_filter=options.vad,
             initial_prompt=options.prompt,
             hotwords=options.hotwords,
             word_timestamps=options.word_timestamps,
@@ -97,6 +100,7 @@ class Engine:
         )
         segments = []
         for number, item in enumerate(found):
+            speech.place(item, self._first_timestamp)
             segments.append(_segment(number, item))
             listener.on_segment(segments[-1])
         return Transcript(
@@ -104,7 +108,7 @@ class Engine:
             task=task.value,
             language=info.language,
             language_probability=float(info.language_probability),
-            duration=round(info.duration, 3),
+            duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
             segments=segments,
             preprocess_ms=round(preprocess_ms, 1),
             transcribe_ms=round((time.perf_counter() - started) * 1000, 1),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
+from shared.audio.sound import Samples
 from shared.options import TranscriptionOptions
 from shared.transcript import Segment, Transcript
-from worker.decode import Samples
 from worker.engine_settings import EngineSettings
 
 

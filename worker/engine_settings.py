@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.cpu import usable_cores
 from shared.settings import WorkerSettings
-from worker.cpu import usable_cores
 
 
 @dataclass(frozen=True, kw_only=True)

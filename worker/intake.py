@@ -116,6 +116,7 @@ class Intake:
                 audio=audio,
                 options=held.job.options,
                 max_seconds=self._settings.max_audio_length_seconds,
+                expected_seconds=held.job.audio_seconds,
                 split_above_seconds=0.0 if held.job.parent else split_above_seconds,
                 urgent=self._services.lanes.is_urgent(held.job),
             )

@@ -18,6 +18,8 @@ class Transcribe:
     audio: bytes
     options: TranscriptionOptions
     max_seconds: float
+    #: What the probe has found.
+    expected_seconds: float
     split_above_seconds: float = 0.0
     urgent: bool = True
 
@@ -107,12 +109,16 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """Model to supervisor: this job cannot be done; `retryable` when another attempt may go better."""
+    """Model to supervisor: this job cannot be done; `retryable` when another attempt may go better.
+
+    `is_unreadable`: its file has broken or exhausted its reader, and is not to be looked at again.
+    """
 
     attempt_id: str
     code: str
     message: str
     retryable: bool
+    is_unreadable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,12 +12,14 @@ from multiprocessing.connection import Connection
 
 from setproctitle import setproctitle
 
-from shared.errors import FleetError
-from shared.logs import configure
+from shared.audio.walls.decodes import Sounds
+from shared.errors import FleetError, HarmfulAudio
+from shared.logs import configure, get_logger
 from shared.stitching import WINDOW_MS, Cut, Piece
 from shared.transcript import Segment
-from worker.cutting import flac, plan, speech, stretch
-from worker.decode import SAMPLE_RATE_HZ, Samples, decode
+from worker.channels import transcribe_channels
+from worker.cutting import flac, plan_all, stretch
+from worker.decoder import Decoder, refuse_incomplete
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import (
@@ -56,8 +58,10 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # A decode takes what is left over: where gateway and Redis share the machine, they must answer in the meantime.
     os.nice(NICENESS)
+    decoder = Decoder()
     try:
         started = time.monotonic()
+        decoder.start()
         engine = load_engine(settings)
         engine.canary()
     except Exception as error:
@@ -66,14 +70,17 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     pipe.send(Ready(model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started))
     # What is loaded stays: no collection needs to look at it again.
     gc.freeze()
-    ModelProcess(pipe, engine, settings.batch_size).serve()
+    ModelProcess(pipe, engine, decoder, settings.batch_size).serve()
+
+
+_LOG = get_logger(__name__)
 
 
 class ModelProcess:
     """Takes requests from the pipe in one thread and decodes in others, so that a stop is heard during a decode."""
 
-    def __init__(self, pipe: Connection, engine: EngineProtocol, threads: int) -> None:
-        self._pipe, self._engine, self._threads = pipe, engine, threads
+    def __init__(self, pipe: Connection, engine: EngineProtocol, decoder: Decoder, threads: int) -> None:
+        self._pipe, self._engine, self._decoder, self._threads = pipe, engine, decoder, threads
         self._requests: queue.Queue[Transcribe | Canary] = queue.Queue()
         self._stopped: set[str] = set()
         self._outbox: queue.SimpleQueue[FromModel] = queue.SimpleQueue()
@@ -120,8 +127,11 @@ class ModelProcess:
             return self._transcribe(request, _Teller(self, request))
         except DecodeStopped:
             return Stopped(attempt_id=request.attempt_id)
+        except HarmfulAudio as error:
+            _LOG.warning("harmful_audio", attempt=request.attempt_id, cause=error.cause)
+            return _failed(request, error, is_unreadable=error.will_again)
         except FleetError as error:
-            return Failed(attempt_id=request.attempt_id, code=error.code, message=error.message, retryable=error.retryable)
+            return _failed(request, error)
         except Exception as error:
             # The text of a foreign exception may quote content; its type does not.
             message = f"The decode failed ({type(error).__name__})."
@@ -130,31 +140,37 @@ class ModelProcess:
     def _transcribe(self, request: Transcribe, teller: "_Teller") -> Done | CutDone:
         """The transcript; or, of long audio, the pieces it was cut into."""
         started = time.perf_counter()
-        samples = decode(request.audio, request.max_seconds)
+        options = request.options
+        sounds = self._decoder.decode(request.audio, options.wanted(request.max_seconds), request.expected_seconds, teller.check)
+        if options.strict:
+            refuse_incomplete(sounds)
         preprocess_ms = (time.perf_counter() - started) * 1000
-        if 0 < request.split_above_seconds < len(samples) / SAMPLE_RATE_HZ:
-            pieces = plan(speech(samples, teller), len(samples) * 1000 // SAMPLE_RATE_HZ, request.options.vad)
+        if 0 < request.split_above_seconds < sounds.decoded.seconds:
+            pieces = plan_all(sounds.samples, skip_silence=options.vad is not False, listener=teller)
             # A single piece, or none, gains nothing.
             if len(pieces) > 1:
-                return self._cut(request, samples, pieces, teller, started)
-        transcript = self._engine.transcribe(samples, request.options, preprocess_ms, teller)
+                return self._cut(request, sounds, pieces, teller, started)
+        transcript = transcribe_channels(self._engine, sounds, options, preprocess_ms, teller)
         return Done(attempt_id=request.attempt_id, transcript=transcript)
 
-    def _cut(self, request: Transcribe, samples: Samples, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
+    def _cut(self, request: Transcribe, sounds: Sounds, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
         """Send the pieces one by one, each as soon as it is cut: the supervisor stores them meanwhile."""
-        beginning = Piece(pieces[0].start_ms, pieces[0].start_ms + WINDOW_MS)
-        language = self._engine.language_of(stretch(samples, beginning), request.options, teller)
+        first = pieces[0]
+        beginning = Piece(first.start_ms, first.start_ms + WINDOW_MS, channel=first.channel)
+        language = self._engine.language_of(stretch(sounds.samples, beginning), request.options, teller)
         for number, piece in enumerate(pieces, start=1):
             teller.check()
-            message = CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(samples, piece)))
+            message = CutPiece(attempt_id=request.attempt_id, number=number, audio=flac(stretch(sounds.samples, piece)))
             while not self._room_for_pieces.acquire(timeout=MOVED_SECONDS):
                 teller.check()
             self.send(message)
         cut = Cut(
-            duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
+            duration=round(sounds.decoded.seconds, 3),
             preprocess_ms=round((time.perf_counter() - started) * 1000, 1),
             language=language.code,
             language_probability=language.probability,
+            audio=sounds.decoded.audio,
+            warnings=sounds.decoded.warnings,
         )
         return CutDone(attempt_id=request.attempt_id, cut=cut, pieces=tuple(pieces))
 
@@ -173,6 +189,16 @@ class ModelProcess:
                 self._pipe.send(message)
                 if isinstance(message, CutPiece):
                     self._room_for_pieces.release()
+
+
+def _failed(request: Transcribe, error: FleetError, *, is_unreadable: bool = False) -> Failed:
+    return Failed(
+        attempt_id=request.attempt_id,
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        is_unreadable=is_unreadable,
+    )
 
 
 class _Teller:

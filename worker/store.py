@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from redis import Redis
 
 from shared import scripting
+from shared.audio.request import Channels
 from shared.job import Job, JobError
-from shared.keys import Keys, piece_id
+from shared.keys import UNREADABLE_SECONDS, Keys, piece_id
 from shared.lanes import Lane
 from shared.options import TranscriptionOptions
 from shared.rq_transport import describe, hash_fields
@@ -164,12 +165,20 @@ class WorkerStore:
             )
         )
 
+    def remember_unreadable(self, held: Held) -> None:
+        """Its file has broken or exhausted its reader: gateways refuse it from now on."""
+        self._redis.set(self._keys.unreadable(held.job.sha256), 1, ex=UNREADABLE_SECONDS)
+
     def hand_back(self, held: Held) -> bool:
         """Put the job back at the front of its lane, this attempt uncounted."""
         return bool(self._scripts.run("hand_back", id=held.job.id, token=held.token))
 
 
 def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:
-    """Nothing is looked for again that the cut has found not to be there. With times of words it is: they are put right by it."""
-    needs_vad = asked.vad and (piece.has_pause or asked.word_timestamps)
-    return asked.model_copy(update={"vad": needs_vad})
+    """What is still to be done: the track has been chosen, the channels are apart, the sound is enhanced.
+
+    Skip the VAD when the cut found no long pause in this piece. Word timestamps need it anyway, and so do limits of the caller's.
+    """
+    done = {"track": None, "channels": Channels.MIX, "strict": False, "enhance": False}
+    needs_vad = piece.has_pause or asked.word_timestamps or not isinstance(asked.vad, bool)
+    return asked.model_copy(update={**done, "vad": asked.vad if needs_vad else False})

@@ -116,7 +116,8 @@ class Supervisor:
             outcome = Outcome(transcript=event.transcript)
             self._presence.decoded(event.transcript)
         else:
-            outcome = Outcome(error=JobError(code=event.code, message=event.message, retryable=event.retryable))
+            error = JobError(code=event.code, message=event.message, retryable=event.retryable)
+            outcome = Outcome(error=error, is_unreadable=event.is_unreadable)
         self._work.conclude(event.attempt_id, outcome)
         self._intake.go_on()
 

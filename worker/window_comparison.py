@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from shared.audio.sound import Samples
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from worker.decode import Samples, decode
+from worker.decoder import Decoder
 from worker.engine_protocol import EngineProtocol, Nobody, load_engine
 from worker.engine_settings import EngineSettings
 
@@ -36,9 +37,21 @@ class Comparison:
 def compare_all(files: Sequence[Path], console: Console) -> list[Comparison]:
     """Decode every file both ways, with a progress bar. Raises the errors of audio that cannot be read."""
     settings = WorkerSettings()
-    clips = [(path.name, decode(path.read_bytes(), settings.max_audio_length_seconds)) for path in files]
+    clips = _decoded(files, settings.max_audio_length_seconds)
     full, adaptive = _engine(settings, "full"), _engine(settings, "adaptive")
     return [compare(full, adaptive, *clip) for clip in track(clips, "Decoding twice", console=console, transient=True)]
+
+
+def _decoded(files: Sequence[Path], max_seconds: float) -> list[tuple[str, Samples]]:
+    """Names and samples, as a job with default options hears them."""
+    decoder = Decoder()
+    decoder.start()
+    try:
+        wanted = TranscriptionOptions().wanted(max_seconds)
+        heard = [decoder.decode(path.read_bytes(), wanted, max_seconds, check=lambda: None) for path in files]
+    finally:
+        decoder.close()
+    return [(path.name, sounds.samples[0]) for path, sounds in zip(files, heard, strict=True)]
 
 
 def compare(full: EngineProtocol, adaptive: EngineProtocol, name: str, samples: Samples) -> Comparison:

@@ -54,6 +54,8 @@ class Outcome:
     transcript: Transcript | None = None
     split: Split | None = None
     error: JobError | None = None
+    #: The file has broken or exhausted its reader.
+    is_unreadable: bool = False
 
 
 class Work:
@@ -246,6 +248,8 @@ class Work:
         if outcome.split is not None:
             written = self._store.split(held, outcome.split.cut, outcome.split.pieces)
             return written if written.verdict != "missing" else self._fail(held, PIECES_LOST)
+        if outcome.is_unreadable:
+            self._store.remember_unreadable(held)
         if outcome.error is not None:
             return self._fail(held, outcome.error)
         return Written(verdict="handed_back" if self._store.hand_back(held) else "stale")

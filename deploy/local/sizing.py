@@ -2,7 +2,7 @@
 
 import ctranslate2
 
-from worker.cpu import threads_for, usable_cores, workers_for
+from shared.cpu import threads_for, usable_cores, workers_for
 
 
 def set_sizes(environment: dict[str, str]) -> tuple[int, int]:

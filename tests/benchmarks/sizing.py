@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from statistics import median
 
+from shared.cpu import threads_for, usable_cores, workers_for
 from tests.benchmarks.base_shape import build
 from tests.benchmarks.throughput import clips_per_second, seconds_of_one
 from tests.processes import ROOT, Stack, running_stack
 from tests.report import Finding
-from worker.cpu import threads_for, usable_cores, workers_for
 
 #: Of each round.
 CLIPS, ROUNDS = {"full": 12, "adaptive": 48}, 2

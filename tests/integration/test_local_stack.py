@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
+from shared.cpu import usable_cores, workers_for
 from tests.processes import ROOT, RedisServer, wait_until
-from worker.cpu import usable_cores, workers_for
 
 
 @contextmanager

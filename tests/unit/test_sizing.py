@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.sizing import set_sizes
-from worker.cpu import threads_for, usable_cores, workers_for
+from shared.cpu import threads_for, usable_cores, workers_for
 
 
 @pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 2), (3, 2, 2), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
@@ -47,8 +47,8 @@ def test_nonsense_is_refused_with_a_sentence(wrong: str) -> None:
 def sixteen_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with so many, and the folder where the limits of its container are looked for."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr("worker.cpu.CGROUP_V2", tmp_path / "cpu.max")
-    monkeypatch.setattr("worker.cpu.CGROUP_V1", tmp_path)
+    monkeypatch.setattr("shared.cpu.CGROUP_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr("shared.cpu.CGROUP_V1", tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,74 @@
+"""A look at uploaded audio before it becomes a job: behind the wall, unless it is so plain that there is nothing to parse."""
+
+import asyncio
+
+import anyio
+import anyio.to_thread
+
+from gateway.store import JobStore
+from shared.audio.findings import plain_info
+from shared.audio.report import AudioInfo, WarningCode
+from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
+from shared.audio.walls.readers import Readers, info_from
+from shared.audio.wav import plain_wav
+from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, IncompleteAudio, ReadersUnavailable
+from shared.logs import get_logger
+from shared.options import Submission
+from shared.settings import GatewaySettings
+
+#: How long a caller waits for its turn with a reader, and for the reader.
+PATIENCE_SECONDS = 60.0
+
+_LOG = get_logger(__name__)
+
+
+class Prober:
+    """Tells what audio is, how long, and whether it is taken."""
+
+    def __init__(self, readers: Readers, store: JobStore, settings: GatewaySettings) -> None:
+        self._readers, self._store, self._settings = readers, store, settings
+
+    async def look_at(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+        """Raises the errors of audio, `IncompleteAudio` for a `strict` caller, and `ReadersUnavailable`."""
+        if not audio:
+            raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
+        plain = plain_wav(audio)
+        is_plain = plain is not None and MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ and plain.channels <= MAX_CHANNELS
+        info = plain_info(plain) if plain and is_plain and not asked.track else await self._read(audio, sha256, asked)
+        self._check(info, asked)
+        return info
+
+    async def _read(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+        if await self._store.is_unreadable(sha256):
+            raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
+        limit = self._settings.max_audio_length_seconds
+        reading = await anyio.to_thread.run_sync(lambda: self._readers.probe(audio, track=asked.track, max_seconds=limit))
+        try:
+            with anyio.fail_after(PATIENCE_SECONDS):
+                return info_from(await asyncio.wrap_future(reading.result))
+        except TimeoutError as error:
+            raise ReadersUnavailable("Too many files are being looked at; try again in a moment.") from error
+        except HarmfulAudio as error:
+            _LOG.warning("harmful_audio", sha256=sha256[:8], size_bytes=len(audio), cause=error.cause)
+            if error.will_again:
+                await self._store.remember_unreadable(sha256)
+            raise
+        finally:
+            # Nobody waits for it any more: also when the caller has hung up.
+            self._readers.withdraw(reading)
+
+    def _check(self, info: AudioInfo, asked: Submission) -> None:
+        settings, seconds = self._settings, info.seconds
+        counted = seconds * (info.channels if asked.channels is Channels.SPLIT else 1)
+        if counted > settings.max_audio_length_seconds:
+            each = f" in {info.channels} channels" if counted > seconds else ""
+            limit = settings.max_audio_length_seconds
+            raise AudioTooLong(f"The audio is {seconds:.1f} s long{each}; at most {limit:g} s are taken. Split it first.")
+        if seconds < settings.min_audio_length_seconds:
+            raise AudioTooShort(
+                f"The audio is {seconds:.3f} s long; at least {settings.min_audio_length_seconds:g} s are needed."
+            )
+        if asked.strict:
+            for warning in info.warnings:
+                if warning.code is WarningCode.AUDIO_INCOMPLETE:
+                    raise IncompleteAudio(f"{warning.message} Send it whole, or without strict.")

@@ -1,0 +1,40 @@
+"""The bytes of a file as the readers see them: in memory, or in a shared mapping of it."""
+
+import io
+import mmap
+
+Content = bytes | mmap.mmap
+
+
+class Window(io.RawIOBase):
+    """A stretch of a content as a file, for FFmpeg. Copies what is read and nothing else."""
+
+    def __init__(self, content: Content, start: int, end: int) -> None:
+        self._view, self._start, self._size, self._at = memoryview(content), start, end - start, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self._start + self._at
+        end = self._start + self._size if size < 0 else min(begin + size, self._start + self._size)
+        taken = bytes(self._view[begin:end])
+        self._at += len(taken)
+        return taken
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """A damaged file sends FFmpeg to before its start: the place stays as it is then."""
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if at >= 0:
+            self._at = min(at, self._size)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def release(self) -> None:
+        """Let the mapping go: it cannot be closed while somebody looks at it."""
+        self._view.release()

@@ -1,0 +1,133 @@
+"""From a file's bytes to what a model hears, by FFmpeg. Only for processes behind a wall (`shared.audio.walls`)."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from numpy.typing import NDArray
+
+from shared.audio.content import Content
+from shared.audio.demuxing import TOLERANCE_SECONDS, Placed, Reading, check_shape
+from shared.audio.enhance import enhance
+from shared.audio.findings import Skipped, decoded, info_of
+from shared.audio.report import Decoded
+from shared.audio.request import Wanted
+from shared.audio.sound import Samples, Sound, SoundFull, normalize
+from shared.errors import AudioTooLong, MalformedAudio
+
+#: A file of which less than this can be decoded is no audio any more.
+LEAST_SHARE = 0.05
+#: A stream that was entered in the middle begins with packets that need what went before: so many are no loss.
+MOST_LEAD_IN_PACKETS = 2
+
+
+def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
+    """Any file into a buffer of zeros: shape (1, samples), or (8, samples) for split channels.
+
+    Raises `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` for more than `max_seconds`.
+    """
+    reading = Reading(content, wanted.track, wanted.max_seconds)
+    sound = Sound(buffer)
+    decoding = _Decoding(reading, sound)
+    try:
+        decoding.run()
+        filled = sound.finish()
+    except SoundFull as error:
+        if sound.end_seconds >= wanted.max_seconds:
+            raise AudioTooLong(f"The audio is longer than the {wanted.max_seconds:.0f} s that are allowed; split it.") from error
+        decoding.skipped.is_cut_off = True
+        filled = sound.finish()
+    if decoding.is_nearly_nothing():
+        raise MalformedAudio("Nearly nothing of the audio can be decoded: it is damaged. Export it again and resubmit.")
+    if wanted.enhance:
+        enhance(filled)
+    elif wanted.normalize:
+        normalize(filled)
+    info = info_of(reading.container, reading.heard, wanted.track is not None)
+    return decoded(filled, sound, info, reading.heard, decoding.skipped)
+
+
+class _Decoding:
+    """Decodes packet by packet. What cannot be decoded is silence, and noted."""
+
+    def __init__(self, reading: Reading, sound: Sound) -> None:
+        self._reading, self._sound = reading, sound
+        self.skipped = Skipped()
+        self._decoded_seconds, self._decoded_bytes = 0.0, 0
+        self._missing_seconds, self._lead_in = 0.0, 0
+
+    def run(self) -> None:
+        """Decode all of it. Raises `SoundFull` and what `Reading.packets` raises."""
+        for placed in self._reading.packets():
+            try:
+                frames = placed.packet.decode()
+            except MemoryError:
+                raise
+            except (av.FFmpegError, ValueError, IndexError, OSError, OverflowError):
+                self._skip(placed)
+                continue
+            for frame in frames:
+                self._add(frame, placed)
+            self._decoded_bytes += placed.packet.size if frames else 0
+            if placed.packet.is_corrupt and self._reading.form.keeps_time:
+                self._reading.heard.faults += 1
+        if self._reading.form.keeps_time:
+            self._sound.silence_until(self._reading.heard.seconds)
+
+    def is_nearly_nothing(self) -> bool:
+        """Hardly anything of what the file holds has become sound."""
+        packets_failed = self._decoded_seconds < LEAST_SHARE * (self._decoded_seconds + self.skipped.seconds)
+        return packets_failed or self._decoded_bytes < LEAST_SHARE * self._reading.frame_bytes()
+
+    def _add(self, frame: AudioFrame, placed: Placed) -> None:
+        check_shape(frame.sample_rate, frame.layout.nb_channels)
+        if not frame.samples:
+            return
+        block = _block(frame)
+        if self._reading.form.keeps_time:
+            self._go_to(placed.at + _after_packet_seconds(frame, placed))
+        elif self._missing_seconds > TOLERANCE_SECONDS:
+            self._sound.silence_until(self._sound.end_seconds + self._missing_seconds)
+        self._missing_seconds = 0.0
+        self._sound.add(block, frame.sample_rate)
+        self._decoded_seconds += len(block) / frame.sample_rate
+
+    def _go_to(self, at: float) -> None:
+        if at > self._sound.end_seconds + TOLERANCE_SECONDS:
+            self._sound.silence_until(at)
+
+    def _skip(self, placed: Placed) -> None:
+        if not placed.packet.size or _is_tag(placed):
+            return
+        if not self._decoded_seconds and self._lead_in < MOST_LEAD_IN_PACKETS:
+            self._lead_in += 1
+            return
+        self._missing_seconds += placed.seconds
+        self.skipped.note(placed.at, placed.seconds)
+
+
+def _after_packet_seconds(frame: AudioFrame, placed: Placed) -> float:
+    """How much later than its packet a frame is heard: what the decoder threw away before it. Less than 0 for a slow decoder."""
+    packet = placed.packet
+    if frame.pts is None or not frame.time_base or packet.pts is None or not packet.time_base:
+        return 0.0
+    return float(frame.pts * frame.time_base - packet.pts * packet.time_base)
+
+
+def _is_tag(placed: Placed) -> bool:
+    """An encoder of mp3 writes what it knows of the file into a frame that holds no sound."""
+    head = bytes(placed.packet)[:64]
+    return b"Xing" in head or b"Info" in head or b"VBRI" in head
+
+
+def _block(frame: AudioFrame) -> NDArray[np.float32]:
+    """A frame's samples as float32 between -1 and 1, shape (frames, channels)."""
+    raw = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    block = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+    if block.dtype == np.uint8:
+        return (block.astype(np.float32) - 128) / np.float32(128)
+    if block.dtype.kind == "i":
+        return block.astype(np.float32) / np.float32(1 << (8 * block.dtype.itemsize - 1))
+    return block.astype(np.float32)

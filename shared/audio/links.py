@@ -1,0 +1,113 @@
+"""Where one programme in a file ends and the next begins.
+
+Chained Ogg (RFC 3533, section 4), files that were joined byte by byte, recorders that begin anew: players go on, and FFmpeg's
+demuxers mostly end with the first. So each programme is shown to a demuxer of its own.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.audio.containers import Container
+from shared.audio.content import Content
+from shared.errors import MalformedAudio
+
+#: More programmes than this in one file are an attempt to keep us busy: four hours of clips of a second are 14,400.
+MOST_LINKS = 20_000
+_OGG_PAGE = struct.Struct("<4sBBqIIIB")
+_BEGINS, _CONTINUES = 2, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A programme: its bytes from `start` to before `end`. `lost_pages`: how often Ogg pages are missing in it."""
+
+    start: int
+    end: int
+    lost_pages: int = 0
+
+
+def links(content: Content, container: Container, start: int) -> Sequence[Link]:
+    """The programmes of a file, in order; at least one. Raises `MalformedAudio` when there are absurdly many."""
+    if container is Container.OGG:
+        return _bounded(_ogg_links(content, start))
+    marker = _MARKERS.get(container)
+    starts = [start]
+    if marker:
+        mark, before, confirms = marker
+        at = content.find(mark, start + before + 1)
+        while at >= 0 and len(starts) <= MOST_LINKS:
+            begins = at - before
+            if confirms(content, begins):
+                starts.append(begins)
+            at = content.find(mark, at + 1)
+    return _bounded(Link(begin, end) for begin, end in zip(starts, [*starts[1:], len(content)], strict=True))
+
+
+def _bounded(found: Iterator[Link]) -> Sequence[Link]:
+    kept = []
+    for link in found:
+        kept.append(link)
+        if len(kept) > MOST_LINKS:
+            raise MalformedAudio(f"The file is made of more than {MOST_LINKS} files; convert it to one and submit it again.")
+    return kept
+
+
+def _ogg_links(content: Content, start: int) -> Iterator[Link]:
+    """A link begins with the pages that begin its streams, all of which stand before any other page."""
+    begins, in_head, lost = start, True, 0
+    expected: dict[int, int] = {}
+    for page, kind, serial, number in _ogg_pages(content, start):
+        if kind & _BEGINS and not in_head:
+            yield Link(begins, page, lost)
+            begins, lost, expected = page, 0, {}
+        elif serial in expected and number != expected[serial]:
+            lost += 1
+        in_head = bool(kind & _BEGINS)
+        expected[serial] = (number + 1) & 0xFFFFFFFF
+    yield Link(begins, len(content), lost)
+
+
+def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, int]]:
+    """Place, kind, serial and number of each page."""
+    at = content.find(b"OggS", start)
+    while at >= 0 and at + _OGG_PAGE.size <= len(content):
+        _, version, kind, _, serial, number, _, segments = _OGG_PAGE.unpack_from(content, at)
+        table = content[at + _OGG_PAGE.size : at + _OGG_PAGE.size + segments]
+        following = at + _OGG_PAGE.size + segments + sum(table)
+        if version or (following < len(content) and content[following : following + 4] != b"OggS"):
+            # Damaged, or no page at all: the next one is where the next mark is.
+            following = content.find(b"OggS", at + 4)
+        if not version:
+            yield at, kind, serial, number
+        at = following
+
+
+def _matches(pattern: bytes) -> Callable[[Content, int], bool]:
+    compiled = re.compile(pattern, re.DOTALL)
+    return lambda content, at: at >= 0 and compiled.match(content, at) is not None
+
+
+def _begins_wavpack(content: Content, at: int) -> bool:
+    """A block of a programme's first sample, and the first one of its channels."""
+    return at >= 0 and content[at + 16 : at + 20] == bytes(4) and len(content) > at + 32 and bool(content[at + 25] & 8)
+
+
+#: What a programme begins with: a mark to search for, how far behind its beginning that stands, and what confirms it.
+_MARKERS: Mapping[Container, tuple[bytes, int, Callable[[Content, int], bool]]] = {
+    Container.WAV: (b"WAVE", 8, _matches(rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE[A-Za-z ]{3}[A-Za-z0-9 ]")),
+    Container.W64: (b"riff\x2e\x91\xcf\x11", 0, _matches(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0.{8}wave\xf3\xac")),
+    Container.FLAC: (b"fLaC", 0, _matches(rb"fLaC[\0\x80]\0\0\x22")),
+    Container.AIFF: (b"FORM", 0, _matches(rb"FORM.{4}AIF[FC]")),
+    Container.CAF: (b"caff", 0, _matches(rb"caff\0\x01..desc")),
+    Container.AU: (b".snd", 0, _matches(rb"\.snd\0\0.{6}\0\0\0[\x01-\x1b]\0.{3}\0\0\0[\x01-\x08]")),
+    Container.AMR: (b"#!AMR", 0, _matches(rb"#!AMR(?:-WB)?\n")),
+    Container.TTA: (b"TTA1", 0, _matches(rb"TTA1[\x01\x02]\0[\x01-\x08]\0[\x08\x10\x18\x20]\0")),
+    Container.FLV: (b"FLV\x01", 0, _matches(rb"FLV\x01[\0-\x05]\0\0\0\x09\0\0\0\0")),
+    Container.AVI: (b"AVI LIST", 8, _matches(rb"RIFF.{4}AVI LIST.{4}hdrl")),
+    Container.ASF: (b"0&\xb2u\x8ef\xcf\x11", 0, _matches(rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{14}\x01\x02")),
+    Container.MP4: (b"ftyp", 4, _matches(rb"\0\0\0[\x0c-\xff]ftyp[A-Za-z0-9]{3}[A-Za-z0-9 ]\0")),
+    Container.WEBM: (b"\x1aE\xdf\xa3", 0, _matches(rb"\x1aE\xdf\xa3.{4,64}?\x42\x82.{1,8}(?:webm|matroska)")),
+    Container.WAVPACK: (b"wvpk", 0, _begins_wavpack),
+}

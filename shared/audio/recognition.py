@@ -1,0 +1,162 @@
+"""Which container some bytes are, told from the bytes alone: never from a file name or a declared type.
+
+FFmpeg never guesses: its demuxer is forced to what is recognised here, so that no playlist, concat script or manifest can make it
+open a file or an address.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from shared.audio import frames
+from shared.audio.containers import Container
+from shared.audio.content import Content
+from shared.errors import EmptyAudio, NotAudio
+
+#: So many bytes of something else may stand before the first frame: tags that no program knows, or the rest of a cut frame.
+JUNK_BYTES = 64 * 1024
+
+_MAGIC = (
+    (b"fLaC", Container.FLAC),
+    (b"OggS", Container.OGG),
+    (b"\x1aE\xdf\xa3", Container.WEBM),
+    (b"caff", Container.CAF),
+    (b".snd", Container.AU),
+    (b"#!AMR", Container.AMR),
+    (b"0&\xb2u\x8ef\xcf\x11", Container.ASF),
+    (b"FLV\x01", Container.FLV),
+    (b"wvpk", Container.WAVPACK),
+    (b"TTA1", Container.TTA),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", Container.W64),
+)
+_FORMS = {b"WAVE": Container.WAV, b"AVI ": Container.AVI, b"AIFF": Container.AIFF, b"AIFC": Container.AIFF}
+_RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
+_MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"sidx"})
+#: Of what may stand behind junk, only what takes more than four bytes to recognise.
+_BEHIND_JUNK = re.compile(
+    rb"fLaC[\0\x80]\0\0\x22|OggS\0\x02|\x1aE\xdf\xa3|(?:RIFF|RF64|BW64|FORM)[\s\S]{4}(?:WAVE|AVI |AIF[FC])|#!AMR(?:-WB)?\n"
+    rb"|\0\0\0[\x08-\xff]ftyp|0&\xb2u\x8ef\xcf\x11|FLV\x01[\0-\x05]\0\0\0\x09|TTA1\x01\0"
+)
+#: Where frames may begin: a sync word, a transport packet, a pack.
+_SYNC = re.compile(rb"(?=\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\x56[\xe0-\xff]|\x47|\0\0\x01\xba)")
+_TEXTS = (
+    (b"<", "an HTML or XML page"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+    (b"#EXTM3U", "a playlist"),
+    (b"ffconcat", "a playlist"),
+)
+_PRINTABLE = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]*")
+_MISTAKEN = (
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b\x08", "gzip-compressed"),
+    (b"Rar!", "a rar archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"GIF8", "an image"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A container, and at which byte it begins."""
+
+    container: Container
+    at: int = 0
+
+
+def recognise(content: Content) -> Recognised:
+    """What the bytes are, and where it begins. Raises `EmptyAudio` and `NotAudio`."""
+    if not content:
+        raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
+    known = _by_magic(content, 0)
+    if known:
+        return Recognised(known)
+    if content[:3] == b"ID3":
+        return _behind_id3(content)
+    if looks_like(content):
+        _refuse(content)
+    found = frames.frames_at(content, 0, least=2)
+    if found:
+        return Recognised(found)
+    return _behind_junk(content[: JUNK_BYTES + (1 << 16)]) or (
+        Recognised(Container.GSM) if frames.gsm_at(content) else _refuse(content)
+    )
+
+
+def looks_like(content: Content) -> str | None:
+    """What these bytes are that are no audio, if it is something that people send by mistake."""
+    head = content[:256]
+    is_text = _PRINTABLE.fullmatch(head) is not None
+    magics = (*_MISTAKEN, *_TEXTS) if is_text else _MISTAKEN
+    return next((what for magic, what in magics if head.lstrip().startswith(magic)), None)
+
+
+def id3_bytes(content: Content) -> int:
+    """Length of the ID3 tags at the start (some programs write several); 0 when there is none."""
+    at = 0
+    for _ in range(8):
+        if content[at : at + 3] != b"ID3" or len(content) < at + 10:
+            break
+        at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(content[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
+    return at
+
+
+def _by_magic(content: Content, at: int) -> Container | None:
+    head = content[at : at + 24]
+    for magic, container in _MAGIC:
+        if head.startswith(magic):
+            return container
+    if head[:4] in _RIFF and head[8:12] in _FORMS:
+        return _FORMS[head[8:12]]
+    if len(head) < 12 and head.startswith((b"RIFF", b"RF64")):
+        return Container.WAV
+    if head[4:8] in _MP4_BOXES and head[:1] == b"\0":
+        return Container.MP4
+    if frames.transport_stream_at(content, at) or frames.transport_stream_at(content, at + 4):
+        return Container.MPEG_TS
+    return Container.MPEG_PS if frames.program_stream_at(content, at) else None
+
+
+def _behind_id3(content: Content) -> Recognised:
+    """ID3 tags stand before mp3, and now and then before flac, aac and others. A tag may promise more than there is."""
+    size = id3_bytes(content)
+    if size < len(content):
+        known = _by_magic(content, size) or frames.frames_at(content, size, least=1)
+        if known:
+            # FFmpeg's demuxer of mp3 knows the tag; the others are shown what is behind it.
+            return Recognised(known, 0 if known is Container.MP3 else size)
+        behind = _behind_junk(content[size : size + JUNK_BYTES + (1 << 16)])
+        if behind:
+            return Recognised(behind.container, size + behind.at)
+    return Recognised(Container.MP3)
+
+
+def _behind_junk(head: bytes) -> Recognised | None:
+    """The first place within `JUNK_BYTES` where something known begins."""
+    magic = _BEHIND_JUNK.search(head, 0, JUNK_BYTES + 16)
+    limit = magic.start() if magic else JUNK_BYTES
+    for sync in _SYNC.finditer(head, 0, limit):
+        at = sync.start()
+        if head[at] == 0x47:
+            kind = Container.MPEG_TS if frames.transport_stream_at(head, at) else None
+        elif head[at] == 0:
+            kind = Container.MPEG_PS if frames.program_stream_at(head, at) else None
+        else:
+            kind = frames.frames_at(head, at)
+        if kind:
+            return Recognised(kind, at)
+    known = _by_magic(head, magic.start()) if magic else None
+    return Recognised(known, magic.start()) if known and magic else None
+
+
+def _refuse(content: Content) -> NoReturn:
+    what = looks_like(content)
+    looks = f" (it looks like {what})" if what else ""
+    raise NotAudio(
+        f"The content is no audio we know{looks}; send wav, flac, ogg, opus, mp3, m4a, aac or webm, or say what raw PCM is "
+        "by encoding and sample_rate."
+    )

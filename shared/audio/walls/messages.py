@@ -1,0 +1,57 @@
+"""What goes over the socket between a gateway or model process and its readers: JSON, a message each."""
+
+from enum import Enum
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.audio.report import AudioInfo, Decoded
+from shared.audio.request import Wanted
+from shared.audio.walls.limits import Limits
+
+#: Larger than any message; the file and its sound travel as shared memory.
+MESSAGE_BYTES = 128 * 1024
+
+
+class Task(str, Enum):
+    """What a reader is asked for."""
+
+    PROBE = "probe"
+    DECODE = "decode"
+
+
+class Order(BaseModel):
+    """To a reader. With it come the file as shared memory of `size_bytes`; and for a decode its buffer, (`rows`, `capacity`) float32."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    task: Task
+    size_bytes: int
+    wanted: Wanted
+    limits: Limits
+    rows: int = 1
+    capacity: int = 0
+
+
+class Told(BaseModel):
+    """From a reader: that it has begun, and at last one of `info`, `decoded`, `error_code` or `exhausted`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    began_pid: int | None = None
+    info: AudioInfo | None = None
+    decoded: Decoded | None = None
+    error_code: str | None = None
+    message: str = ""
+    #: The limit that it ran into.
+    exhausted: str | None = None
+
+
+class Died(BaseModel):
+    """From the process that keeps the readers: one of them is gone without an answer. `cause`: a signal's name, or an exit code."""
+
+    model_config = ConfigDict(frozen=True)
+
+    died_pid: int
+    cause: str

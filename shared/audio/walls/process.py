@@ -1,0 +1,110 @@
+"""`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps so many readers ready, each for one file.
+
+It loads FFmpeg once and forks readers from that, a few milliseconds each. Orders go from the socket straight to a reader; only the
+death of one is told from here. It ends when the other end of the socket is closed.
+"""
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+
+from shared.audio.decode import decode
+from shared.audio.request import SAMPLE_RATE_HZ, Wanted
+from shared.audio.walls.messages import Died
+from shared.audio.walls.reader import EXIT_ANSWERED, EXIT_CLOSED, serve_one
+
+_PR_SET_PDEATHSIG = 1
+#: Between forks of readers that die before they have had an order.
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 5.0
+QUICK_DEATH_SECONDS = 0.5
+
+
+def main() -> int:
+    """The exit code."""
+    orders = socket.socket(fileno=int(sys.argv[1]))
+    readers, niceness = int(sys.argv[2]), int(sys.argv[3])
+    # The terminal's Ctrl-C reaches the whole group; this process lives as long as the one beside it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(niceness)
+    _name()
+    _warm()
+    gc.collect()
+    gc.freeze()
+    _keep(orders, readers)
+    return 0
+
+
+def _keep(orders: socket.socket, readers: int) -> None:
+    """Fork a reader for each that has ended, until the orders end."""
+    alive: dict[int, float] = {}
+    backoff = FIRST_BACKOFF_SECONDS
+    while True:
+        while len(alive) < readers:
+            alive[_fork(orders)] = time.monotonic()
+        pid, status = os.wait()
+        born = alive.pop(pid, 0.0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == EXIT_CLOSED:
+            break
+        if code != EXIT_ANSWERED:
+            with suppress(OSError):
+                orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
+            quick = time.monotonic() - born < QUICK_DEATH_SECONDS
+            backoff = min(LONGEST_BACKOFF_SECONDS, 2 * backoff) if quick else FIRST_BACKOFF_SECONDS
+            if backoff > 4 * FIRST_BACKOFF_SECONDS:
+                time.sleep(backoff)
+        else:
+            backoff = FIRST_BACKOFF_SECONDS
+    for pid in alive:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _fork(orders: socket.socket) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        # A reader does not outlive this process, however that ends.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:
+            code = serve_one(orders)
+    finally:
+        # Without what Python does at its end: that is the parent's.
+        os._exit(code)
+
+
+def _warm() -> None:
+    """Decode a moment of silence, so that readers begin with everything in its place."""
+    import numpy as np
+
+    from shared.audio.wav import PcmEncoding, wav_of_pcm
+
+    buffer = np.zeros((1, SAMPLE_RATE_HZ), np.float32)
+    decode(wav_of_pcm(bytes(800), PcmEncoding.MULAW, 8_000, 1), Wanted(max_seconds=1.0), buffer)
+
+
+def _name() -> None:
+    with suppress(ImportError):
+        from setproctitle import setproctitle
+
+        setproctitle("whisper-fleet reader")
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""A reader: takes one order, answers it, and ends. It has been forked from a process that had everything loaded."""
+
+import mmap
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from shared.audio.decode import decode
+from shared.audio.probe import probe
+from shared.audio.walls.limits import impose
+from shared.audio.walls.messages import MESSAGE_BYTES, Order, Task, Told
+from shared.errors import FleetError
+
+#: Exit codes: the order was answered; there will be none any more.
+EXIT_ANSWERED, EXIT_CLOSED = 0, 3
+
+
+def serve_one(orders: socket.socket) -> int:
+    """Wait for an order, of which each reader gets another, and answer it; the exit code."""
+    message, files, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 2)
+    if not message:
+        return EXIT_CLOSED
+    order = Order.model_validate_json(message)
+    _tell(orders, Told(number=order.number, began_pid=os.getpid()))
+    impose(order.limits, _private_bytes())
+    told = _answer(order, files)
+    # What is left is to say so: no time is to run out now.
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    _tell(orders, told)
+    return EXIT_ANSWERED
+
+
+def _answer(order: Order, files: Sequence[int]) -> Told:
+    try:
+        content = mmap.mmap(files[0], order.size_bytes, prot=mmap.PROT_READ) if order.size_bytes else b""
+        if order.task is Task.PROBE:
+            info = probe(content, track=order.wanted.track, max_seconds=order.wanted.max_seconds)
+            return Told(number=order.number, info=info)
+        shared = mmap.mmap(files[1], 4 * order.rows * order.capacity)
+        buffer = np.frombuffer(shared, np.float32).reshape(order.rows, order.capacity)
+        return Told(number=order.number, decoded=decode(content, order.wanted, buffer))
+    except MemoryError:
+        return Told(number=order.number, exhausted="memory")
+    except FleetError as error:
+        return Told(number=order.number, error_code=error.code, message=error.message)
+    except Exception as error:  # a file that nobody foresaw is its sender's; the kind of the error says where to look
+        if isinstance(error, OSError) and error.errno == 12:
+            return Told(number=order.number, exhausted="memory")
+        return Told(number=order.number, exhausted=f"error {type(error).__name__}")
+
+
+def _tell(orders: socket.socket, told: Told) -> None:
+    with suppress(OSError):  # nobody is there any more
+        orders.send(told.model_dump_json(exclude_defaults=True).encode())
+
+
+def _private_bytes() -> int:
+    """What counts towards the limit: private memory that can be written."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)

@@ -1,0 +1,98 @@
+"""Wav without a library: the simplest kind, which is most of what comes in, and the header that raw PCM is given."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from shared.audio.content import Content
+
+#: A wav has a handful of chunks; more than this is an attempt to keep us busy.
+MAX_CHUNKS = 1000
+#: The header that most programs write: RIFF, WAVE, 16 bytes of `fmt `, and `data` at once.
+_PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")
+_PCM, _FLOAT, _ALAW, _MULAW = 1, 3, 6, 7
+_PCM_BITS = 16
+
+
+class PcmEncoding(str, Enum):
+    """What raw PCM can be, if the caller says so."""
+
+    S16LE = "s16le"
+    F32LE = "f32le"
+    MULAW = "mulaw"
+    ALAW = "alaw"
+
+
+_WAV_CODECS: Mapping[PcmEncoding, tuple[int, int]] = {
+    PcmEncoding.S16LE: (_PCM, 16),
+    PcmEncoding.F32LE: (_FLOAT, 32),
+    PcmEncoding.MULAW: (_MULAW, 8),
+    PcmEncoding.ALAW: (_ALAW, 8),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlainWav:
+    """A 16-bit PCM wav: its data begin behind 44 bytes and fill the rest."""
+
+    rate_hz: int
+    channels: int
+    frames: int
+
+    data_at = _PLAIN.size
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate_hz
+
+
+def plain_wav(content: Content) -> PlainWav | None:
+    """A wav of the simplest kind: 16-bit PCM behind 44 bytes of header, up to the end, and all numbers agree.
+
+    None for every other wav, also for sound ones. Nothing that another reader would hear is left out.
+    """
+    if len(content) <= _PLAIN.size:
+        return None
+    riff, _, wave, fmt, size, codec, channels, rate, per_second, frame, bits, data, data_bytes = _PLAIN.unpack_from(content)
+    if (riff, wave, fmt, size, codec, bits, data) != (b"RIFF", b"WAVE", b"fmt ", 16, _PCM, _PCM_BITS, b"data"):
+        return None
+    agrees = frame == channels * bits // 8 > 0 and per_second == rate * frame > 0
+    whole = data_bytes == len(content) - _PLAIN.size and data_bytes % frame == 0 if agrees else False
+    return PlainWav(rate, channels, data_bytes // frame) if whole else None
+
+
+def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) -> bytes:
+    """Raw PCM as a wav. What is left of an incomplete last frame goes."""
+    codec, bits = _WAV_CODECS[encoding]
+    frame = channels * bits // 8
+    whole = data[: len(data) - len(data) % frame]
+    shape = (16, codec, channels, rate_hz, rate_hz * frame, frame, bits)
+    return _PLAIN.pack(b"RIFF", 36 + len(whole), b"WAVE", b"fmt ", *shape, b"data", len(whole)) + whole
+
+
+def promised_wav_seconds(content: Content, start: int) -> float | None:
+    """The length that the header of a wav at `start` states; None where it states none.
+
+    Pipes and recorders write the header before they know the length: 0, or a number near the largest, with or without a sign.
+    """
+    rate_hz, bytes_per_second, at = 0, 0, start + 12
+    long_bytes = None
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(content):
+            break
+        name, size = struct.unpack("<4sI", content[at : at + 8])
+        if name == b"fmt " and at + 24 <= len(content):
+            _, channels, rate_hz, bytes_per_second, frame = struct.unpack("<HHIIH", content[at + 8 : at + 22])
+            # Of PCM the rate of bytes follows from the others, and some recorders get it wrong.
+            bits = struct.unpack("<H", content[at + 22 : at + 24])[0]
+            if bits and frame == channels * (bits + 7) // 8:
+                bytes_per_second = rate_hz * frame
+        elif name == b"ds64" and at + 24 <= len(content):
+            long_bytes = struct.unpack("<Q", content[at + 16 : at + 24])[0]
+        elif name == b"data":
+            stated = long_bytes if long_bytes is not None and size == 0xFFFFFFFF else size
+            is_streamed = stated == 0 or 0x7FFF_0000 <= stated <= 0x8000_FFFF or stated >= 0xFFFF_0000
+            return stated / bytes_per_second if bytes_per_second and (long_bytes or not is_streamed) else None
+        at += 8 + size + size % 2
+    return None

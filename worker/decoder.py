@@ -1,0 +1,71 @@
+"""The decoder beside a model process: a file's bytes go in, samples come out, and no native parser runs in here."""
+
+from collections.abc import Callable
+from math import ceil
+
+import numpy as np
+
+from shared.audio.plain import decode_plain
+from shared.audio.report import WarningCode
+from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Wanted
+from shared.audio.walls.decodes import Decode, Sounds, rows_for
+from shared.audio.walls.readers import Readers
+from shared.audio.wav import PlainWav, plain_wav
+from shared.cpu import usable_cores
+from shared.errors import IncompleteAudio
+
+#: Files that are decoded at the same time. Their decoders use a core each.
+MOST_READERS = 4
+#: How often somebody who waits for a decode looks whether it is still wanted.
+LOOK_SECONDS = 0.25
+
+
+class Decoder:
+    """Readers of its own, kept ready. Safe for use from several threads."""
+
+    def __init__(self) -> None:
+        self._readers = Readers(max(1, min(MOST_READERS, usable_cores())), niceness=0)
+
+    def start(self) -> None:
+        """Start the readers."""
+        self._readers.start()
+
+    def close(self) -> None:
+        """End them."""
+        self._readers.close()
+
+    def decode(self, content: bytes, wanted: Wanted, expected_seconds: float, check: Callable[[], None]) -> Sounds:
+        """All that is wanted of a file: samples of shape (channels, samples). `expected_seconds`: what its probe has found.
+
+        `check` is called while it waits, and raises to give it up. Raises the errors of audio, and `ReadersUnavailable`.
+        """
+        plain = plain_wav(content)
+        if plain is not None and _is_simple(plain, wanted):
+            return _decode_here(content, plain, wanted)
+        decode = Decode(self._readers, content, wanted, expected_seconds)
+        try:
+            while (sounds := decode.wait(LOOK_SECONDS)) is None:
+                check()
+        except BaseException:
+            decode.withdraw()
+            raise
+        return sounds
+
+
+def refuse_incomplete(sounds: Sounds) -> None:
+    """For a `strict` caller: raises `IncompleteAudio` when a part of the audio is missing."""
+    for warning in sounds.decoded.warnings:
+        if warning.code is WarningCode.AUDIO_INCOMPLETE:
+            raise IncompleteAudio(f"{warning.message} Send it whole, or without strict.")
+
+
+def _is_simple(plain: PlainWav, wanted: Wanted) -> bool:
+    usual = MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ and plain.channels <= MAX_CHANNELS
+    return usual and not wanted.enhance and wanted.track in (None, 1)
+
+
+def _decode_here(content: bytes, plain: PlainWav, wanted: Wanted) -> Sounds:
+    seconds = min(plain.seconds, wanted.max_seconds + 1)
+    buffer = np.zeros((rows_for(wanted), ceil(seconds * SAMPLE_RATE_HZ) + 1), np.float32)
+    decoded = decode_plain(content, plain, wanted, buffer)
+    return Sounds(buffer[: decoded.rows, : decoded.samples], decoded)
