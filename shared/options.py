@@ -9,7 +9,7 @@ from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channel
 from shared.audio.wav import PcmEncoding
 from shared.languages import language_code
 
-#: Fields that came with version 0.2. While they have their defaults they are not written, so that older workers can read the record.
+#: Fields that came with version 0.2. While they have their defaults they are not written: older workers can read the record.
 _NEW_FIELDS = ("track", "channels", "strict", "normalize", "enhance")
 
 

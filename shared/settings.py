@@ -224,6 +224,6 @@ class WorkerSettings(FleetSettings):
         return str(DEMO_MODEL) if self.whisper_model == "demo" else self.whisper_model
 
     def cache_revision(self, revision: str) -> str:
-        """The model's revision, that of how audio is read, and the defaults that jobs leave to the worker: they decide the transcript."""
+        """The model's revision, that of how audio is read, and the defaults of the worker: all of them decide the transcript."""
         defaults = self.whisper_beam_size, self.whisper_language or "auto", self.whisper_encoder_window
         return "-".join(map(str, (revision, READING_REVISION, self.whisper_compute_type, *defaults)))

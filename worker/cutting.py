@@ -92,7 +92,7 @@ def flac(samples: Samples) -> bytes:
 
 def stretch(channels: Samples, piece: Piece) -> Samples:
     """The samples of a piece, out of those of all channels."""
-    samples = channels[(piece.channel or 1) - 1]
+    samples: Samples = channels[(piece.channel or 1) - 1]
     return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
 
 

@@ -81,7 +81,7 @@ class Speech:
         word.start, word.end = self._kept[number].original(start), self._kept[number].original(end)
 
     def _stretch_of(self, start: float, end: float) -> int:
-        """A word that reaches over a border begins in the padding before it only if it belongs behind it: speech has ended there."""
+        """A word over a border belongs behind it if it begins in the padding before it, where the speech before has ended."""
         number = self._begin_of(start)
         following = number + 1
         if following < len(self._kept) and end > self._kept[following].begins:

@@ -124,10 +124,10 @@ def _is_tag(placed: Placed) -> bool:
 def _block(frame: AudioFrame) -> NDArray[np.float32]:
     """A frame's samples as float32 between -1 and 1, shape (frames, channels)."""
     raw = frame.to_ndarray()
-    channels = frame.layout.nb_channels
-    block = raw.T if frame.format.is_planar else raw.reshape(-1, channels)
+    block = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
+    plain: NDArray[np.float32] = block.astype(np.float32)
     if block.dtype == np.uint8:
-        return (block.astype(np.float32) - 128) / np.float32(128)
-    if block.dtype.kind == "i":
-        return block.astype(np.float32) / np.float32(1 << (8 * block.dtype.itemsize - 1))
-    return block.astype(np.float32)
+        plain = (plain - 128) / np.float32(128)
+    elif block.dtype.kind == "i":
+        plain /= np.float32(1 << (8 * block.dtype.itemsize - 1))
+    return plain

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import av
 import av.container
@@ -19,17 +20,14 @@ from av.stream import Disposition, Stream
 from shared.audio.containers import FORMS, Container, Form
 from shared.audio.content import Content, Window
 from shared.audio.findings import Heard
-from shared.audio.frames import mpeg_audio_bytes
 from shared.audio.links import Link, links
 from shared.audio.mp4_tables import check_tables
+from shared.audio.promises import PROMISES_AS_FILE, promised_seconds
 from shared.audio.recognition import id3_bytes, recognise
-from shared.audio.report import Track
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
-from shared.audio.wav import promised_wav_seconds
+from shared.audio.tracks import choose, described
 from shared.errors import AudioTooLong, MalformedAudio, UnsupportedAudio
 
-#: More tracks than this are not looked at.
-MOST_TRACKS = 32
 #: Times within this are equal: what comes a little early or late goes on where the sound before it ended.
 TOLERANCE_SECONDS = 0.1
 #: A jump of a broadcast's clock by more is no gap but another clock (FFmpeg's own limit).
@@ -99,40 +97,30 @@ class Reading:
         if self.container is Container.MP4:
             check_tables(self.content, link.start, link.end)
         source = stack.enter_context(opened(self.content, link, self.form, self.container))
-        chosen = self._choose(source, [s for s in source.streams.audio if s.codec_context is not None])
+        chosen = self._choose(source, link)
         pictures = [s for s in source.streams.video if not s.disposition & Disposition.attached_pic]
         return _Programme(self, link, source, chosen, pictures)
 
-    def _choose(self, source: av.container.InputContainer, streams: Sequence[AudioStream]) -> AudioStream:
-        if not streams:
-            known = source.streams.audio
-            if known:
-                raise UnsupportedAudio("The audio's codec is unknown; convert it to wav, flac or ogg.")
-            raise MalformedAudio("The file has no audio track.")
-        audible = list(source.streams.audio)
-        if self._track is not None and self._track > len(audible):
-            raise UnsupportedAudio(f"There is no audio track {self._track}; the file has {len(audible)}, counted from 1.")
-        chosen = audible[self._track - 1] if self._track else _default(streams, self._not_empty(source, streams))
-        if chosen.codec_context is None:
-            raise UnsupportedAudio(f"The codec of audio track {self._track} is unknown; choose another one, or convert it.")
+    def _choose(self, source: av.container.InputContainer, link: Link) -> AudioStream:
+        streams = list(source.streams.audio)
+        chosen = choose(streams, self._track, lambda: self._not_empty(link))
         check_shape(chosen.rate or 0, chosen.channels)
         heard = self.heard
         if not heard.tracks:
-            heard.tracks = [_track(number, stream) for number, stream in enumerate(audible[:MOST_TRACKS], start=1)]
-            heard.track, heard.sample_rate_hz, heard.channels = audible.index(chosen) + 1, chosen.rate or 0, chosen.channels
+            heard.tracks, heard.track = described(streams), streams.index(chosen) + 1
+            heard.sample_rate_hz, heard.channels = chosen.rate or 0, chosen.channels
         return chosen
 
-    def _not_empty(self, source: av.container.InputContainer, streams: Sequence[AudioStream]) -> frozenset[int]:
-        """Indexes of the streams that hold packets; looked for only where there is a choice."""
-        if len(streams) == 1:
-            return frozenset({streams[0].index})
+    def _not_empty(self, link: Link) -> frozenset[int]:
+        """Indexes of the streams that hold packets. Looked for only where there is a choice."""
         seen: set[int] = set()
-        for packet in _read(source, streams, self.heard):
-            if packet.size:
-                seen.add(packet.stream_index)
-            if len(seen) == len(streams):
-                break
-        source.seek(0)
+        with opened(self.content, link, self.form, self.container) as source:
+            streams = list(source.streams.audio)
+            for packet in _read(source, streams, Heard()):
+                if packet.size:
+                    seen.add(packet.stream_index)
+                if len(seen) == len(streams):
+                    break
         return frozenset(seen)
 
     def count(self, seconds: float) -> None:
@@ -155,11 +143,12 @@ class _Programme:
         self._reading, self._source, self._chosen, self._pictures = reading, source, chosen, pictures
         self._link, self._form = link, reading.form
         self._base = reading.heard.seconds
-        self._origin = source.start_time / av.time_base if source.start_time is not None else None
-        #: Since the beginning of the link: where the sound is at, where it and the picture ended, and what the clock is put off by.
+        # PyAV's types leave out that it may be unknown.
+        started = cast("int | None", source.start_time)
+        self._origin = None if started is None else started / av.time_base
+        #: Since the beginning of the link: where sound and picture have ended, and by how much the clock is put off.
         self._end = self._picture_end = self._put_off = 0.0
         self._began: float | None = None
-        self._last_pts_seconds = 0.0
 
     def packets(self) -> Iterator[Placed]:
         chosen, pictures = self._chosen, self._pictures if self._form.keeps_time else []
@@ -175,9 +164,9 @@ class _Programme:
         heard, began = self._reading.heard, self._began or 0.0
         heard.faults += self._link.lost_pages
         heard.seconds = self._base + max(self._end, self._picture_end)
-        promised = self._promised_seconds()
-        is_of_file = not self._chosen.duration and bool(self._pictures)
-        heard.found += max(self._end, self._picture_end) if is_of_file else self._end - began
+        reading = self._reading
+        promised = promised_seconds(reading.content, self._link.start, reading.container, self._source, self._chosen)
+        heard.found += max(self._end, self._picture_end) if reading.container in PROMISES_AS_FILE else self._end - began
         heard.promised = None if promised is None or heard.promised is None else heard.promised + promised
 
     def _place(self, packet: Packet[AudioStream]) -> Placed:
@@ -199,7 +188,6 @@ class _Programme:
         """Where this time is, since the link's beginning. A clock that jumps back, or too far ahead, has begun anew."""
         if self._origin is None:
             self._origin = pts_seconds
-        self._last_pts_seconds = pts_seconds
         at = pts_seconds - self._origin + self._put_off
         jump = at - self._end
         is_restart = self._began is not None and (
@@ -219,24 +207,7 @@ class _Programme:
             self._picture_end = max(self._picture_end, end)
             self._reading.count(self._base + self._picture_end)
 
-    def _promised_seconds(self) -> float | None:
-        reading, stream, content = self._reading, self._chosen, self._reading.content
-        if reading.container is Container.WAV:
-            return promised_wav_seconds(content, self._link.start)
-        if reading.container in _PROMISES_BY_TRACK and stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        if reading.container is Container.MP3:
-            return _xing_seconds(content, self._link.start)
-        if reading.container in _PROMISES_AS_FILE and self._source.duration:
-            return self._source.duration / av.time_base - (0.0 if self._pictures else self._began or 0.0)
-        return None
 
-
-#: Where FFmpeg has a track's length from the header; and where it has the length of all tracks from there.
-_PROMISES_BY_TRACK = frozenset(
-    {Container.MP4, Container.FLAC, Container.AIFF, Container.W64, Container.CAF, Container.AU, Container.TTA, Container.WAVPACK}
-)
-_PROMISES_AS_FILE = frozenset({Container.ASF, Container.AVI})
 #: Files that are nothing but frames, but for tags.
 _BARE_FRAMES = frozenset(
     {Container.MP3, Container.AAC, Container.LATM, Container.AC3, Container.EAC3, Container.DTS, Container.AMR, Container.GSM}
@@ -275,7 +246,7 @@ def check_shape(rate_hz: int, channels: int) -> None:
         raise UnsupportedAudio(f"{channels} channels cannot be transcribed; at most {MAX_CHANNELS} are taken. Mix it down.")
 
 
-def _read(source: av.container.InputContainer, streams: Sequence[Stream], heard: Heard) -> Iterator[Packet[Stream]]:
+def _read(source: av.container.InputContainer, streams: Sequence[Stream], heard: Heard) -> Iterator[Packet[Any]]:
     """Packets until the end; what cannot be read is passed over, a bounded number of times."""
     errors = 0
     while errors < MOST_READ_ERRORS:
@@ -298,33 +269,3 @@ def _trimmed_seconds(packet: Packet[AudioStream], rate_hz: int | None) -> tuple[
         return 0.0, 0.0
     skipped, discarded = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
     return skipped / rate_hz, discarded / rate_hz
-
-
-def _default(streams: Sequence[AudioStream], not_empty: frozenset[int]) -> AudioStream:
-    """The default one; one that holds nothing only if all do."""
-    candidates = [s for s in streams if s.index in not_empty] or list(streams)
-    return next((s for s in candidates if s.disposition & Disposition.default), candidates[0])
-
-
-def _track(number: int, stream: AudioStream) -> Track:
-    known = stream.codec_context
-    return Track(
-        track=number,
-        codec=known.name if known else None,
-        channels=stream.channels if known else 0,
-        sample_rate_hz=(stream.rate or 0) if known else 0,
-        language=stream.language,
-        title=stream.metadata.get("title", "")[:200] or None,
-        default=bool(stream.disposition & Disposition.default),
-    )
-
-
-def _xing_seconds(content: Content, start: int) -> float | None:
-    """The length that an encoder of mp3 wrote into the first frame (the Xing or Info tag)."""
-    head = content[start + id3_bytes(content) :][: 1 << 12] if start == 0 else content[start : start + (1 << 12)]
-    at = max(head.find(mark, 0, 64) for mark in (b"Xing", b"Info"))
-    if at < 0 or not mpeg_audio_bytes(head, 0) or not head[at + 7] & 1:
-        return None
-    is_first, low = head[1] >> 3 & 3 == 3, head[1] >> 3 & 3
-    rate_hz = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[low]
-    return int.from_bytes(head[at + 8 : at + 12], "big") * (1152 if is_first else 576) / rate_hz

@@ -10,8 +10,8 @@ from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import SILENT_PEAK, Samples, Sound
 from shared.audio.wav import PlainWav
 
-#: So much may be missing of what a header promises: encoders count their padding, recorders their headers. More where the header is
-#: of the whole file, or written by guess.
+#: So much may be missing of what a header promises: encoders count their padding, recorders their headers. More where the header
+#: is that of the whole file, or was written by guess.
 SLACK_SECONDS, GUESSED_SLACK_SECONDS, SLACK_SHARE = 0.15, 0.5, 0.002
 #: Speech is at -12 to -35 dBFS. The RMS holds pauses, too.
 QUIET_PEAK_DBFS, QUIET_RMS_DBFS = -36.0, -56.0
@@ -27,7 +27,7 @@ MOST_PLACES = 20
 class Heard:
     """What a reading has found by its end. Lengths in seconds.
 
-    `promised` is the length that the file's headers state, None where one of its programmes states none; `found` what is there of it.
+    `promised` is the length that the file's headers state, None where one of its programmes states none; `found`: what is there.
     """
 
     seconds: float = 0.0
@@ -149,5 +149,5 @@ def _of_level(level: Level) -> list[AudioWarning]:
 def _cancelled(cancelled_seconds: float, seconds: float) -> list[AudioWarning]:
     if cancelled_seconds <= CANCELLED_SHARE * seconds:
         return []
-    message = f"For {cancelled_seconds:.1f} s the channels cancel each other (one is wired in opposite phase); the louder one was taken."
+    message = f"For {cancelled_seconds:.1f} s the channels cancel each other (opposite phase); the louder one was taken."
     return [AudioWarning(code=WarningCode.CHANNELS_CANCELLED, message=message, cancelled_seconds=round(cancelled_seconds, 2))]

@@ -35,7 +35,7 @@ class AudioWarning(BaseModel):
     message: str
     promised_seconds: float | None = None
     found_seconds: float | None = None
-    #: Packets that could not be decoded, and from when to when they would have been heard (the first of them, where there are many).
+    #: Packets that could not be decoded, and from when to when they would have been heard (the first 20).
     skipped_packets: int | None = None
     skipped_at: list[tuple[float, float]] | None = None
     tracks: int | None = None
@@ -74,7 +74,7 @@ class Level(BaseModel):
 
 
 class AudioReport(BaseModel):
-    """The tracks of a file, which of them was heard, and how many channels it has. The level is known once it has been decoded."""
+    """The tracks of a file, which of them is heard, and its channels. The level is known once it has been decoded."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,6 +1,5 @@
 """What a model hears, put together block by block: mono float32 at 16 kHz, or a row for each channel; its level on the way."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10
 
@@ -153,7 +152,7 @@ class Sound:
 
     def _mixed(self, block: Samples, rate_hz: int) -> Samples:
         """The mean of the channels; where they cancel each other, the louder one."""
-        mix = block.mean(axis=1, dtype=np.float32, keepdims=True)
+        mix: Samples = block.mean(axis=1, dtype=np.float32, keepdims=True)
         if block.shape[1] == 1 or not len(block):
             return mix
         powers = np.einsum("ij,ij->j", block, block) / len(block)
@@ -167,17 +166,16 @@ class Sound:
         if self._lead is None or self._lead >= len(powers) or powers.max() > LOUDER * powers[self._lead]:
             self._lead = int(powers.argmax())
         self.cancelled_seconds += len(block) / rate_hz
-        return block[:, self._lead : self._lead + 1]
+        louder: Samples = block[:, self._lead : self._lead + 1]
+        return louder
 
 
 def normalize(sound: Samples) -> None:
     """Bring the loudest sample to full scale, in place. What is as good as silent stays as it is."""
-    peak = 0.0
-    for part in parts_of(sound):
-        peak = max(peak, float(part.max()), -float(part.min()))
+    peak = max((max(float(part.max()), -float(part.min())) for part in parts_of(sound)), default=0.0)
     if peak > SILENT_PEAK:
         for part in parts_of(sound):
-            part *= np.float32(1 / peak)
+            np.multiply(part, np.float32(1 / peak), out=part)
 
 
 #: Below this (-66 dBFS, ten steps of 16 bits) there is no sound, only what converters make of none.
@@ -188,12 +186,6 @@ def parts_of(sound: Samples, seconds: int = 60) -> list[Samples]:
     """Views of the sound, a minute each: what is done to all of it takes the memory of a part."""
     step = seconds * SAMPLE_RATE_HZ
     return [row[at : at + step] for row in sound for at in range(0, len(row), step)]
-
-
-def in_parts(sound: Samples, change: Callable[[Samples], Samples]) -> None:
-    """Replace each part by what `change` makes of it: as many samples, in order."""
-    for part in parts_of(sound):
-        part[:] = change(part)
 
 
 def _decibels(amplitude: float) -> float:

@@ -11,10 +11,11 @@ from enum import IntEnum
 
 import numpy as np
 
+from shared.audio.request import SAMPLE_RATE_HZ
+from shared.audio.sound import Samples
 from shared.options import TranscriptionOptions
 from shared.transcript import Segment, Transcript
 from tests.audio_files import with_soundfile
-from worker.decode import SAMPLE_RATE_HZ, Samples
 from worker.engine_protocol import Language, Listener
 from worker.engine_settings import EngineSettings
 
@@ -44,7 +45,8 @@ class Animal(IntEnum):
 def clip(animal: Animal, number: int, milliseconds: int = 0, seconds: float = 1.0) -> bytes:
     """The wav for an animal; `number` (below 30,000) comes back as the transcript."""
     samples = np.full(int(seconds * SAMPLE_RATE_HZ), 100, np.int16)
-    samples[:4] = animal, number, milliseconds // 1000, milliseconds % 1000
+    # The last one is at full scale: then nothing is left to normalize.
+    samples[:5] = animal, number, milliseconds // 1000, milliseconds % 1000, -32768
     return with_soundfile((samples / 32768).astype(np.float32), "WAV", "PCM_16")
 
 

@@ -5,14 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import jiwer
+import numpy as np
 import pytest
+import soundfile
 from faster_whisper.feature_extractor import FeatureExtractor
 
+from shared.audio.sound import Samples
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcript import Segment, Transcript
 from tests.conftest import Clip
-from worker.decode import decode
 from worker.engine import Engine
 from worker.engine_protocol import DecodeStopped
 from worker.engine_settings import EngineSettings
@@ -53,8 +55,14 @@ def loaded(window: Literal["full", "adaptive"]) -> Engine:
     return Engine(EngineSettings.of(settings))
 
 
+def heard_of(clip: Clip) -> Samples:
+    """Its samples."""
+    samples, _ = soundfile.read(clip.path, dtype="float32")
+    return np.asarray(samples, np.float32)
+
+
 def heard(engine: Engine, clip: Clip, options: TranscriptionOptions) -> Transcript:
-    return engine.transcribe(decode(clip.path.read_bytes(), 60), options, 0.0, Ear())
+    return engine.transcribe(heard_of(clip), options, 0.0, Ear())
 
 
 def without_times(transcript: Transcript) -> Transcript:
@@ -62,7 +70,7 @@ def without_times(transcript: Transcript) -> Transcript:
 
 
 def test_no_thread_of_numpys_spins_after_a_spectrogram(engine: Engine, clips: list[Clip]) -> None:
-    samples = decode(clips[0].path.read_bytes(), 60)
+    samples = heard_of(clips[0])
     FeatureExtractor()(samples)
     before = time.process_time()
     time.sleep(0.1)  # the time over which work is counted
@@ -79,7 +87,7 @@ def test_transcripts_do_not_depend_on_the_company(engine: Engine, clips: list[Cl
 
 
 def test_a_decode_stops_at_its_next_call_to_the_model(engine: Engine, clips: list[Clip]) -> None:
-    samples = decode(clips[0].path.read_bytes(), 60)
+    samples = heard_of(clips[0])
     with pytest.raises(DecodeStopped):
         engine.transcribe(samples, TranscriptionOptions(), 0.0, Ear(patience=1))
     assert heard(engine, clips[0], TranscriptionOptions()).transcript

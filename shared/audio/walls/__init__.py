@@ -1,4 +1,4 @@
-"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits, and a file that breaks it breaks nothing.
+"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits. A file breaks no more than that.
 
 - `readers`: what gateways and model processes call
 - `process`: the process beside them, which keeps readers ready

@@ -20,7 +20,10 @@ class Task(str, Enum):
 
 
 class Order(BaseModel):
-    """To a reader. With it come the file as shared memory of `size_bytes`; and for a decode its buffer, (`rows`, `capacity`) float32."""
+    """To a reader. With it come the file in shared memory, `size_bytes`; for a decode its buffer, too.
+
+    The buffer is float32, shape (`rows`, `capacity`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,7 +52,7 @@ class Told(BaseModel):
 
 
 class Died(BaseModel):
-    """From the process that keeps the readers: one of them is gone without an answer. `cause`: a signal's name, or an exit code."""
+    """From the process that keeps the readers: one is gone without an answer. `cause`: a signal's name, or an exit code."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,5 +1,6 @@
 """A reader: takes one order, answers it, and ends. It has been forked from a process that had everything loaded."""
 
+import errno
 import mmap
 import os
 import signal
@@ -48,8 +49,9 @@ def _answer(order: Order, files: Sequence[int]) -> Told:
         return Told(number=order.number, exhausted="memory")
     except FleetError as error:
         return Told(number=order.number, error_code=error.code, message=error.message)
-    except Exception as error:  # a file that nobody foresaw is its sender's; the kind of the error says where to look
-        if isinstance(error, OSError) and error.errno == 12:
+    # What nobody foresaw of a file is its sender's trouble; the kind of the error says where to look.
+    except Exception as error:  # noqa: BLE001
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return Told(number=order.number, exhausted="memory")
         return Told(number=order.number, exhausted=f"error {type(error).__name__}")
 
