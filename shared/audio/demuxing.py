@@ -26,6 +26,7 @@ from shared.audio.promises import PROMISES_AS_FILE, promised_seconds
 from shared.audio.recognition import id3_bytes, recognise
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from shared.audio.tracks import choose, described
+from shared.audio.wav import WavShape, wav_shape
 from shared.errors import AudioTooLong, MalformedAudio, UnsupportedAudio
 
 #: Times within this are equal: what comes a little early or late goes on where the sound before it ended.
@@ -34,6 +35,8 @@ TOLERANCE_SECONDS = 0.1
 LONGEST_GAP_SECONDS = 10.0
 #: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these are an attempt to keep us busy.
 MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
+#: A second of PCM may be one packet, and eight seconds of slow FLAC.
+LONGEST_PACKET_SECONDS = 30.0
 #: How often FFmpeg may fail to read on before the rest is given up.
 MOST_READ_ERRORS = 100
 
@@ -84,6 +87,11 @@ class Reading:
         if not self._count:
             raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
 
+    @property
+    def is_of_floats(self) -> bool:
+        """Its samples are numbers as they were computed, which may be none."""
+        return any(track.codec is not None and track.codec.startswith("pcm_f") for track in self.heard.tracks)
+
     def frame_bytes(self) -> int:
         """How many bytes of frames there should be; 0 for a container, which holds other things, too."""
         if self.form.keeps_time or self.container not in _BARE_FRAMES:
@@ -96,10 +104,24 @@ class Reading:
     def _open(self, link: Link, stack: ExitStack) -> _Programme:
         if self.container is Container.MP4:
             check_tables(self.content, link.start, link.end)
+        elif self.container is Container.WAV and (shape := wav_shape(self.content, link.start)):
+            self._check_wav(shape, link)
         source = stack.enter_context(opened(self.content, link, self.form, self.container))
         chosen = self._choose(source, link)
         pictures = [s for s in source.streams.video if not s.disposition & Disposition.attached_pic]
         return _Programme(self, link, source, chosen, pictures)
+
+    def _check_wav(self, shape: WavShape, link: Link) -> None:
+        """FFmpeg refuses some rates without a word."""
+        if shape.bytes_per_second:
+            self._check_length((min(shape.data_bytes or link.end, link.end - shape.data_at)) / shape.bytes_per_second)
+        check_shape(shape.rate_hz, shape.channels)
+
+    def _check_length(self, seconds: float) -> None:
+        if seconds > self._max_seconds:
+            raise AudioTooLong(
+                f"The audio is longer than {self._max_seconds:g} s, which is the most that is taken. Split it first."
+            )
 
     def _choose(self, source: av.container.InputContainer, link: Link) -> AudioStream:
         streams = list(source.streams.audio)
@@ -128,10 +150,7 @@ class Reading:
         self._count += 1
         if self._count > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
             raise MalformedAudio("The file is made of far more packets than its length can need; export it again.")
-        if seconds > self._max_seconds:
-            raise AudioTooLong(
-                f"The audio is longer than {self._max_seconds:g} s, which is the most that is taken. Split it first."
-            )
+        self._check_length(seconds)
 
 
 class _Programme:
@@ -170,10 +189,7 @@ class _Programme:
         heard.promised = None if promised is None or heard.promised is None else heard.promised + promised
 
     def _place(self, packet: Packet[AudioStream]) -> Placed:
-        base = packet.time_base
-        seconds = float((packet.duration or 0) * base) if base else 0.0
-        if not seconds and self._chosen.codec_context.frame_size and self._chosen.rate:
-            seconds = self._chosen.codec_context.frame_size / self._chosen.rate
+        base, seconds = packet.time_base, self._seconds_of(packet)
         at = self._end
         if self._form.keeps_time and packet.pts is not None and base:
             at = self._by_the_clock(float(packet.pts * base))
@@ -183,6 +199,15 @@ class _Programme:
         self._end = max(self._end, at + heard_seconds)
         self._reading.count(self._base + self._end)
         return Placed(packet, self._base + at, seconds)
+
+    def _seconds_of(self, packet: Packet[AudioStream]) -> float:
+        """How long a packet says that it lasts; where that cannot be, how long those of its codec do."""
+        # Where more is to be thrown away than there is, FFmpeg's number is negative, and PyAV shows it without its sign.
+        seconds = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
+        if 0 < seconds <= LONGEST_PACKET_SECONDS:
+            return seconds
+        frame_size, rate_hz = self._chosen.codec_context.frame_size, self._chosen.rate
+        return frame_size / rate_hz if frame_size and rate_hz else 0.0
 
     def _by_the_clock(self, pts_seconds: float) -> float:
         """Where this time is, since the link's beginning. A clock that jumps back, or too far ahead, has begun anew."""

@@ -1,9 +1,12 @@
 """How long a file is, and what is in it. Only for processes behind a wall (`shared.audio.walls`)."""
 
+import numpy as np
+
 from shared.audio.content import Content
-from shared.audio.demuxing import Reading
+from shared.audio.demuxing import Placed, Reading
 from shared.audio.findings import info_of
 from shared.audio.report import AudioInfo
+from shared.errors import UnsupportedAudio
 
 
 def probe(content: Content, *, track: int | None, max_seconds: float) -> AudioInfo:
@@ -12,6 +15,14 @@ def probe(content: Content, *, track: int | None, max_seconds: float) -> AudioIn
     Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` as soon as it is longer than that.
     """
     reading = Reading(content, track, max_seconds)
-    for _ in reading.packets():
-        pass
+    for placed in reading.packets():
+        if reading.is_of_floats:
+            _check_numbers(placed)
     return info_of(reading.container, reading.heard, track is not None)
+
+
+def _check_numbers(placed: Placed) -> None:
+    """Floats need no decoder to speak of, and may be none: found now, the caller is told at once."""
+    for frame in placed.packet.decode():
+        if not np.isfinite(frame.to_ndarray()).all():
+            raise UnsupportedAudio("Some samples are no finite numbers (NaN or infinity); export the audio again.")

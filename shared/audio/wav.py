@@ -1,7 +1,7 @@
 """Wav without a library: the simplest kind, which is most of what comes in, and the header that raw PCM is given."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -71,28 +71,51 @@ def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) 
     return _PLAIN.pack(b"RIFF", 36 + len(whole), b"WAVE", b"fmt ", *shape, b"data", len(whole)) + whole
 
 
-def promised_wav_seconds(content: Content, start: int) -> float | None:
-    """The length that the header of a wav at `start` states; None where it states none.
+@dataclass(frozen=True, slots=True)
+class WavShape:
+    """What the `fmt ` and `data` chunks say. `data_bytes` is None where the length was not known when they were written."""
+
+    rate_hz: int
+    channels: int
+    bytes_per_second: int
+    data_at: int
+    data_bytes: int | None
+
+
+def wav_shape(content: Content, start: int) -> WavShape | None:
+    """The header of the little-endian wav at `start`; None when a chunk is missing.
 
     Pipes and recorders write the header before they know the length: 0, or a number near the largest, with or without a sign.
     """
-    rate_hz, bytes_per_second, at = 0, 0, start + 12
-    long_bytes = None
+    if content[start : start + 4] == b"RIFX":
+        return None
+    fields, long_bytes = None, None
+    for name, at, size in _chunks(content, start + 12):
+        if name == b"fmt " and at + 16 <= len(content):
+            fields = struct.unpack("<HHIIHH", content[at : at + 16])
+        elif name == b"ds64" and at + 16 <= len(content):
+            long_bytes = struct.unpack("<Q", content[at + 8 : at + 16])[0]
+        elif name == b"data" and fields:
+            is_streamed = size == 0 or 0x7FFF_0000 <= size <= 0x8000_FFFF or size >= 0xFFFF_0000
+            stated = (long_bytes or None) if size == 0xFFFF_FFFF else None if is_streamed else size
+            _, channels, rate_hz, per_second, frame, bits = fields
+            # Of PCM the rate of bytes follows from the other numbers, and some recorders get it wrong.
+            is_pcm = bits > 0 and frame == channels * ((bits + 7) // 8)
+            return WavShape(rate_hz, channels, rate_hz * frame if is_pcm else per_second, at, stated)
+    return None
+
+
+def _chunks(content: Content, at: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, where the body begins, and stated size."""
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(content):
-            break
+            return
         name, size = struct.unpack("<4sI", content[at : at + 8])
-        if name == b"fmt " and at + 24 <= len(content):
-            _, channels, rate_hz, bytes_per_second, frame = struct.unpack("<HHIIH", content[at + 8 : at + 22])
-            # Of PCM the rate of bytes follows from the others, and some recorders get it wrong.
-            bits = struct.unpack("<H", content[at + 22 : at + 24])[0]
-            if bits and frame == channels * (bits + 7) // 8:
-                bytes_per_second = rate_hz * frame
-        elif name == b"ds64" and at + 24 <= len(content):
-            long_bytes = struct.unpack("<Q", content[at + 16 : at + 24])[0]
-        elif name == b"data":
-            stated = long_bytes if long_bytes is not None and size == 0xFFFFFFFF else size
-            is_streamed = stated == 0 or 0x7FFF_0000 <= stated <= 0x8000_FFFF or stated >= 0xFFFF_0000
-            return stated / bytes_per_second if bytes_per_second and (long_bytes or not is_streamed) else None
+        yield name, at + 8, size
         at += 8 + size + size % 2
-    return None
+
+
+def promised_wav_seconds(content: Content, start: int) -> float | None:
+    """The length that the header of a wav at `start` states; None where it states none."""
+    shape = wav_shape(content, start)
+    return shape.data_bytes / shape.bytes_per_second if shape and shape.data_bytes and shape.bytes_per_second else None
