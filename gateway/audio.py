@@ -6,11 +6,10 @@ import anyio
 import anyio.to_thread
 
 from gateway.store import JobStore
-from shared.audio.findings import plain_info
 from shared.audio.report import AudioInfo, WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
 from shared.audio.walls.readers import Readers, info_from
-from shared.audio.wav import plain_wav
+from shared.audio.wav import plain_info, plain_wav
 from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, IncompleteAudio, ReadersUnavailable
 from shared.logs import get_logger
 from shared.options import Submission

@@ -8,7 +8,6 @@ from shared.audio.containers import Container
 from shared.audio.report import AudioInfo, AudioWarning, Decoded, Level, Track, WarningCode
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import SILENT_PEAK, Samples, Sound
-from shared.audio.wav import PlainWav
 
 #: So much may be missing of what a header promises: encoders count their padding, recorders their headers. More where the header
 #: is that of the whole file, or was written by guess.
@@ -60,14 +59,6 @@ class Skipped:
             self.at[-1] = (self.at[-1][0], end)
         elif len(self.at) < MOST_PLACES:
             self.at.append((start, end))
-
-
-def plain_info(wav: PlainWav) -> AudioInfo:
-    """Of a wav that needs no parser."""
-    track = Track(track=1, codec="pcm_s16le", channels=wav.channels, sample_rate_hz=wav.rate_hz)
-    return AudioInfo(
-        container=Container.WAV, seconds=wav.seconds, sample_rate_hz=wav.rate_hz, channels=wav.channels, tracks=[track]
-    )
 
 
 def info_of(container: Container, heard: Heard, is_track_chosen: bool) -> AudioInfo:

@@ -3,11 +3,11 @@
 import numpy as np
 
 from shared.audio.content import Content
-from shared.audio.findings import Heard, Skipped, decoded, plain_info
+from shared.audio.findings import Heard, Skipped, decoded
 from shared.audio.report import Decoded
 from shared.audio.request import Wanted
 from shared.audio.sound import Samples, Sound, SoundFull, normalize
-from shared.audio.wav import PlainWav
+from shared.audio.wav import PlainWav, plain_info
 from shared.errors import AudioTooLong
 
 PCM_16_FULL_SCALE = np.float32(1 << 15)

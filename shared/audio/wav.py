@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from shared.audio.containers import Container
 from shared.audio.content import Content
+from shared.audio.report import AudioInfo, Track
 
 #: A wav has a handful of chunks; more than this is an attempt to keep us busy.
 MAX_CHUNKS = 1000
@@ -60,6 +62,14 @@ def plain_wav(content: Content) -> PlainWav | None:
     agrees = frame == channels * bits // 8 > 0 and per_second == rate * frame > 0
     whole = data_bytes == len(content) - _PLAIN.size and data_bytes % frame == 0 if agrees else False
     return PlainWav(rate, channels, data_bytes // frame) if whole else None
+
+
+def plain_info(wav: PlainWav) -> AudioInfo:
+    """Of a wav that needs no parser."""
+    track = Track(track=1, codec="pcm_s16le", channels=wav.channels, sample_rate_hz=wav.rate_hz)
+    return AudioInfo(
+        container=Container.WAV, seconds=wav.seconds, sample_rate_hz=wav.rate_hz, channels=wav.channels, tracks=[track]
+    )
 
 
 def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) -> bytes:
