@@ -9,6 +9,7 @@ from gateway.store import JobStore
 from shared.audio.report import AudioInfo, WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
 from shared.audio.walls.readers import Readers, info_from
+from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import plain_info, plain_wav
 from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, IncompleteAudio, ReadersUnavailable
 from shared.logs import get_logger
@@ -41,7 +42,9 @@ class Prober:
         if await self._store.is_unreadable(sha256):
             raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
         limit = self._settings.max_audio_length_seconds
-        reading = await anyio.to_thread.run_sync(lambda: self._readers.probe(audio, track=asked.track, max_seconds=limit))
+        reading = await anyio.to_thread.run_sync(
+            lambda: self._readers.probe(SharedFile(audio), track=asked.track, max_seconds=limit)
+        )
         try:
             with anyio.fail_after(PATIENCE_SECONDS):
                 return info_from(await asyncio.wrap_future(reading.result))

@@ -1,6 +1,7 @@
 """The decoder beside a model process: a file's bytes go in, samples come out, and no native parser runs in here."""
 
 from collections.abc import Callable
+from contextlib import closing
 from math import ceil
 
 import numpy as np
@@ -10,6 +11,7 @@ from shared.audio.report import WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Wanted
 from shared.audio.walls.decodes import Decode, Sounds, rows_for
 from shared.audio.walls.readers import Readers
+from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PlainWav, plain_wav
 from shared.cpu import usable_cores
 from shared.errors import IncompleteAudio
@@ -34,22 +36,19 @@ class Decoder:
         """End them."""
         self._readers.close()
 
-    def decode(self, content: bytes, wanted: Wanted, expected_seconds: float, check: Callable[[], None]) -> Sounds:
+    def decode(self, file: SharedFile, wanted: Wanted, expected_seconds: float, check: Callable[[], None]) -> Sounds:
         """All that is wanted of a file: samples of shape (channels, samples). `expected_seconds`: what its probe has found.
 
-        `check` is called while it waits, and raises to give it up. Raises the errors of audio, and `ReadersUnavailable`.
+        The file is closed. `check` is called while it waits, and raises to give it up. Raises the errors of audio, and
+        `ReadersUnavailable`.
         """
-        plain = plain_wav(content)
+        plain = plain_wav(file.mapped())
         if plain is not None and _is_simple(plain, wanted):
-            return _decode_here(content, plain, wanted)
-        decode = Decode(self._readers, content, wanted, expected_seconds)
-        try:
+            return _decode_here(file, plain, wanted)
+        with closing(Decode(self._readers, file, wanted, expected_seconds)) as decode:
             while (sounds := decode.wait(LOOK_SECONDS)) is None:
                 check()
-        except BaseException:
-            decode.withdraw()
-            raise
-        return sounds
+            return sounds
 
 
 def refuse_incomplete(sounds: Sounds) -> None:
@@ -64,8 +63,9 @@ def _is_simple(plain: PlainWav, wanted: Wanted) -> bool:
     return usual and not wanted.enhance and wanted.track in (None, 1)
 
 
-def _decode_here(content: bytes, plain: PlainWav, wanted: Wanted) -> Sounds:
+def _decode_here(file: SharedFile, plain: PlainWav, wanted: Wanted) -> Sounds:
     seconds = min(plain.seconds, wanted.max_seconds + 1)
     buffer = np.zeros((rows_for(wanted), ceil(seconds * SAMPLE_RATE_HZ) + 1), np.float32)
-    decoded = decode_plain(content, plain, wanted, buffer)
+    with closing(file):
+        decoded = decode_plain(file.mapped(), plain, wanted, buffer)
     return Sounds(buffer[: decoded.rows, : decoded.samples], decoded)

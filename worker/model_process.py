@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from setproctitle import setproctitle
 
 from shared.audio.walls.decodes import Sounds
+from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import FleetError, HarmfulAudio
 from shared.logs import configure, get_logger
 from shared.stitching import WINDOW_MS, Cut, Piece
@@ -81,7 +83,7 @@ class ModelProcess:
 
     def __init__(self, pipe: Connection, engine: EngineProtocol, decoder: Decoder, threads: int) -> None:
         self._pipe, self._engine, self._decoder, self._threads = pipe, engine, decoder, threads
-        self._requests: queue.Queue[Transcribe | Canary] = queue.Queue()
+        self._requests: queue.Queue[tuple[Transcribe, SharedFile] | Canary] = queue.Queue()
         self._stopped: set[str] = set()
         self._outbox: queue.SimpleQueue[FromModel] = queue.SimpleQueue()
         self._room_for_pieces = threading.Semaphore(UNSENT_PIECES)
@@ -101,6 +103,9 @@ class ModelProcess:
     def _take(self, message: FromSupervisor) -> None:
         if isinstance(message, Stop):
             self._stopped.add(message.attempt_id)
+        elif isinstance(message, Transcribe):
+            # Not on the heap: once it has been decoded nothing is left of it, and while it is, it is there once.
+            self._requests.put((replace(message, audio=b""), SharedFile(message.audio)))
         else:
             self._requests.put(message)
 
@@ -110,8 +115,8 @@ class ModelProcess:
             if isinstance(request, Canary):
                 self.send(self._prove())
             else:
-                self.send(self._answer(request))
-                self._stopped.discard(request.attempt_id)
+                self.send(self._answer(*request))
+                self._stopped.discard(request[0].attempt_id)
             del request
             gc.collect()
 
@@ -122,9 +127,9 @@ class ModelProcess:
             return Unable(reason=type(error).__name__)
         return Able()
 
-    def _answer(self, request: Transcribe) -> FromModel:
+    def _answer(self, request: Transcribe, file: SharedFile) -> FromModel:
         try:
-            return self._transcribe(request, _Teller(self, request))
+            return self._transcribe(request, file, _Teller(self, request))
         except DecodeStopped:
             return Stopped(attempt_id=request.attempt_id)
         except HarmfulAudio as error:
@@ -137,11 +142,11 @@ class ModelProcess:
             message = f"The decode failed ({type(error).__name__})."
             return Failed(attempt_id=request.attempt_id, code="transcription_failed", message=message, retryable=True)
 
-    def _transcribe(self, request: Transcribe, teller: "_Teller") -> Done | CutDone:
+    def _transcribe(self, request: Transcribe, file: SharedFile, teller: "_Teller") -> Done | CutDone:
         """The transcript; or, of long audio, the pieces it was cut into."""
         started = time.perf_counter()
         options = request.options
-        sounds = self._decoder.decode(request.audio, options.wanted(request.max_seconds), request.expected_seconds, teller.check)
+        sounds = self._decoder.decode(file, options.wanted(request.max_seconds), request.expected_seconds, teller.check)
         if options.strict:
             refuse_incomplete(sounds)
         preprocess_ms = (time.perf_counter() - started) * 1000

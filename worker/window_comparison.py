@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from shared.audio.sound import Samples
+from shared.audio.walls.shared_memory import SharedFile
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from worker.decoder import Decoder
@@ -48,7 +49,7 @@ def _decoded(files: Sequence[Path], max_seconds: float) -> list[tuple[str, Sampl
     decoder.start()
     try:
         wanted = TranscriptionOptions().wanted(max_seconds)
-        heard = [decoder.decode(path.read_bytes(), wanted, max_seconds, check=lambda: None) for path in files]
+        heard = [decoder.decode(SharedFile(path.read_bytes()), wanted, max_seconds, check=lambda: None) for path in files]
     finally:
         decoder.close()
     return [(path.name, sounds.samples[0]) for path, sounds in zip(files, heard, strict=True)]

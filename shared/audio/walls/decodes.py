@@ -1,14 +1,14 @@
 """A decode behind the wall: the file goes in, the sound comes back in shared memory."""
 
-import mmap
 from dataclasses import dataclass
 
 import numpy as np
 
 from shared.audio.report import Decoded
-from shared.audio.request import MAX_CHANNELS, Channels, Wanted
+from shared.audio.request import MAX_CHANNELS, SAMPLE_RATE_HZ, Channels, Wanted
 from shared.audio.sound import Samples
 from shared.audio.walls.readers import Readers, complain
+from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 
 #: A decode may find a little more than a probe, which counts packets: so much more there is room for.
 SPARE_SECONDS, SPARE_SHARE = 3.0, 0.02
@@ -25,11 +25,12 @@ class Sounds:
 class Decode:
     """A decode under way."""
 
-    def __init__(self, readers: Readers, content: bytes, wanted: Wanted, expected_seconds: float) -> None:
-        """`expected_seconds`: what a probe has found. The reader stops not far beyond it."""
+    def __init__(self, readers: Readers, file: SharedFile, wanted: Wanted, expected_seconds: float) -> None:
+        """`expected_seconds`: what a probe has found, not far beyond which the reader stops. The file is the readers' now."""
         seconds = min(expected_seconds * (1 + SPARE_SHARE) + SPARE_SECONDS, wanted.max_seconds + 1)
         self._readers = readers
-        self._reading = readers.decode(content, wanted, seconds, rows_for(wanted))
+        self._buffer = SharedBuffer(rows_for(wanted), int(seconds * SAMPLE_RATE_HZ))
+        self._reading = readers.decode(file, wanted, seconds, self._buffer)
 
     def wait(self, timeout_seconds: float) -> Sounds | None:
         """The sound; None when it is not there in time. Raises the errors of audio, `HarmfulAudio` and `ReadersUnavailable`."""
@@ -37,19 +38,16 @@ class Decode:
             told = self._reading.result.result(timeout_seconds)
         except TimeoutError:
             return None
-        try:
-            complain(told)
-            assert told.decoded is not None
-            order, decoded = self._reading.order, told.decoded
-            shared = mmap.mmap(self._reading.files[0], 4 * order.rows * order.capacity)
-        finally:
-            self._reading.close()
-        whole = np.frombuffer(shared, np.float32).reshape(order.rows, order.capacity)
-        return Sounds(whole[: decoded.rows, : decoded.samples], decoded)
+        complain(told)
+        assert told.decoded is not None
+        rows, samples = told.decoded.rows, told.decoded.samples
+        whole = np.frombuffer(self._buffer.mapped(), np.float32).reshape(self._buffer.rows, self._buffer.capacity)
+        return Sounds(whole[:rows, :samples], told.decoded)
 
-    def withdraw(self) -> None:
-        """Nobody wants it any more: its reader is ended."""
+    def close(self) -> None:
+        """Nobody waits for it any more: if it is still under way, its reader is ended. Sound that was handed out stays."""
         self._readers.withdraw(self._reading)
+        self._buffer.close()
 
 
 def rows_for(wanted: Wanted) -> int:

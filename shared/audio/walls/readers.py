@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.audio.report import AudioInfo
-from shared.audio.request import SAMPLE_RATE_HZ, Wanted
+from shared.audio.request import Wanted
 from shared.audio.walls.limits import Limits, decode_limits, probe_limits
 from shared.audio.walls.messages import MESSAGE_BYTES, Died, Order, Task, Told
+from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 from shared.errors import (
     AudioTooLong,
     EmptyAudio,
@@ -49,16 +50,17 @@ class Reading:
     """An order that waits or is under way. `result` is set once it is answered, or to an error."""
 
     order: Order
-    files: list[int]
+    file: SharedFile
+    #: Of a decode: where its sound goes.
+    buffer: SharedBuffer | None = None
     result: "Future[Told]" = field(default_factory=Future)
     pid: int | None = None
     tries: int = 0
     is_withdrawn: bool = False
 
-    def close(self) -> None:
-        """Let the shared memory go; what has been mapped of it stays."""
-        while self.files:
-            os.close(self.files.pop())
+    def descriptors(self) -> list[int]:
+        """What goes along with the order."""
+        return [self.file.descriptor, *([self.buffer.descriptor] if self.buffer else [])]
 
 
 class Readers:
@@ -93,19 +95,14 @@ class Readers:
             self._process.kill()
             self._process.wait()
 
-    def probe(self, content: bytes, *, track: int | None, max_seconds: float) -> "Reading":
-        """How long a file is, and what is in it: pass what comes to `info_from`."""
+    def probe(self, file: SharedFile, *, track: int | None, max_seconds: float) -> "Reading":
+        """How long a file is, and what is in it: pass what comes to `info_from`. The file is ours from now on."""
         wanted = Wanted(max_seconds=max_seconds, track=track)
-        return self._submit(Task.PROBE, content, wanted, probe_limits(len(content)))
+        return self._submit(Task.PROBE, file, wanted, probe_limits(file.size_bytes))
 
-    def decode(self, content: bytes, wanted: Wanted, seconds: float, rows: int) -> "Reading":
-        """The first so many seconds of a file's sound, into shared memory for so many rows. `decodes` has the call for it."""
-        capacity = int(seconds * SAMPLE_RATE_HZ)
-        buffer = os.memfd_create("sound")
-        # Memory is taken as it is written to: room that is not needed costs nothing.
-        os.ftruncate(buffer, 4 * rows * capacity)
-        limits = decode_limits(len(content), seconds)
-        return self._submit(Task.DECODE, content, wanted, limits, buffer=buffer, rows=rows, capacity=capacity)
+    def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> "Reading":
+        """The first so many seconds of a file's sound, into a buffer. The file is ours now. `decodes` has the call for it."""
+        return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 
     def withdraw(self, reading: Reading) -> None:
         """Nobody wants it any more: its reader is ended."""
@@ -119,30 +116,20 @@ class Readers:
                     os.kill(reading.pid, signal.SIGKILL)
 
     def _submit(
-        self,
-        task: Task,
-        content: bytes,
-        wanted: Wanted,
-        limits: Limits,
-        *,
-        buffer: int | None = None,
-        rows: int = 1,
-        capacity: int = 0,
+        self, task: Task, file: SharedFile, wanted: Wanted, limits: Limits, buffer: SharedBuffer | None = None
     ) -> Reading:
-        file = _in_shared_memory(content)
-        files = [file] if buffer is None else [file, buffer]
         with self._lock:
             self._number += 1
             order = Order(
                 number=self._number,
                 task=task,
-                size_bytes=len(content),
+                size_bytes=file.size_bytes,
                 wanted=wanted,
                 limits=limits,
-                rows=rows,
-                capacity=capacity,
+                rows=buffer.rows if buffer else 0,
+                capacity=buffer.capacity if buffer else 0,
             )
-            reading = Reading(order, files)
+            reading = Reading(order, file, buffer)
             if len(self._waiting) >= MOST_WAITING or self._is_closed:
                 self._conclude(reading, ReadersUnavailable("Too many files are being looked at; try again in a moment."))
             else:
@@ -155,7 +142,7 @@ class Readers:
         while self._waiting and len(self._under_way) < self._count and self._socket is not None:
             reading = self._waiting.popleft()
             try:
-                socket.send_fds(self._socket, [reading.order.model_dump_json().encode()], reading.files)
+                socket.send_fds(self._socket, [reading.order.model_dump_json().encode()], reading.descriptors())
             except OSError:
                 # The process is gone, as the thread that listens is about to notice.
                 self._waiting.appendleft(reading)
@@ -253,9 +240,7 @@ class Readers:
 
     def _conclude(self, reading: Reading, outcome: Told | FleetError) -> None:
         self._under_way.pop(reading.order.number, None)
-        os.close(reading.files.pop(0))
-        if isinstance(outcome, FleetError):
-            reading.close()
+        reading.file.close()
         # Whoever waited may have given up.
         with suppress(InvalidStateError):
             if isinstance(outcome, FleetError):
@@ -283,11 +268,3 @@ def _harmful(cause: str, *, will_again: bool) -> HarmfulAudio:
         cause=cause,
         will_again=will_again,
     )
-
-
-def _in_shared_memory(content: bytes) -> int:
-    file = os.memfd_create("audio")
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-    return file
