@@ -41,10 +41,9 @@ class Prober:
     async def _read(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
         if await self._store.is_unreadable(sha256):
             raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
-        limit = self._settings.max_audio_length_seconds
-        reading = await anyio.to_thread.run_sync(
-            lambda: self._readers.probe(SharedFile(audio), track=asked.track, max_seconds=limit)
-        )
+        # A large one takes some milliseconds to copy.
+        file = await anyio.to_thread.run_sync(SharedFile, audio)
+        reading = self._readers.probe(file, track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
         try:
             with anyio.fail_after(PATIENCE_SECONDS):
                 return info_from(await asyncio.wrap_future(reading.result))

@@ -4,13 +4,22 @@ import io
 import mmap
 
 Content = bytes | mmap.mmap
+#: So much of a mapping may lie in this process's memory beside what is being read.
+KEPT_BYTES = 16 * 1024 * 1024
+
+
+def forget(content: Content) -> None:
+    """What has been read of a mapping need not lie in this process's memory any longer; it is still where it is shared from."""
+    if isinstance(content, mmap.mmap):
+        content.madvise(mmap.MADV_DONTNEED)
 
 
 class Window(io.RawIOBase):
     """A stretch of a content as a file, for FFmpeg. Copies what is read and nothing else."""
 
     def __init__(self, content: Content, start: int, end: int) -> None:
-        self._view, self._start, self._size, self._at = memoryview(content), start, end - start, 0
+        self._content, self._view = content, memoryview(content)
+        self._start, self._size, self._at, self._read_bytes = start, end - start, 0, 0
 
     def readable(self) -> bool:
         return True
@@ -23,6 +32,10 @@ class Window(io.RawIOBase):
         end = self._start + self._size if size < 0 else min(begin + size, self._start + self._size)
         taken = bytes(self._view[begin:end])
         self._at += len(taken)
+        self._read_bytes += len(taken)
+        if self._read_bytes > KEPT_BYTES:
+            self._read_bytes = 0
+            forget(self._content)
         return taken
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from shared.audio.containers import FORMS, Container, Form
-from shared.audio.content import Content, Window
+from shared.audio.content import Content, Window, forget
 from shared.audio.findings import Heard
 from shared.audio.links import Link, links
 from shared.audio.mp4_tables import check_tables
@@ -64,6 +64,7 @@ class Reading:
         found = recognise(content)
         self.container, self.form = found.container, FORMS[found.container]
         self._links = links(content, found.container, found.at)
+        forget(content)
         self.heard = Heard(is_exact=self.form.exact)
         self._count = 0
 
@@ -118,7 +119,8 @@ class Reading:
         check_shape(shape.rate_hz, shape.channels)
 
     def _check_length(self, seconds: float) -> None:
-        if seconds > self._max_seconds:
+        # To the millisecond: times are sums of many.
+        if seconds > self._max_seconds + 0.001:
             raise AudioTooLong(
                 f"The audio is longer than {self._max_seconds:g} s, which is the most that is taken. Split it first."
             )

@@ -42,7 +42,7 @@ def check_tables(content: Content, start: int, end: int) -> None:
     limit = max(MOST_SAMPLES, end - start)
     for track in tally.tracks:
         # PCM is read by chunks, not by samples.
-        if (track.samples > limit and not track.is_pcm) or track.edits * track.samples > MOST_EDIT_STEPS:
+        if not track.is_pcm and (track.samples > limit or track.edits * track.samples > MOST_EDIT_STEPS):
             raise MalformedAudio(
                 f"The file's tables promise {track.samples} samples in {track.edits} edits, which cannot be; export it again."
             )

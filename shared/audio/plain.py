@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.audio.content import Content
+from shared.audio.content import KEPT_BYTES, Content, forget
 from shared.audio.findings import Heard, Skipped, decoded
 from shared.audio.report import Decoded
 from shared.audio.request import Wanted
@@ -20,13 +20,17 @@ def decode_plain(content: Content, wav: PlainWav, wanted: Wanted, buffer: Sample
 
     Raises `AudioTooLong` when the buffer is too small.
     """
-    sound = Sound(buffer)
+    sound, read_bytes = Sound(buffer), 0
     frames = np.frombuffer(content, "<i2", offset=wav.data_at).reshape(-1, wav.channels)
     try:
         for start in range(0, len(frames), BLOCK_FRAMES):
             block = frames[start : start + BLOCK_FRAMES].astype(np.float32)
             block /= PCM_16_FULL_SCALE
             sound.add(block, wav.rate_hz)
+            read_bytes += block.nbytes // 2
+            if read_bytes > KEPT_BYTES:
+                read_bytes = 0
+                forget(content)
         filled = sound.finish()
     except SoundFull as error:
         raise AudioTooLong(f"The audio is longer than the {wanted.max_seconds:.0f} s that are allowed; split it.") from error

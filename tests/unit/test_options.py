@@ -34,3 +34,19 @@ def test_only_whispers_languages_are_taken(language: str) -> None:
         assert not known
     else:
         assert known
+
+
+def test_options_of_earlier_versions_are_written_as_earlier_versions_wrote_them() -> None:
+    """While an upgrade is under way, older workers read the records of newer gateways; they know no other fields."""
+    assert TranscriptionOptions(language="en").canonical() == (
+        '{"language":"en","task":"transcribe","prompt":null,"hotwords":null,"beam_size":null,"temperature":null,'
+        '"vad":true,"word_timestamps":false}'
+    )
+
+
+@pytest.mark.parametrize("change", [{"track": 2}, {"channels": "split"}, {"strict": True}, {"normalize": False},
+                                    {"enhance": True}, {"vad": {"threshold": 0.6}}])  # fmt: skip
+def test_options_come_back_as_they_were_written(change: dict[str, object]) -> None:
+    options = TranscriptionOptions.model_validate(change)
+    assert options != TranscriptionOptions()
+    assert TranscriptionOptions.model_validate_json(options.canonical()) == options
