@@ -5,6 +5,7 @@ import binascii
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
@@ -38,9 +39,20 @@ def json_fields(body: bytes) -> tuple[bytes, dict[str, Any]]:
 
 def _parsed(text: bytes | str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidJson("The body is no valid JSON (UTF-8, moderately nested, no NaN).") from error
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_duplicates)
+    except RecursionError as error:
+        raise InvalidJson("The JSON is nested too deep.") from error
+    except ValueError as error:
+        raise InvalidJson("The body is no valid JSON (UTF-8, no NaN).") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values was meant, nobody can tell."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidJson(f"The JSON has the key {twice[:60]!r} twice; send it once.")
+    return found
 
 
 def _no_constant(_: str) -> NoReturn:
@@ -140,7 +152,8 @@ def _complain(error: ValidationError) -> NoReturn:
                 f"There is no field {str(complaint['loc'][0])[:60]!r}; known are audio (or file), {known}."
             ) from None
     if complaints[0]["type"] == "json_invalid":
-        raise InvalidJson("The JSON body holds text that is no valid Unicode.") from None
+        is_deep = "recursion" in complaints[0]["msg"]
+        raise InvalidJson("The JSON is nested too deep." if is_deep else "The JSON holds text that is no valid Unicode.") from None
     raise InvalidOption(_sentence(complaints[0])) from None
 
 

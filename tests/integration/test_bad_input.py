@@ -109,6 +109,7 @@ ROWS = [
     text_body("json that is no object", b'["audio"]', 400, "invalid_json"),
     text_body("json that is not utf-8", b'{"audio": "\xff\xfe"}', 400, "invalid_json"),
     text_body("json nested too deep", b'{"audio":' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400, "invalid_json"),
+    text_body("json with a key twice", b'{"audio": "AAAA", "language": "en", "language": "de"}', 400, "invalid_json"),
     text_body("huge json", b'{"audio": "' + b"A" * 400_000 + b'"}', 413, "too_large"),
     body("no audio", {}, 400, "missing_audio"),
     body("null audio", {"audio": None}, 400, "missing_audio"),
