@@ -5,7 +5,7 @@ import asyncio
 import anyio
 import anyio.to_thread
 
-from gateway.store import JobStore
+from gateway.store import SMALL_BYTES, JobStore
 from shared.audio.report import AudioInfo, WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
 from shared.audio.walls.readers import Readers, info_from
@@ -41,8 +41,8 @@ class Prober:
     async def _read(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
         if await self._store.is_unreadable(sha256):
             raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
-        # A large one takes some milliseconds to copy.
-        file = await anyio.to_thread.run_sync(SharedFile, audio)
+        # A large one takes longer to copy than a hop to a thread and back.
+        file = SharedFile(audio) if len(audio) <= SMALL_BYTES else await anyio.to_thread.run_sync(SharedFile, audio)
         reading = self._readers.probe(file, track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
         try:
             with anyio.fail_after(PATIENCE_SECONDS):

@@ -153,7 +153,9 @@ def _complain(error: ValidationError) -> NoReturn:
             ) from None
     if complaints[0]["type"] == "json_invalid":
         is_deep = "recursion" in complaints[0]["msg"]
-        raise InvalidJson("The JSON is nested too deep." if is_deep else "The JSON holds text that is no valid Unicode.") from None
+        raise InvalidJson(
+            "The JSON is nested too deep." if is_deep else "The JSON holds text that is no valid Unicode."
+        ) from None
     raise InvalidOption(_sentence(complaints[0])) from None
 
 

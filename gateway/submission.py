@@ -17,7 +17,7 @@ from gateway.fields import json_fields, submission
 from gateway.fleet import Fleet
 from gateway.store import SMALL_BYTES, Draft, JobStore, Snapshot
 from shared.audio.report import AudioInfo
-from shared.audio.wav import plain_wav, wav_of_pcm
+from shared.audio.wav import wav_of_pcm
 from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
 from shared.keys import Keys
 from shared.lanes import lane_for
@@ -25,7 +25,7 @@ from shared.options import Submission
 from shared.rq_transport import describe
 from shared.settings import GatewaySettings
 
-#: A plain wav up to this size is checked within 0.3 ms, nearly all of it for its hash; a hop to a thread and back costs as much.
+#: A body up to this size is checked within 0.3 ms, nearly all of it for its hash; a hop to a thread and back costs as much.
 INLINE_BYTES = 256 * 1024
 MAX_IDEMPOTENCY_KEY = 255
 UNMEASURED_RETRY_SECONDS = 10
@@ -66,7 +66,7 @@ class Submitter:
 
         Raises the errors of fields (400, 422) and of audio (400, 415, 422), and `ReadersUnavailable`.
         """
-        if upload.audio is not None and len(upload.audio) <= INLINE_BYTES and plain_wav(upload.audio) is not None:
+        if upload.audio is not None and len(upload.audio) <= INLINE_BYTES:
             unpacked = self._unpacked(upload, extras)
         else:
             unpacked = await anyio.to_thread.run_sync(self._unpacked, upload, extras)

@@ -1,15 +1,17 @@
 """How long a submit takes while the fleet is busy: twenty clients submit 200 distinct clips to two gateways."""
 
+import io
 import json
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from tests.audio_files import with_soundfile
+from tests.audio_files import with_av, with_soundfile
 from tests.benchmarks.load import Connection, request
 from tests.processes import ROOT, Stack, running_stack
 from tests.report import Finding, milliseconds, p95
@@ -62,10 +64,36 @@ def idle_submits(stack: Stack) -> list[float]:
     return took
 
 
+def compressed(number: int) -> Mapping[str, bytes]:
+    """The same clip as browsers and phones send it."""
+    samples, _ = soundfile.read(io.BytesIO(clip(number)), dtype="float32")
+    return {"mp3": with_soundfile(samples, "MP3", "MPEG_LAYER_III"), "webm": with_av(samples, "webm", "libopus")}
+
+
+def compressed_submits(stack: Stack, port: int, wav: Sequence[float]) -> Iterator[Finding]:
+    """What it costs to have FFmpeg look at a file behind its wall."""
+    took: dict[str, list[float]] = {"mp3": [], "webm": []}
+    with stack.client() as client:
+        for number in range(50):
+            for kind, content in compressed(800_000 + number).items():
+                times, (job_id,) = one_client(port, [content])
+                took[kind] += times
+                client.delete(f"/v1/jobs/{job_id}")
+    for kind, times in took.items():
+        middle = statistics.median(times)
+        yield Finding(
+            experiment=f"submit of a 3 s {kind}, one client, idle; baseline: the same as plain wav",
+            must="p50 <= 15 ms",
+            seen=f"{milliseconds(times)}: p50 {middle / statistics.median(wav):.1f} x the baseline's",
+            holds=middle <= 15,
+        )
+
+
 def submit_latency(folder: Path) -> Iterator[Finding]:
     """Submitting to an idle fleet is measured in the same run, so that there is a ratio and not only milliseconds."""
     with running_stack(folder / "submit", gateways=2, workers=2) as stack:
         baseline = idle_submits(stack)
+        yield from compressed_submits(stack, stack.port(), baseline)
         clips = [[clip(n * 1000 + i) for i in range(PER_CLIENT)] for n in range(CLIENTS)]
         with ThreadPoolExecutor(CLIENTS) as pool:
             outcomes = list(pool.map(one_client, [stack.port(n % 2) for n in range(CLIENTS)], clips))

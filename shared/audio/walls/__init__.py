@@ -2,6 +2,6 @@
 
 - `readers`: what gateways and model processes call
 - `process`: the process beside them, which keeps readers ready
-- `reader`: one of those, for one file
+- `reader`: one of those, for one file at a time
 - `messages`, `limits`: what they say to each other, and what a reader may use
 """

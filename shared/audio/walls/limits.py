@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import time
 from math import ceil
 
 from pydantic import BaseModel, ConfigDict
@@ -38,16 +39,29 @@ def decode_limits(size_bytes: int, seconds: float) -> Limits:
     return Limits(cpu_seconds=cpu, wall_seconds=WALL_SECONDS + WALL_FACTOR * cpu)
 
 
-def impose(limits: Limits, held_bytes: int) -> None:
-    """On this process, for good: it ends by a signal when its time is over, and gets no more memory.
+class Imposed:
+    """Limits of the process that it is made in, which ends by a signal when its time is over, and gets no more memory.
 
-    `held_bytes`: the private memory that it has now. SIGPROF and SIGALRM must have their default action, which is to end it.
+    SIGPROF, SIGALRM and SIGXCPU must have their default action, which is to end it.
     """
-    most = held_bytes + limits.memory_bytes
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    whole = ceil(limits.cpu_seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
-    # A core dump would hold the audio.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
-    signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
+
+    def __init__(self, held_bytes: int) -> None:
+        """`held_bytes`: the private memory that the process has now."""
+        self._held_bytes = held_bytes
+        # A core dump would hold the audio.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def begin(self, limits: Limits) -> None:
+        """From now on, for one order."""
+        most, hard = self._held_bytes + limits.memory_bytes, resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+        # The timers are exact, and a native library might stop them; this one counts whole seconds since the process began.
+        whole = ceil(time.process_time() + limits.cpu_seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, hard))
+        signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
+        signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
+
+    def end(self) -> None:
+        """The order is done: no time runs out any more."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,4 +1,4 @@
-"""`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps so many readers ready, each for one file.
+"""`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps so many readers ready.
 
 It loads FFmpeg once and forks readers from that, a few milliseconds each. Orders go from the socket straight to a reader; only
 the death of one is told from here. It ends when the other end of the socket is closed.
@@ -16,7 +16,7 @@ from contextlib import suppress
 from shared.audio.decode import decode
 from shared.audio.request import SAMPLE_RATE_HZ, Wanted
 from shared.audio.walls.messages import Died
-from shared.audio.walls.reader import EXIT_ANSWERED, EXIT_CLOSED, serve_one
+from shared.audio.walls.reader import EXIT_ANSWERED, EXIT_CLOSED, serve
 
 _PR_SET_PDEATHSIG = 1
 #: Between forks of readers that die before they have had an order.
@@ -76,7 +76,7 @@ def _fork(orders: socket.socket) -> int:
         # A reader does not outlive this process, however that ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
-            code = serve_one(orders)
+            code = serve(orders)
     finally:
         # Without what Python does at its end: that is the parent's.
         os._exit(code)
