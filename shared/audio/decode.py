@@ -123,6 +123,9 @@ def _is_tag(placed: Placed) -> bool:
 
 def _block(frame: AudioFrame) -> NDArray[np.float32]:
     """A frame's samples as float32 between -1 and 1, shape (frames, channels)."""
+    if frame.format.name.startswith("s64"):
+        # numpy's side of PyAV knows no integers of 64 bits.
+        (frame,) = av.AudioResampler(format="dblp").resample(frame)
     raw = frame.to_ndarray()
     block = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
     plain: NDArray[np.float32] = block.astype(np.float32)

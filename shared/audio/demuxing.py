@@ -37,6 +37,8 @@ LONGEST_GAP_SECONDS = 10.0
 MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
 #: A second of PCM may be one packet, and eight seconds of slow FLAC.
 LONGEST_PACKET_SECONDS = 30.0
+#: What stands before the first frame is the rest of a frame, or a tag. More of it may be sound that cannot be read.
+MOST_JUNK_BYTES = 2_000
 #: How often FFmpeg may fail to read on before the rest is given up.
 MOST_READ_ERRORS = 100
 
@@ -65,6 +67,8 @@ class Reading:
         self.container, self.form = found.container, FORMS[found.container]
         self._links = links(content, found.container, found.at)
         forget(content)
+        junk = content[found.at - found.junk_bytes : found.at]
+        self._is_begun_late = len(junk) > MOST_JUNK_BYTES and len(set(junk)) > 1
         self.heard = Heard(is_exact=self.form.exact)
         self._count = 0
 
@@ -73,12 +77,13 @@ class Reading:
 
         Raises `MalformedAudio` when there are none, `UnsupportedAudio`, and `AudioTooLong` as soon as it is.
         """
-        failure: MalformedAudio | None = None
+        failure: MalformedAudio | UnsupportedAudio | None = None
+        self.heard.faults += self._is_begun_late
         for link in self._links:
             with ExitStack() as stack:
                 try:
                     programme = self._open(link, stack)
-                except MalformedAudio as error:
+                except (MalformedAudio, UnsupportedAudio) as error:
                     # One broken programme of several is told, and the others are heard.
                     failure = failure or error
                     self.heard.faults += 1
@@ -128,7 +133,9 @@ class Reading:
     def _choose(self, source: av.container.InputContainer, link: Link) -> AudioStream:
         streams = list(source.streams.audio)
         chosen = choose(streams, self._track, lambda: self._not_empty(link))
-        check_shape(chosen.rate or 0, chosen.channels)
+        # Some headers leave it to the frames.
+        if chosen.rate and chosen.channels:
+            check_shape(chosen.rate, chosen.channels)
         heard = self.heard
         if not heard.tracks:
             heard.tracks, heard.track = described(streams), streams.index(chosen) + 1
@@ -172,29 +179,34 @@ class _Programme:
         self._began: float | None = None
 
     def packets(self) -> Iterator[Placed]:
+        for packet, following in _with_next(self._sound()):
+            # The empty one at the end has the decoder give what it still holds.
+            yield self._place(packet, following) if packet.size else Placed(packet, self._base + self._end, 0.0)
+
+    def _sound(self) -> Iterator[Packet[AudioStream]]:
         chosen, pictures = self._chosen, self._pictures if self._form.keeps_time else []
         for packet in _read(self._source, [chosen, *pictures], self._reading.heard):
-            if packet.stream_index != chosen.index:
-                self._see(packet)
+            if packet.stream_index == chosen.index:
+                yield packet
             else:
-                # The empty one at the end has the decoder give what it still holds.
-                yield self._place(packet) if packet.size else Placed(packet, self._base + self._end, 0.0)
+                self._see(packet)
 
     def conclude(self) -> None:
         """Add up what this programme has come to."""
         heard, began = self._reading.heard, self._began or 0.0
-        heard.faults += self._link.lost_pages
+        # One that holds nothing has lost it.
+        heard.faults += self._link.lost_pages + (self._began is None)
         heard.seconds = self._base + max(self._end, self._picture_end)
         reading = self._reading
         promised = promised_seconds(reading.content, self._link.start, reading.container, self._source, self._chosen)
         heard.found += max(self._end, self._picture_end) if reading.container in PROMISES_AS_FILE else self._end - began
         heard.promised = None if promised is None or heard.promised is None else heard.promised + promised
 
-    def _place(self, packet: Packet[AudioStream]) -> Placed:
+    def _place(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> Placed:
         base, seconds = packet.time_base, self._seconds_of(packet)
         at = self._end
         if self._form.keeps_time and packet.pts is not None and base:
-            at = self._by_the_clock(float(packet.pts * base))
+            at = self._by_the_clock(float(packet.pts * base), self._is_lone(packet, following))
         skipped, discarded = _trimmed_seconds(packet, self._chosen.rate)
         heard_seconds = max(0.0, seconds - discarded - (0.0 if self._form.keeps_time else skipped))
         self._began = at if self._began is None else self._began
@@ -211,12 +223,21 @@ class _Programme:
         frame_size, rate_hz = self._chosen.codec_context.frame_size, self._chosen.rate
         return frame_size / rate_hz if frame_size and rate_hz else 0.0
 
-    def _by_the_clock(self, pts_seconds: float) -> float:
+    def _is_lone(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> bool:
+        """Whether the packet's time is later than that of the next one, or there is none: if it is far off, it is wrong."""
+        if following is None or following.pts is None or packet.pts is None:
+            return True
+        return following.pts < packet.pts
+
+    def _by_the_clock(self, pts_seconds: float, is_lone: bool) -> float:
         """Where this time is, since the link's beginning. A clock that jumps back, or too far ahead, has begun anew."""
         if self._origin is None:
             self._origin = pts_seconds
         at = pts_seconds - self._origin + self._put_off
         jump = at - self._end
+        if is_lone and jump > LONGEST_GAP_SECONDS and self._began is not None:
+            self._reading.heard.faults += 1
+            return self._end
         is_restart = self._began is not None and (
             jump < -TOLERANCE_SECONDS or (self._form.restarts and jump > LONGEST_GAP_SECONDS)
         )
@@ -281,13 +302,25 @@ def _read(source: av.container.InputContainer, streams: Sequence[Stream], heard:
             yield from source.demux(*streams)
         except MemoryError:
             raise
-        except av.EOFError:
+        except (av.EOFError, IndexError):
+            # The latter is what PyAV makes of the end of a file in which a stream has turned up late.
             break
         except (av.FFmpegError, ValueError, OverflowError):
             errors += 1
         else:
             break
     heard.faults += errors
+
+
+def _with_next(packets: Iterator[Packet[Any]]) -> Iterator[tuple[Packet[Any], Packet[Any] | None]]:
+    """Each packet, and the one after it."""
+    last: Packet[Any] | None = None
+    for packet in packets:
+        if last is not None:
+            yield last, packet
+        last = packet
+    if last is not None:
+        yield last, None
 
 
 def _trimmed_seconds(packet: Packet[AudioStream], rate_hz: int | None) -> tuple[float, float]:

@@ -58,29 +58,31 @@ def _ogg_links(content: Content, start: int) -> Iterator[Link]:
     """A link begins with the pages that begin its streams, all of which stand before any other page."""
     begins, in_head, lost = start, True, 0
     expected: dict[int, int] = {}
-    for page, kind, serial, number in _ogg_pages(content, start):
+    for page, kind, serial, number, is_whole in _ogg_pages(content, start):
         if kind & _BEGINS and not in_head:
             yield Link(begins, page, lost)
             begins, lost, expected = page, 0, {}
         elif serial in expected and number != expected[serial]:
             lost += 1
+        lost += not is_whole
         in_head = bool(kind & _BEGINS)
         expected[serial] = (number + 1) & 0xFFFFFFFF
     yield Link(begins, len(content), lost)
 
 
-def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, int]]:
-    """Place, kind, serial and number of each page."""
+def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, int, bool]]:
+    """Place, kind, serial and number of each page, and whether all of it is there."""
     at = content.find(b"OggS", start)
     while at >= 0 and at + _OGG_PAGE.size <= len(content):
         _, version, kind, _, serial, number, _, segments = _OGG_PAGE.unpack_from(content, at)
         table = content[at + _OGG_PAGE.size : at + _OGG_PAGE.size + segments]
         following = at + _OGG_PAGE.size + segments + sum(table)
+        is_whole = following <= len(content)
         if version or (following < len(content) and content[following : following + 4] != b"OggS"):
             # Damaged, or no page at all: the next one is where the next mark is.
             following = content.find(b"OggS", at + 4)
         if not version:
-            yield at, kind, serial, number
+            yield at, kind, serial, number, is_whole
         at = following
 
 

@@ -6,6 +6,7 @@ from shared.audio.content import Content
 from shared.audio.demuxing import Placed, Reading
 from shared.audio.findings import info_of
 from shared.audio.report import AudioInfo
+from shared.audio.request import LOUDEST_SAMPLE
 from shared.errors import UnsupportedAudio
 
 
@@ -24,5 +25,5 @@ def probe(content: Content, *, track: int | None, max_seconds: float) -> AudioIn
 def _check_numbers(placed: Placed) -> None:
     """Floats need no decoder to speak of, and may be none: found now, the caller is told at once."""
     for frame in placed.packet.decode():
-        if not np.isfinite(frame.to_ndarray()).all():
-            raise UnsupportedAudio("Some samples are no finite numbers (NaN or infinity); export the audio again.")
+        if not (np.abs(frame.to_ndarray()) <= LOUDEST_SAMPLE).all():
+            raise UnsupportedAudio("Some samples are no finite numbers, or absurdly large ones; export the audio again.")

@@ -62,10 +62,11 @@ _MISTAKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A container, and at which byte it begins."""
+    """A container, and at which byte it begins; behind so much junk."""
 
     container: Container
     at: int = 0
+    junk_bytes: int = 0
 
 
 def recognise(content: Content) -> Recognised:
@@ -131,7 +132,7 @@ def _behind_id3(content: Content) -> Recognised:
             return Recognised(known, 0 if known is Container.MP3 else size)
         behind = _behind_junk(content[size : size + JUNK_BYTES + (1 << 16)])
         if behind:
-            return Recognised(behind.container, size + behind.at)
+            return Recognised(behind.container, size + behind.at, behind.at)
     return Recognised(Container.MP3)
 
 
@@ -148,9 +149,9 @@ def _behind_junk(head: bytes) -> Recognised | None:
         else:
             kind = frames.frames_at(head, at)
         if kind:
-            return Recognised(kind, at)
+            return Recognised(kind, at, at)
     known = _by_magic(head, magic.start()) if magic else None
-    return Recognised(known, magic.start()) if known and magic else None
+    return Recognised(known, magic.start(), magic.start()) if known and magic else None
 
 
 def _refuse(content: Content) -> NoReturn:

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from shared.audio.containers import Container
 from shared.audio.request import SAMPLE_RATE_HZ
@@ -68,9 +68,9 @@ class Level(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    rms_dbfs: float
-    peak_dbfs: float
-    clipped_share: float
+    rms_dbfs: FiniteFloat
+    peak_dbfs: FiniteFloat
+    clipped_share: FiniteFloat
 
 
 class AudioReport(BaseModel):
@@ -90,7 +90,7 @@ class AudioInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     container: Container
-    seconds: float
+    seconds: FiniteFloat
     sample_rate_hz: int
     channels: int
     tracks: list[Track] = []

@@ -9,6 +9,8 @@ SAMPLE_RATE_HZ = 16_000
 #: Slower has no speech in it, and a second of it would become thousands of samples for each one; faster nobody records.
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 8
+#: Some programs write floats as large as 16-bit numbers; what is larger than this is no sound.
+LOUDEST_SAMPLE = 1e6
 #: Another one whenever the same file may give other samples: what was decoded before is not served from the cache then.
 READING_REVISION = "audio2"
 

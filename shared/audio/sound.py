@@ -8,7 +8,7 @@ import soxr
 from numpy.typing import NDArray
 
 from shared.audio.report import Level
-from shared.audio.request import SAMPLE_RATE_HZ
+from shared.audio.request import LOUDEST_SAMPLE, SAMPLE_RATE_HZ
 from shared.errors import MalformedAudio, UnsupportedAudio
 
 #: Work is done on so much sound at a time; also how long a stretch is that channels are found to cancel each other in.
@@ -142,8 +142,8 @@ class Sound:
         if not block.size:
             return
         peak = max(float(block.max()), -float(block.min()))
-        if not np.isfinite(peak):
-            raise UnsupportedAudio("The audio holds samples that are no numbers (NaN or infinity); export it again.")
+        if not peak <= LOUDEST_SAMPLE:
+            raise UnsupportedAudio("Some samples are no finite numbers, or absurdly large ones; export the audio again.")
         self._peak = max(self._peak, peak)
         self._power_sum += float(np.vdot(block, block))
         self._counted += block.size

@@ -10,6 +10,8 @@ from shared.errors import MalformedAudio, UnsupportedAudio
 
 #: More tracks than this are not told.
 MOST_TRACKS = 32
+#: A file may hold texts of any length.
+LONGEST_LANGUAGE, LONGEST_TITLE = 35, 200
 
 
 def choose(streams: Sequence[AudioStream], wanted: int | None, not_empty: Callable[[], frozenset[int]]) -> AudioStream:
@@ -32,6 +34,8 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, not_empty: Callab
     if len(audible) > 1:
         full = not_empty()
         audible = [stream for stream in audible if stream.index in full] or audible
+    # A track of which not even the rate is known is hardly one.
+    audible = [stream for stream in audible if stream.rate and stream.channels] or audible
     return next((stream for stream in audible if stream.disposition & Disposition.default), audible[0])
 
 
@@ -52,7 +56,7 @@ def _track(number: int, stream: AudioStream) -> Track:
         codec=stream.codec_context.name if known else None,
         channels=stream.channels if known else 0,
         sample_rate_hz=(stream.rate or 0) if known else 0,
-        language=stream.language,
-        title=stream.metadata.get("title", "")[:200] or None,
+        language=(stream.language or "")[:LONGEST_LANGUAGE] or None,
+        title=stream.metadata.get("title", "")[:LONGEST_TITLE] or None,
         default=bool(stream.disposition & Disposition.default),
     )

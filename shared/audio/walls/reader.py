@@ -68,8 +68,11 @@ def _answer(order: Order, files: Sequence[int]) -> Told:
 
 
 def _tell(orders: socket.socket, told: Told) -> None:
-    with suppress(OSError):  # nobody is there any more
-        orders.send(told.model_dump_json(exclude_defaults=True).encode())
+    message = told.model_dump_json(exclude_defaults=True).encode()
+    if len(message) > MESSAGE_BYTES:
+        message = Told(number=told.number, exhausted="an answer too large").model_dump_json(exclude_defaults=True).encode()
+    with suppress(BrokenPipeError, ConnectionResetError):  # nobody is there any more
+        orders.send(message)
 
 
 def _private_bytes() -> int:

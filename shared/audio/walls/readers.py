@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from shared.audio.report import AudioInfo
 from shared.audio.request import Wanted
 from shared.audio.walls.limits import Limits, decode_limits, probe_limits
@@ -183,6 +185,7 @@ class Readers:
                 if self._is_closed:
                     return
             assert self._process is not None
+            self._process.kill()
             _LOG.warning("readers_died", exit_code=self._process.wait())
             time.sleep(RESTART_SECONDS)
             if self._is_closed:
@@ -202,9 +205,9 @@ class Readers:
             self._conclude(self._waiting.popleft(), ReadersUnavailable("This process is about to end; try again."))
 
     def _listen(self) -> None:
-        """Until the process is gone."""
+        """Until the process is gone, or says what cannot be understood."""
         assert self._socket is not None
-        with suppress(OSError):
+        with suppress(OSError, ValidationError):
             while message := self._socket.recv(MESSAGE_BYTES):
                 if message.startswith(b'{"died_pid"'):
                     self._died(Died.model_validate_json(message))
