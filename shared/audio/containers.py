@@ -53,7 +53,7 @@ class Form:
 FORMS: Mapping[Container, Form] = {
     Container.WAV: Form(describes="wav: RIFF, RF64, BW64; PCM, float, mu-law, A-law, ADPCM, GSM", demuxer="wav"),
     Container.W64: Form(describes="Sony Wave64", demuxer="w64"),
-    Container.FLAC: Form(describes="FLAC", demuxer="flac"),
+    Container.FLAC: Form(describes="FLAC", demuxer="flac", keeps_time=True),
     Container.OGG: Form(
         describes="Ogg: Opus, Vorbis, FLAC, Speex; also chained", demuxer="ogg", keeps_time=True, restarts=True, exact=False
     ),

@@ -2,6 +2,7 @@
 
 import io
 import mmap
+from collections.abc import Mapping
 
 Content = bytes | mmap.mmap
 #: So much of a mapping may lie in this process's memory beside what is being read.
@@ -17,7 +18,9 @@ def forget(content: Content) -> None:
 class Window(io.RawIOBase):
     """A stretch of a content as a file, for FFmpeg. Copies what is read and nothing else."""
 
-    def __init__(self, content: Content, start: int, end: int) -> None:
+    def __init__(self, content: Content, start: int, end: int, instead: Mapping[int, bytes] | None = None) -> None:
+        """`instead`: what is shown in place of what is there, by its place in the content."""
+        self._instead = instead or {}
         self._content, self._view = content, memoryview(content)
         self._start, self._size, self._at, self._read_bytes = start, end - start, 0, 0
 
@@ -30,13 +33,21 @@ class Window(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         begin = self._start + self._at
         end = self._start + self._size if size < 0 else min(begin + size, self._start + self._size)
-        taken = bytes(self._view[begin:end])
+        taken = self._with_repairs(bytes(self._view[begin:end]), begin) if self._instead else bytes(self._view[begin:end])
         self._at += len(taken)
         self._read_bytes += len(taken)
         if self._read_bytes > KEPT_BYTES:
             self._read_bytes = 0
             forget(self._content)
         return taken
+
+    def _with_repairs(self, taken: bytes, begin: int) -> bytes:
+        repaired = bytearray(taken)
+        for place, shown in self._instead.items():
+            for number, byte in enumerate(shown, start=place - begin):
+                if 0 <= number < len(repaired):
+                    repaired[number] = byte
+        return bytes(repaired)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """A damaged file sends FFmpeg to before its start: the place stays as it is then."""

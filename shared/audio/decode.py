@@ -7,10 +7,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
+from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.audio.demuxing import TOLERANCE_SECONDS, Placed, Reading, check_shape
 from shared.audio.enhance import enhance
 from shared.audio.findings import Skipped, decoded, info_of
+from shared.audio.frames import mpeg_audio_bytes
 from shared.audio.report import Decoded
 from shared.audio.request import Wanted
 from shared.audio.sound import Samples, Sound, SoundFull, normalize
@@ -55,11 +57,13 @@ class _Decoding:
         self._reading, self._sound = reading, sound
         self.skipped = Skipped()
         self._decoded_seconds, self._decoded_bytes = 0.0, 0
-        self._missing_seconds, self._lead_in = 0.0, 0
+        self._missing_seconds, self._trailing_seconds, self._lead_in = 0.0, 0.0, 0
 
     def run(self) -> None:
         """Decode all of it. Raises `SoundFull` and what `Reading.packets` raises."""
         for placed in self._reading.packets():
+            if self._is_cut_short(placed):
+                continue
             try:
                 frames = placed.packet.decode()
             except MemoryError:
@@ -70,10 +74,12 @@ class _Decoding:
             for frame in frames:
                 self._add(frame, placed)
             self._decoded_bytes += placed.packet.size if frames else 0
+            self._trailing_seconds = 0.0 if frames else self._trailing_seconds
             if placed.packet.is_corrupt and self._reading.form.keeps_time:
                 self._reading.heard.faults += 1
         if self._reading.form.keeps_time:
-            self._sound.silence_until(self._reading.heard.seconds)
+            # Packets that could not be decoded are silence between others, and nothing at the end.
+            self._sound.silence_until(self._reading.heard.seconds - self._trailing_seconds)
 
     def is_nearly_nothing(self) -> bool:
         """Hardly anything of what the file holds has become sound."""
@@ -86,16 +92,24 @@ class _Decoding:
             return
         block = _block(frame)
         if self._reading.form.keeps_time:
-            self._go_to(placed.at + _after_packet_seconds(frame, placed))
+            block = self._go_to(placed.at + _after_packet_seconds(frame, placed), block, frame.sample_rate)
         elif self._missing_seconds > TOLERANCE_SECONDS:
             self._sound.silence_until(self._sound.end_seconds + self._missing_seconds)
         self._missing_seconds = 0.0
         self._sound.add(block, frame.sample_rate)
         self._decoded_seconds += len(block) / frame.sample_rate
 
-    def _go_to(self, at: float) -> None:
-        if at > self._sound.end_seconds + TOLERANCE_SECONDS:
+    def _go_to(self, at: float, block: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        """Silence up to a block's time; or less of it, where a damaged packet has become more sound than it stands for."""
+        early_seconds = self._sound.end_seconds - at
+        if early_seconds < -TOLERANCE_SECONDS:
             self._sound.silence_until(at)
+        return block[round(early_seconds * rate_hz) :] if early_seconds > TOLERANCE_SECONDS else block
+
+    def _is_cut_short(self, placed: Placed) -> bool:
+        """The rest of an MPEG frame is decoded to noise."""
+        is_mpeg = self._reading.container is Container.MP3
+        return is_mpeg and 0 < placed.packet.size < mpeg_audio_bytes(bytes(placed.packet), 0)
 
     def _skip(self, placed: Placed) -> None:
         if not placed.packet.size or _is_tag(placed):
@@ -104,6 +118,7 @@ class _Decoding:
             self._lead_in += 1
             return
         self._missing_seconds += placed.seconds
+        self._trailing_seconds += placed.seconds
         self.skipped.note(placed.at, placed.seconds)
 
 
@@ -116,9 +131,9 @@ def _after_packet_seconds(frame: AudioFrame, placed: Placed) -> float:
 
 
 def _is_tag(placed: Placed) -> bool:
-    """An encoder of mp3 writes what it knows of the file into a frame that holds no sound."""
+    """What programs write about a file of mp3: in a frame that holds no sound, or between files that were joined."""
     head = bytes(placed.packet)[:64]
-    return b"Xing" in head or b"Info" in head or b"VBRI" in head
+    return head.startswith((b"ID3", b"TAG", b"APETAGEX")) or any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def _block(frame: AudioFrame) -> NDArray[np.float32]:

@@ -22,15 +22,17 @@ from shared.audio.content import Content, Window, forget
 from shared.audio.findings import Heard
 from shared.audio.links import Link, links
 from shared.audio.mp4_tables import check_tables
-from shared.audio.promises import PROMISES_AS_FILE, promised_seconds
+from shared.audio.promises import OF_THE_FILE, promised_seconds
 from shared.audio.recognition import id3_bytes, recognise
+from shared.audio.repairs import repairs
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from shared.audio.tracks import choose, described
 from shared.audio.wav import WavShape, wav_shape
 from shared.errors import AudioTooLong, MalformedAudio, UnsupportedAudio
 
-#: Times within this are equal: what comes a little early or late goes on where the sound before it ended.
-TOLERANCE_SECONDS = 0.1
+#: Times within this are equal: what comes a little early or late goes on where the sound before it ended (FFmpeg's own limit,
+#: and a little more, since times are sums).
+TOLERANCE_SECONDS = 0.1001
 #: A jump of a broadcast's clock by more is no gap but another clock (FFmpeg's own limit).
 LONGEST_GAP_SECONDS = 10.0
 #: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these are an attempt to keep us busy.
@@ -199,7 +201,7 @@ class _Programme:
         heard.seconds = self._base + max(self._end, self._picture_end)
         reading = self._reading
         promised = promised_seconds(reading.content, self._link.start, reading.container, self._source, self._chosen)
-        heard.found += max(self._end, self._picture_end) if reading.container in PROMISES_AS_FILE else self._end - began
+        heard.found += max(self._end, self._picture_end) if reading.container in OF_THE_FILE else self._end - began
         heard.promised = None if promised is None or heard.promised is None else heard.promised + promised
 
     def _place(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> Placed:
@@ -216,11 +218,15 @@ class _Programme:
 
     def _seconds_of(self, packet: Packet[AudioStream]) -> float:
         """How long a packet says that it lasts; where that cannot be, how long those of its codec do."""
+        known = self._chosen.codec_context
+        if known.name.startswith("pcm_") and known.bit_rate:
+            # Of the last one FFmpeg says that it is as long as the others.
+            return packet.size * 8 / known.bit_rate
         # Where more is to be thrown away than there is, FFmpeg's number is negative, and PyAV shows it without its sign.
         seconds = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
         if 0 < seconds <= LONGEST_PACKET_SECONDS:
             return seconds
-        frame_size, rate_hz = self._chosen.codec_context.frame_size, self._chosen.rate
+        frame_size, rate_hz = known.frame_size, self._chosen.rate
         return frame_size / rate_hz if frame_size and rate_hz else 0.0
 
     def _is_lone(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> bool:
@@ -265,7 +271,7 @@ _BARE_FRAMES = frozenset(
 @contextmanager
 def opened(content: Content, link: Link, form: Form, container: Container) -> Iterator[av.container.InputContainer]:
     """A programme in FFmpeg's demuxer for its form. Nested resources are never opened. Raises `MalformedAudio`."""
-    window = Window(content, link.start, link.end)
+    window = Window(content, link.start, link.end, repairs(content, link, container))
     try:
         source = av.open(
             window,

@@ -12,7 +12,7 @@ from shared.audio.content import Content
 
 #: So many frames in a row are no accident, wherever they begin. At the very start of a file, one that ends with it is enough.
 SURE_FRAMES = 4
-TS_PACKET_SIZES = (188, 192, 204)
+TS_PACKET_SIZES, SURE_TS_PACKETS = (188, 192, 204), 5
 _GSM_FRAME_BYTES = 33
 #: A GSM frame begins with four fixed bits, which alone are no proof.
 _SURE_GSM_FRAMES = 25
@@ -136,11 +136,18 @@ def gsm_at(content: Content) -> bool:
     return count >= 5 and all(gsm_bytes(content, number * _GSM_FRAME_BYTES) for number in range(count))
 
 
-def transport_stream_at(content: Content, at: int) -> bool:
-    """Whether sync bytes follow each other at the distance of transport stream packets."""
+def multiplex_at(content: Content, at: int) -> Container | None:
+    """A transport or program stream that begins here."""
+    if transport_stream_at(content, at, least=SURE_TS_PACKETS):
+        return Container.MPEG_TS
+    return Container.MPEG_PS if program_stream_at(content, at) else None
+
+
+def transport_stream_at(content: Content, at: int, least: int = 3) -> bool:
+    """Whether sync bytes follow each other at the distance of transport stream packets, at least so many."""
     for size in TS_PACKET_SIZES:
-        places = range(at, min(len(content), at + 5 * size), size)
-        if len(places) >= 3 and all(content[place] == 0x47 for place in places):
+        places = range(at, min(len(content), at + SURE_TS_PACKETS * size), size)
+        if len(places) >= least and all(content[place] == 0x47 for place in places):
             return True
     return False
 

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.errors import MalformedAudio
@@ -17,6 +19,9 @@ from shared.errors import MalformedAudio
 MOST_LINKS = 20_000
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _BEGINS, _CONTINUES = 2, 1
+_TS_BYTES, _TS_SYNC = 188, 0x47
+#: A clock that is told so much later than before (FFmpeg's limit, too) has begun anew; after so many packets another one counts.
+_LONGEST_CLOCK_STEP_SECONDS, _TS_OTHER_CLOCK = 10.0, 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ def links(content: Content, container: Container, start: int) -> Sequence[Link]:
     """The programmes of a file, in order; at least one. Raises `MalformedAudio` when there are absurdly many."""
     if container is Container.OGG:
         return _bounded(_ogg_links(content, start))
+    if container is Container.MPEG_TS:
+        return _bounded(_transport_links(content, start))
     marker = _MARKERS.get(container)
     starts = [start]
     if marker:
@@ -86,6 +93,38 @@ def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, in
         at = following
 
 
+def _transport_links(content: Content, start: int) -> Iterator[Link]:
+    """A link begins with the first table of programmes before a clock that has begun anew (ISO 13818-1, 2.4.3.5).
+
+    Recorders join what they have received: the clock jumps, and so may everything else.
+    """
+    begins = start
+    for jump in _clock_jumps(content, start):
+        # The tables stand before the first packet of what they describe.
+        yield Link(begins, jump)
+        begins = jump
+    yield Link(begins, len(content))
+
+
+def _clock_jumps(content: Content, start: int) -> Iterator[int]:
+    count = (len(content) - start) // _TS_BYTES
+    packets = np.frombuffer(content, np.uint8, count * _TS_BYTES, start).reshape(-1, _TS_BYTES)
+    if not len(packets) or packets[0, 0] != _TS_SYNC:
+        return
+    pid = (packets[:, 1].astype(np.int32) & 0x1F) << 8 | packets[:, 2]
+    has_clock = (packets[:, 0] == _TS_SYNC) & ((packets[:, 3] & 0x20) > 0) & (packets[:, 4] >= 7) & ((packets[:, 5] & 0x10) > 0)
+    tables = np.flatnonzero((packets[:, 0] == _TS_SYNC) & (pid == 0) & ((packets[:, 1] & 0x40) > 0))
+    last: tuple[int, int, float] | None = None
+    for number in np.flatnonzero(has_clock):
+        clock = int.from_bytes(packets[number, 6:10].tobytes(), "big") * 2 / 90_000
+        if last and last[0] == pid[number] and not 0 <= clock - last[2] <= _LONGEST_CLOCK_STEP_SECONDS:
+            between = tables[(tables > last[1]) & (tables <= number)]
+            if len(between):
+                yield start + int(between[0]) * _TS_BYTES
+        if last is None or last[0] == pid[number] or number - last[1] > _TS_OTHER_CLOCK:
+            last = int(pid[number]), int(number), clock
+
+
 def _matches(pattern: bytes) -> Callable[[Content, int], bool]:
     compiled = re.compile(pattern, re.DOTALL)
     return lambda content, at: at >= 0 and compiled.match(content, at) is not None
@@ -98,7 +137,7 @@ def _begins_wavpack(content: Content, at: int) -> bool:
 
 #: What a programme begins with: a mark to search for, how far behind its beginning that stands, and what confirms it.
 _MARKERS: Mapping[Container, tuple[bytes, int, Callable[[Content, int], bool]]] = {
-    Container.WAV: (b"WAVE", 8, _matches(rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE[A-Za-z ]{3}[A-Za-z0-9 ]")),
+    Container.WAV: (b"WAVE", 8, _matches(rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE[A-Za-z][A-Za-z0-9 ]{3}")),
     Container.W64: (b"riff\x2e\x91\xcf\x11", 0, _matches(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0.{8}wave\xf3\xac")),
     Container.FLAC: (b"fLaC", 0, _matches(rb"fLaC[\0\x80]\0\0\x22")),
     Container.AIFF: (b"FORM", 0, _matches(rb"FORM.{4}AIF[FC]")),
@@ -108,8 +147,8 @@ _MARKERS: Mapping[Container, tuple[bytes, int, Callable[[Content, int], bool]]] 
     Container.TTA: (b"TTA1", 0, _matches(rb"TTA1[\x01\x02]\0[\x01-\x08]\0[\x08\x10\x18\x20]\0")),
     Container.FLV: (b"FLV\x01", 0, _matches(rb"FLV\x01[\0-\x05]\0\0\0\x09\0\0\0\0")),
     Container.AVI: (b"AVI LIST", 8, _matches(rb"RIFF.{4}AVI LIST.{4}hdrl")),
-    Container.ASF: (b"0&\xb2u\x8ef\xcf\x11", 0, _matches(rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{14}\x01\x02")),
-    Container.MP4: (b"ftyp", 4, _matches(rb"\0\0\0[\x0c-\xff]ftyp[A-Za-z0-9]{3}[A-Za-z0-9 ]\0")),
+    Container.ASF: (b"0&\xb2u\x8ef\xcf\x11", 0, _matches(rb"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel.{12}\x01\x02")),
+    Container.MP4: (b"ftyp", 4, _matches(rb"\0\0\0[\x0c-\xff]ftyp[A-Za-z0-9]{2}[A-Za-z0-9 ]{2}[\0 ]")),
     Container.WEBM: (b"\x1aE\xdf\xa3", 0, _matches(rb"\x1aE\xdf\xa3.{4,64}?\x42\x82.{1,8}(?:webm|matroska)")),
     Container.WAVPACK: (b"wvpk", 0, _begins_wavpack),
 }

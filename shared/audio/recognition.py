@@ -38,7 +38,8 @@ _BEHIND_JUNK = re.compile(
     rb"|\0\0\0[\x08-\xff]ftyp|0&\xb2u\x8ef\xcf\x11|FLV\x01[\0-\x05]\0\0\0\x09|TTA1\x01\0"
 )
 #: Where frames may begin: a sync word, a transport packet, a pack.
-_SYNC = re.compile(rb"(?=\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\x56[\xe0-\xff]|\x47|\0\0\x01\xba)")
+_SYNC = re.compile(rb"(?=\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\x56[\xe0-\xff])")
+_MULTIPLEX_SYNC = re.compile(rb"(?=\x47|\0\0\x01\xba)")
 _TEXTS = (
     (b"<", "an HTML or XML page"),
     (b"{", "JSON"),
@@ -83,9 +84,9 @@ def recognise(content: Content) -> Recognised:
     found = frames.frames_at(content, 0, least=2)
     if found:
         return Recognised(found)
-    return _behind_junk(content[: JUNK_BYTES + (1 << 16)]) or (
-        Recognised(Container.GSM) if frames.gsm_at(content) else _refuse(content)
-    )
+    if frames.gsm_at(content):
+        return Recognised(Container.GSM)
+    return _behind_junk(content[: JUNK_BYTES + (1 << 16)]) or _refuse(content)
 
 
 def looks_like(content: Content) -> str | None:
@@ -100,7 +101,8 @@ def id3_bytes(content: Content) -> int:
     """Length of the ID3 tags at the start (some programs write several); 0 when there is none."""
     at = 0
     for _ in range(8):
-        if content[at : at + 3] != b"ID3" or len(content) < at + 10:
+        # A length has seven bits a byte; with others it is no tag, or a damaged one.
+        if content[at : at + 3] != b"ID3" or len(content) < at + 10 or max(content[at + 6 : at + 10]) > 0x7F:
             break
         at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(content[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
     return at
@@ -140,14 +142,10 @@ def _behind_junk(head: bytes) -> Recognised | None:
     """The first place within `JUNK_BYTES` where something known begins."""
     magic = _BEHIND_JUNK.search(head, 0, JUNK_BYTES + 16)
     limit = magic.start() if magic else JUNK_BYTES
-    for sync in _SYNC.finditer(head, 0, limit):
-        at = sync.start()
-        if head[at] == 0x47:
-            kind = Container.MPEG_TS if frames.transport_stream_at(head, at) else None
-        elif head[at] == 0:
-            kind = Container.MPEG_PS if frames.program_stream_at(head, at) else None
-        else:
-            kind = frames.frames_at(head, at)
+    # Multiplexes first: what they carry are frames, too.
+    for pattern, kind_at in ((_MULTIPLEX_SYNC, frames.multiplex_at), (_SYNC, frames.frames_at)):
+        found = ((sync.start(), kind_at(head, sync.start())) for sync in pattern.finditer(head, 0, limit))
+        at, kind = next((one for one in found if one[1]), (0, None))
         if kind:
             return Recognised(kind, at, at)
     known = _by_magic(head, magic.start()) if magic else None
