@@ -48,6 +48,7 @@ class Form:
     keeps_time: bool = False
     restarts: bool = False
     exact: bool = True
+    promises_all: bool = False
 
 
 FORMS: Mapping[Container, Form] = {
@@ -67,7 +68,7 @@ FORMS: Mapping[Container, Form] = {
     Container.AU: Form(describes="Sun/NeXT au", demuxer="au"),
     Container.AMR: Form(describes="AMR, narrow and wide band", demuxer="amr"),
     Container.GSM: Form(describes="GSM 06.10 frames", demuxer="gsm"),
-    Container.ASF: Form(describes="ASF, WMA, WMV", demuxer="asf", keeps_time=True, exact=False),
+    Container.ASF: Form(describes="ASF, WMA, WMV", demuxer="asf", keeps_time=True, exact=False, promises_all=True),
     Container.AVI: Form(describes="AVI", demuxer="avi", keeps_time=True, exact=False),
     Container.FLV: Form(describes="Flash video", demuxer="flv", keeps_time=True, exact=False),
     Container.MPEG_TS: Form(

@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 
 from shared.audio.containers import Container
 from shared.audio.content import Content
-from shared.audio.demuxing import TOLERANCE_SECONDS, Placed, Reading, check_shape
 from shared.audio.enhance import enhance
 from shared.audio.findings import Skipped, decoded, info_of
 from shared.audio.frames import mpeg_audio_bytes
+from shared.audio.programme import TOLERANCE_SECONDS, Placed
+from shared.audio.reading import Reading
 from shared.audio.report import Decoded
 from shared.audio.request import Wanted
 from shared.audio.sound import Samples, Sound, SoundFull, normalize
+from shared.audio.source import check_shape
 from shared.errors import AudioTooLong, MalformedAudio
 
 #: A file of which less than this can be decoded is no audio any more.
 LEAST_SHARE = 0.05
 #: A stream that was entered in the middle begins with packets that need what went before: so many are no loss.
 MOST_LEAD_IN_PACKETS = 2
+MOST_OVERLAP_SECONDS = 0.5
 
 
 def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
@@ -104,7 +107,12 @@ class _Decoding:
         early_seconds = self._sound.end_seconds - at
         if early_seconds < -TOLERANCE_SECONDS:
             self._sound.silence_until(at)
-        return block[round(early_seconds * rate_hz) :] if early_seconds > TOLERANCE_SECONDS else block
+        # Once it is much, it is the times that are wrong, and not the sound.
+        if early_seconds <= TOLERANCE_SECONDS or self.skipped.overlap_seconds > MOST_OVERLAP_SECONDS:
+            return block
+        rest = block[round(early_seconds * rate_hz) :]
+        self.skipped.overlap_seconds += (len(block) - len(rest)) / rate_hz
+        return rest
 
     def _is_cut_short(self, placed: Placed) -> bool:
         """The rest of an MPEG frame is decoded to noise."""

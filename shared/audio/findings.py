@@ -49,6 +49,8 @@ class Skipped:
     seconds: float = 0.0
     at: list[tuple[float, float]] = field(default_factory=list)
     is_cut_off: bool = False
+    #: Sound whose place in time was taken already.
+    overlap_seconds: float = 0.0
 
     def note(self, at: float, seconds: float) -> None:
         """Another one. Neighbours become one stretch."""
@@ -97,6 +99,8 @@ def _incomplete(heard: Heard, skipped: Skipped) -> list[AudioWarning]:
         reasons.append(f"{skipped.packets} damaged packets ({skipped.seconds:.2f} s) could not be decoded")
     if skipped.is_cut_off:
         reasons.append("it holds more sound than its packets account for")
+    if skipped.overlap_seconds > SLACK_SECONDS:
+        reasons.append(f"{skipped.overlap_seconds:.2f} s of it have times that other sound has, too")
     if heard.faults and not reasons:
         reasons.append("parts of it are damaged or missing, and could not be read")
     if not reasons:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from shared.audio.content import Content
-from shared.audio.demuxing import Placed, Reading
 from shared.audio.findings import info_of
+from shared.audio.programme import Placed
+from shared.audio.reading import Reading
 from shared.audio.report import AudioInfo
 from shared.audio.request import LOUDEST_SAMPLE
 from shared.errors import UnsupportedAudio

@@ -21,8 +21,6 @@ from shared.audio.wav import promised_wav_seconds
 _BY_TRACK = frozenset(
     {Container.MP4, Container.FLAC, Container.AIFF, Container.CAF, Container.AU, Container.TTA, Container.WAVPACK}
 )
-#: Where the header tells the length of all tracks together.
-OF_THE_FILE = frozenset({Container.ASF})
 #: Headers are looked for within so much of the beginning.
 _HEAD_BYTES = 1 << 20
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")

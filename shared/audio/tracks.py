@@ -1,6 +1,6 @@
 """The audio tracks of a file, and which of them is heard."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from av.audio.stream import AudioStream
 from av.stream import Disposition
@@ -12,10 +12,13 @@ from shared.errors import MalformedAudio, UnsupportedAudio
 MOST_TRACKS = 32
 #: A file may hold texts of any length.
 LONGEST_LANGUAGE, LONGEST_TITLE = 35, 200
+LEAST_SHARE = 0.25
 
 
-def choose(streams: Sequence[AudioStream], wanted: int | None, not_empty: Callable[[], frozenset[int]]) -> AudioStream:
-    """The track that is asked for (from 1); else the default one of those that hold something, whose indexes `not_empty` finds.
+def choose(streams: Sequence[AudioStream], wanted: int | None, count: Callable[[], Mapping[int, int]]) -> AudioStream:
+    """The track that is asked for (from 1); else the default one of those that hold something.
+
+    `count` finds how many packets there are, by the streams' indexes.
 
     Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when it is not there or cannot be decoded.
     """
@@ -32,11 +35,17 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, not_empty: Callab
     if not audible:
         raise UnsupportedAudio("The audio's codec is unknown; convert it to wav, flac or ogg.")
     if len(audible) > 1:
-        full = not_empty()
-        audible = [stream for stream in audible if stream.index in full] or audible
-    # A track of which not even the rate is known is hardly one.
-    audible = [stream for stream in audible if stream.rate and stream.channels] or audible
+        audible = list(_not_empty(audible, count()))
     return next((stream for stream in audible if stream.disposition & Disposition.default), audible[0])
+
+
+def _not_empty(streams: Sequence[AudioStream], packets: Mapping[int, int]) -> Sequence[AudioStream]:
+    """Those that hold something. Where none is the default one, what holds next to nothing is the work of a damaged header."""
+    full = [stream for stream in streams if packets.get(stream.index)] or list(streams)
+    if any(stream.disposition & Disposition.default for stream in full):
+        return full
+    most = max(packets.get(stream.index, 0) for stream in full)
+    return [stream for stream in full if packets.get(stream.index, 0) >= LEAST_SHARE * most]
 
 
 def described(streams: Sequence[AudioStream]) -> list[Track]:

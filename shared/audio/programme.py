@@ -1,0 +1,151 @@
+"""One programme of a file: its packets, each with its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import av
+import av.container
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from shared.audio.containers import Form
+from shared.audio.findings import Heard
+from shared.audio.source import Pace, read, trimmed_seconds, with_next
+from shared.errors import AudioTooLong, MalformedAudio
+
+#: Times within this are equal: what comes a little early or late goes on where the sound before it ended (FFmpeg's own limit,
+#: and a little more, since times are sums).
+TOLERANCE_SECONDS = 0.1001
+#: A jump of a broadcast's clock by more is no gap but another clock (FFmpeg's own limit).
+LONGEST_GAP_SECONDS = 10.0
+#: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these are an attempt to keep us busy.
+MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
+#: At the beginning of a file.
+EDGE_PACKETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A packet of the chosen track: where it stands in the file, and how long it lasts. `at` may be negative: it is not heard."""
+
+    packet: Packet[AudioStream]
+    at: float
+    seconds: float
+
+
+class Tally:
+    """What a reading has come to by now, over all programmes of a file."""
+
+    def __init__(self, heard: Heard, max_seconds: float) -> None:
+        self.heard, self.max_seconds = heard, max_seconds
+        self.packets = 0
+
+    def count(self, seconds: float) -> None:
+        """Another packet, which ends so far into the file. Raises `MalformedAudio` and `AudioTooLong`."""
+        self.packets += 1
+        if self.packets > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
+            raise MalformedAudio("The file is made of far more packets than its length can need; export it again.")
+        self.check(seconds)
+
+    def check(self, seconds: float) -> None:
+        """Raises `AudioTooLong`."""
+        # To the millisecond: times are sums of many.
+        if seconds > self.max_seconds + 0.001:
+            raise AudioTooLong(
+                f"The audio is longer than {self.max_seconds:g} s, which is the most that is taken. Split it first."
+            )
+
+
+class Programme:
+    """The packets of one link. Its clock is brought to begin where the link before it ended."""
+
+    def __init__(
+        self, tally: Tally, form: Form, source: av.container.InputContainer, chosen: AudioStream, promised: float | None
+    ) -> None:
+        """`promised`: how long its headers say that it is, in seconds."""
+        self._tally, self._form, self._source, self._chosen, self._promised = tally, form, source, chosen, promised
+        self._pace = Pace(chosen)
+        self._pictures = [s for s in source.streams.video if not s.disposition & Disposition.attached_pic]
+        self._base = tally.heard.seconds
+        # PyAV's types leave out that it may be unknown.
+        started = cast("int | None", source.start_time)
+        self._origin = None if started is None else started / av.time_base
+        #: Since the beginning of the link: where sound and picture have ended, and by how much the clock is put off.
+        self._end = self._picture_end = self._put_off = 0.0
+        self._began: float | None = None
+        self._seen = 0
+
+    def packets(self) -> Iterator[Placed]:
+        for packet, following in with_next(self._sound()):
+            # The empty one at the end has the decoder give what it still holds.
+            yield self._place(packet, following) if packet.size else Placed(packet, self._base + self._end, 0.0)
+
+    def _sound(self) -> Iterator[Packet[AudioStream]]:
+        chosen, pictures = self._chosen, self._pictures if self._form.keeps_time else []
+        for packet in read(self._source, [chosen, *pictures], self._tally.heard):
+            if packet.stream_index == chosen.index:
+                yield packet
+            else:
+                self._see(packet)
+
+    def conclude(self) -> None:
+        """Add up what this programme has come to."""
+        heard = self._tally.heard
+        whole = max(self._end, self._picture_end)
+        # One that holds nothing has lost it.
+        heard.faults += self._began is None
+        heard.seconds = self._base + whole
+        heard.found += whole if self._form.promises_all else self._end - (self._began or 0.0)
+        heard.promised = None if self._promised is None or heard.promised is None else heard.promised + self._promised
+
+    def _place(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> Placed:
+        pts, seconds = packet.pts, self._pace.seconds_of(packet)
+        at = self._end
+        if self._form.keeps_time and pts is not None:
+            at = self._by_the_clock(pts * self._pace.tick_seconds, self._is_lone(pts, following))
+        if self._began is None:
+            self._began = at
+        heard_seconds = seconds
+        # Only at the edges of a file something is thrown away, and to ask costs as much as all the rest.
+        if self._seen < EDGE_PACKETS or following is None or not following.size:
+            skipped, discarded = trimmed_seconds(packet, self._chosen.rate)
+            heard_seconds = max(0.0, seconds - discarded - (0.0 if self._form.keeps_time else skipped))
+        self._seen += 1
+        self._end = max(self._end, at + heard_seconds)
+        self._tally.count(self._base + self._end)
+        return Placed(packet, self._base + at, seconds)
+
+    def _is_lone(self, pts: int, following: Packet[AudioStream] | None) -> bool:
+        """Whether a packet's time is later than that of the next one, or there is none: if it is far off, it is wrong."""
+        next_pts = following.pts if following is not None else None
+        return next_pts is None or next_pts < pts
+
+    def _by_the_clock(self, pts_seconds: float, is_lone: bool) -> float:
+        """Where this time is, since the link's beginning. A clock that jumps back, or too far ahead, has begun anew."""
+        if self._origin is None:
+            self._origin = pts_seconds
+        at = pts_seconds - self._origin + self._put_off
+        jump = at - self._end
+        if is_lone and jump > LONGEST_GAP_SECONDS and self._began is not None:
+            self._tally.heard.faults += 1
+            return self._end
+        is_restart = self._began is not None and (
+            jump < -TOLERANCE_SECONDS or (self._form.restarts and jump > LONGEST_GAP_SECONDS)
+        )
+        if is_restart:
+            self._put_off -= jump
+            at = self._end
+        return at
+
+    def _see(self, packet: Packet[Stream]) -> None:
+        """A picture: the file lasts as long as it is seen. Not where its clock differs from that of the sound."""
+        if packet.pts is None or not packet.time_base or self._origin is None:
+            return
+        end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin + self._put_off
+        is_near = end - max(self._picture_end, self._end) < LONGEST_GAP_SECONDS or not self._form.restarts
+        if is_near and self._base + end <= self._tally.max_seconds:
+            self._picture_end = max(self._picture_end, end)

@@ -1,0 +1,122 @@
+"""A file, read once from its first packet to its last. Length and sound both come from this reading.
+
+Only for processes behind a wall (`shared.audio.walls`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import av.container
+from av.audio.stream import AudioStream
+
+from shared.audio.containers import FORMS, Container
+from shared.audio.content import Content, forget
+from shared.audio.findings import Heard
+from shared.audio.links import Link, links
+from shared.audio.mp4_tables import check_tables
+from shared.audio.programme import Placed, Programme, Tally
+from shared.audio.promises import promised_seconds
+from shared.audio.recognition import id3_bytes, recognise
+from shared.audio.source import check_shape, opened, read
+from shared.audio.tracks import choose, described
+from shared.audio.wav import WavShape, wav_shape
+from shared.errors import MalformedAudio, UnsupportedAudio
+
+#: What stands before the first frame is the rest of a frame, or a tag. More of it may be sound that cannot be read.
+MOST_JUNK_BYTES = 2_000
+#: Files that are nothing but frames, but for tags.
+_BARE_FRAMES = frozenset(
+    {Container.MP3, Container.AAC, Container.LATM, Container.AC3, Container.EAC3, Container.DTS, Container.AMR, Container.GSM}
+)
+
+
+class Reading:
+    """One file, read from its first packet to its last. `heard` is complete once `packets` is exhausted."""
+
+    def __init__(self, content: Content, track: int | None, max_seconds: float) -> None:
+        """`track`: which audio track, counted from 1; None: the default one, or the first that holds anything.
+
+        Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`.
+        """
+        self.content, self._track = content, track
+        found = recognise(content)
+        self.container, self.form = found.container, FORMS[found.container]
+        self._links = links(content, found.container, found.at)
+        forget(content)
+        junk = content[found.at - found.junk_bytes : found.at]
+        self._is_begun_late = len(junk) > MOST_JUNK_BYTES and len(set(junk)) > 1
+        self.heard = Heard(is_exact=self.form.exact)
+        self._tally = Tally(self.heard, max_seconds)
+
+    def packets(self) -> Iterator[Placed]:
+        """The chosen track's packets in order, over all programmes of the file.
+
+        Raises `MalformedAudio` when there are none, `UnsupportedAudio`, and `AudioTooLong` as soon as it is.
+        """
+        failure: MalformedAudio | UnsupportedAudio | None = None
+        self.heard.faults += self._is_begun_late
+        for link in self._links:
+            with ExitStack() as stack:
+                try:
+                    programme = self._open(link, stack)
+                except (MalformedAudio, UnsupportedAudio) as error:
+                    # One broken programme of several is told, and the others are heard.
+                    failure = failure or error
+                    self.heard.faults += 1
+                else:
+                    yield from programme.packets()
+                    programme.conclude()
+        if not self._tally.packets:
+            raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
+
+    @property
+    def is_of_floats(self) -> bool:
+        """Its samples are numbers as they were computed, which may be none."""
+        return any(track.codec is not None and track.codec.startswith("pcm_f") for track in self.heard.tracks)
+
+    def frame_bytes(self) -> int:
+        """How many bytes of frames there should be; 0 for a container, which holds other things, too."""
+        if self.form.keeps_time or self.container not in _BARE_FRAMES:
+            return 0
+        size = len(self.content) - self._links[0].start - id3_bytes(self.content)
+        # Pictures are in tags at the end, too.
+        tag = self.content.rfind(b"APETAGEX")
+        return size if tag < 0 else min(size, tag)
+
+    def _open(self, link: Link, stack: ExitStack) -> Programme:
+        if self.container is Container.MP4:
+            check_tables(self.content, link.start, link.end)
+        elif self.container is Container.WAV and (shape := wav_shape(self.content, link.start)):
+            self._check_wav(shape, link)
+        source = stack.enter_context(opened(self.content, link, self.container))
+        chosen = self._choose(source, link)
+        self.heard.faults += link.lost_pages
+        promised = promised_seconds(self.content, link.start, self.container, source, chosen)
+        return Programme(self._tally, self.form, source, chosen, promised)
+
+    def _check_wav(self, shape: WavShape, link: Link) -> None:
+        """FFmpeg refuses some rates without a word."""
+        if shape.bytes_per_second:
+            self._tally.check((min(shape.data_bytes or link.end, link.end - shape.data_at)) / shape.bytes_per_second)
+        check_shape(shape.rate_hz, shape.channels)
+
+    def _choose(self, source: av.container.InputContainer, link: Link) -> AudioStream:
+        streams = list(source.streams.audio)
+        chosen = choose(streams, self._track, lambda: self._packets_by_stream(link))
+        # Some headers leave it to the frames.
+        if chosen.rate and chosen.channels:
+            check_shape(chosen.rate, chosen.channels)
+        heard = self.heard
+        if not heard.tracks:
+            heard.tracks, heard.track = described(streams), streams.index(chosen) + 1
+            heard.sample_rate_hz, heard.channels = chosen.rate or 0, chosen.channels
+        return chosen
+
+    def _packets_by_stream(self, link: Link) -> Counter[int]:
+        """How many packets each stream holds, by its index. Looked for only where there is a choice."""
+        with opened(self.content, link, self.container) as source:
+            packets = read(source, list(source.streams.audio), Heard())
+            return Counter(packet.stream_index for packet in packets if packet.size)
