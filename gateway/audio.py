@@ -2,10 +2,11 @@
 
 import asyncio
 
-import anyio
 import anyio.to_thread
+from starlette.requests import Request
 
 from gateway.store import SMALL_BYTES, JobStore
+from gateway.waiting import unless_hung_up
 from shared.audio.report import AudioInfo, WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
 from shared.audio.walls.readers import Readers, info_from
@@ -28,25 +29,24 @@ class Prober:
     def __init__(self, readers: Readers, store: JobStore, settings: GatewaySettings) -> None:
         self._readers, self._store, self._settings = readers, store, settings
 
-    async def look_at(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
-        """Raises the errors of audio, `IncompleteAudio` for a `strict` caller, and `ReadersUnavailable`."""
+    async def look_at(self, request: Request, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+        """Raises the errors of audio, `IncompleteAudio` for a `strict` caller, `ReadersUnavailable`, and `ClientDisconnect`."""
         if not audio:
             raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
         plain = plain_wav(audio)
         is_plain = plain is not None and MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ and plain.channels <= MAX_CHANNELS
-        info = plain_info(plain) if plain and is_plain and not asked.track else await self._read(audio, sha256, asked)
+        info = plain_info(plain) if plain and is_plain and not asked.track else await self._read(request, audio, sha256, asked)
         self._check(info, asked)
         return info
 
-    async def _read(self, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+    async def _read(self, request: Request, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
         if await self._store.is_unreadable(sha256):
             raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
         # A large one takes longer to copy than a hop to a thread and back.
         file = SharedFile(audio) if len(audio) <= SMALL_BYTES else await anyio.to_thread.run_sync(SharedFile, audio)
-        reading = self._readers.probe(file, track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
+        errand = self._readers.probe(file, track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
         try:
-            with anyio.fail_after(PATIENCE_SECONDS):
-                return info_from(await asyncio.wrap_future(reading.result))
+            return info_from(await unless_hung_up(request, asyncio.wrap_future(errand.result), PATIENCE_SECONDS))
         except TimeoutError as error:
             raise ReadersUnavailable("Too many files are being looked at; try again in a moment.") from error
         except HarmfulAudio as error:
@@ -55,8 +55,8 @@ class Prober:
                 await self._store.remember_unreadable(sha256)
             raise
         finally:
-            # Nobody waits for it any more: also when the caller has hung up.
-            self._readers.withdraw(reading)
+            # Nobody waits for it any more: also when the caller has hung up, or has been told to come again.
+            self._readers.withdraw(errand)
 
     def _check(self, info: AudioInfo, asked: Submission) -> None:
         settings, seconds = self._settings, info.seconds

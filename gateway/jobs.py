@@ -25,7 +25,7 @@ async def submit(request: Request) -> Response:
     """202 and the job; 200 when it has ended by the time of the answer (from the cache, or within `wait`)."""
     services, tenant = services_of(request), tenant_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
-    prepared = await services.submitter.prepare(await read_upload(request, services.settings))
+    prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
     submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, wait)
     body = await job_body(services, request, snapshot)

@@ -24,7 +24,9 @@ async def transcribe(request: Request) -> Response:
     """The transcript in the wanted form; 202 and the job if it takes longer than ten minutes. Hanging up cancels nothing."""
     services, tenant = services_of(request), tenant_of(request)
     _wanted_format(dict(request.query_params))
-    prepared = await services.submitter.prepare(await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS)
+    prepared = await services.submitter.prepare(
+        request, await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS
+    )
     result_format = _wanted_format(prepared.extras)
     submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, SYNCHRONOUS_SECONDS)
@@ -45,7 +47,7 @@ def _wanted_format(fields: dict[str, str]) -> ResultFormat:
 async def submit(request: Request) -> Response:
     """`{"job_id", "status"}`."""
     services, tenant = services_of(request), tenant_of(request)
-    prepared: Prepared = await services.submitter.prepare(await read_upload(request, services.settings))
+    prepared: Prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
     job = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job
     body = {"job_id": job.id, "status": job.state.value}
     return JSONResponse(body, 200 if job.state.is_terminal else 202, {"Location": f"/v1/jobs/{job.id}", **waiting_headers(body)})

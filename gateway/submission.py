@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
+from starlette.requests import Request
 
 from gateway.audio import Prober
 from gateway.bodies import MEGABYTE, Upload
@@ -61,16 +62,16 @@ class Submitter:
     def __init__(self, store: JobStore, fleet: Fleet, prober: Prober, keys: Keys, settings: GatewaySettings) -> None:
         self._store, self._fleet, self._prober, self._keys, self._settings = store, fleet, prober, keys, settings
 
-    async def prepare(self, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
+    async def prepare(self, request: Request, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
         """Check an upload, off the event loop unless that takes longer than the checks.
 
-        Raises the errors of fields (400, 422) and of audio (400, 415, 422), and `ReadersUnavailable`.
+        Raises the errors of fields (400, 422) and of audio (400, 415, 422), `ReadersUnavailable`, and `ClientDisconnect`.
         """
         if upload.audio is not None and len(upload.audio) <= INLINE_BYTES:
             unpacked = self._unpacked(upload, extras)
         else:
             unpacked = await anyio.to_thread.run_sync(self._unpacked, upload, extras)
-        info = await self._prober.look_at(unpacked.audio, unpacked.sha256, unpacked.submission)
+        info = await self._prober.look_at(request, unpacked.audio, unpacked.sha256, unpacked.submission)
         return Prepared(_new_job_id(), unpacked.audio, info, unpacked.sha256, unpacked.submission, unpacked.extras)
 
     async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Snapshot:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import anyio
 from redis.asyncio import Redis
@@ -16,6 +17,8 @@ from gateway.problems import from_redis
 from gateway.store import JobStore, Snapshot, snapshot_of
 from shared.job import Job
 from shared.logs import get_logger
+
+T = TypeVar("T")
 
 _LOG = get_logger(__name__)
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 2.0
@@ -168,6 +171,21 @@ class LongPoll:
 
 def _nothing_to_wait_for(snapshot: Snapshot, deadline: float) -> bool:
     return snapshot.job.state.is_terminal or time.monotonic() >= deadline
+
+
+async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds: float) -> T:
+    """What comes of it. Raises `ClientDisconnect` when the caller is gone before, `TimeoutError` when it takes too long."""
+    hang_up = asyncio.create_task(_hang_up(request))
+    try:
+        either: set[asyncio.Future[Any]] = {wanted, hang_up}
+        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if wanted in done:
+            return wanted.result()
+        raise ClientDisconnect if done else TimeoutError
+    finally:
+        hang_up.cancel()
+        with suppress(asyncio.CancelledError):
+            await hang_up
 
 
 async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: float) -> bool:

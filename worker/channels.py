@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from shared.audio.request import Channels
 from shared.audio.walls.decodes import Sounds
 from shared.options import TranscriptionOptions
 from shared.transcript import Segment, Transcript, join_text, merged
@@ -24,10 +25,10 @@ class _OfChannel:
 def transcribe_channels(
     engine: EngineProtocol, sounds: Sounds, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
 ) -> Transcript:
-    """The transcript of all channels, in order of time. Several are told apart by their number."""
+    """The transcript of all channels, in order of time. Split ones are told apart by their number."""
     channels, found = sounds.samples, sounds.decoded
-    heard = {"audio": found.audio, "warnings": found.warnings}
-    if len(channels) == 1:
+    heard = {"audio": found.audio, "warnings": found.warnings, "duration": round(found.seconds, 3)}
+    if options.channels is Channels.MIX:
         return engine.transcribe(channels[0], options, preprocess_ms, listener).model_copy(update=heard)
     transcripts = [
         engine.transcribe(samples, options, preprocess_ms, _OfChannel(listener, number))

@@ -73,13 +73,13 @@ def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece
     return pieces
 
 
-def plan_all(channels: Samples, skip_silence: bool, listener: Listener) -> list[Piece]:
-    """The pieces of all channels, shape (channels, samples), in order of time; of several, each with its channel."""
+def plan_all(channels: Samples, is_split: bool, skip_silence: bool, listener: Listener) -> list[Piece]:
+    """The pieces of all channels, shape (channels, samples), in order of time; of split ones, each with its channel."""
     total_ms = channels.shape[1] * 1000 // SAMPLE_RATE_HZ
     pieces = []
     for number, samples in enumerate(channels, start=1):
         own = plan(speech(samples, listener), total_ms, skip_silence)
-        pieces += own if len(channels) == 1 else [replace(piece, channel=number) for piece in own]
+        pieces += own if not is_split else [replace(piece, channel=number) for piece in own]
     return sorted(pieces, key=lambda piece: piece.start_ms)
 
 

@@ -36,16 +36,19 @@ class Decoder:
         """End them."""
         self._readers.close()
 
-    def decode(self, file: SharedFile, wanted: Wanted, expected_seconds: float, check: Callable[[], None]) -> Sounds:
-        """All that is wanted of a file: samples of shape (channels, samples). `expected_seconds`: what its probe has found.
+    def decode(
+        self, file: SharedFile, wanted: Wanted, expected_seconds: float, channels: int, check: Callable[[], None]
+    ) -> Sounds:
+        """All that is wanted of a file: samples of shape (channels, samples).
 
+        `expected_seconds` and `channels`: what its probe has found.
         The file is closed. `check` is called while it waits, and raises to give it up. Raises the errors of audio, and
         `ReadersUnavailable`.
         """
         plain = plain_wav(file.mapped())
         if plain is not None and _is_simple(plain, wanted):
             return _decode_here(file, plain, wanted)
-        with closing(Decode(self._readers, file, wanted, expected_seconds)) as decode:
+        with closing(Decode(self._readers, file, wanted, expected_seconds, channels)) as decode:
             while (sounds := decode.wait(LOOK_SECONDS)) is None:
                 check()
             return sounds
@@ -65,7 +68,7 @@ def _is_simple(plain: PlainWav, wanted: Wanted) -> bool:
 
 def _decode_here(file: SharedFile, plain: PlainWav, wanted: Wanted) -> Sounds:
     seconds = min(plain.seconds, wanted.max_seconds + 1)
-    buffer = np.zeros((rows_for(wanted), ceil(seconds * SAMPLE_RATE_HZ) + 1), np.float32)
+    buffer = np.zeros((rows_for(wanted, plain.channels), ceil(seconds * SAMPLE_RATE_HZ) + 1), np.float32)
     with closing(file):
         decoded = decode_plain(file.mapped(), plain, wanted, buffer)
     return Sounds(buffer[: decoded.rows, : decoded.samples], decoded)

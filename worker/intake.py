@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from redis import RedisError
 
+from shared.audio.request import MAX_CHANNELS
 from shared.job import JobError
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
@@ -117,6 +118,8 @@ class Intake:
                 options=held.job.options,
                 max_seconds=self._settings.max_audio_length_seconds,
                 expected_seconds=held.job.audio_seconds,
+                # Of a record that an older gateway wrote nobody knows.
+                channels=held.job.audio.channels if held.job.audio else MAX_CHANNELS,
                 split_above_seconds=0.0 if held.job.parent else split_above_seconds,
                 urgent=self._services.lanes.is_urgent(held.job),
             )

@@ -18,8 +18,9 @@ class Transcribe:
     audio: bytes
     options: TranscriptionOptions
     max_seconds: float
-    #: What the probe has found.
+    #: What the probe has found: how long the audio is, and how many channels it has.
     expected_seconds: float
+    channels: int
     split_above_seconds: float = 0.0
     urgent: bool = True
 

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 from setproctitle import setproctitle
 
+from shared.audio.request import SAMPLE_RATE_HZ, Channels
 from shared.audio.walls.decodes import Sounds
 from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import FleetError, HarmfulAudio
@@ -146,15 +147,18 @@ class ModelProcess:
         """The transcript; or, of long audio, the pieces it was cut into."""
         started = time.perf_counter()
         options = request.options
-        sounds = self._decoder.decode(file, options.wanted(request.max_seconds), request.expected_seconds, teller.check)
+        wanted = options.wanted(request.max_seconds)
+        sounds = self._decoder.decode(file, wanted, request.expected_seconds, request.channels, teller.check)
         if options.strict:
             refuse_incomplete(sounds)
         preprocess_ms = (time.perf_counter() - started) * 1000
         if 0 < request.split_above_seconds < sounds.decoded.seconds:
-            pieces = plan_all(sounds.samples, skip_silence=options.vad is not False, listener=teller)
-            # A single piece, or none, gains nothing.
-            if len(pieces) > 1:
+            is_split = options.channels is Channels.SPLIT
+            pieces = plan_all(sounds.samples, is_split, skip_silence=options.vad is not False, listener=teller)
+            if pieces:
                 return self._cut(request, sounds, pieces, teller, started)
+            # Hours of silence are not listened to again.
+            sounds = replace(sounds, samples=sounds.samples[:, :SAMPLE_RATE_HZ])
         transcript = transcribe_channels(self._engine, sounds, options, preprocess_ms, teller)
         return Done(attempt_id=request.attempt_id, transcript=transcript)
 

@@ -49,7 +49,7 @@ def _decoded(files: Sequence[Path], max_seconds: float) -> list[tuple[str, Sampl
     decoder.start()
     try:
         wanted = TranscriptionOptions().wanted(max_seconds)
-        heard = [decoder.decode(SharedFile(path.read_bytes()), wanted, max_seconds, check=lambda: None) for path in files]
+        heard = [decoder.decode(SharedFile(path.read_bytes()), wanted, max_seconds, 1, check=lambda: None) for path in files]
     finally:
         decoder.close()
     return [(path.name, sounds.samples[0]) for path, sounds in zip(files, heard, strict=True)]

@@ -46,9 +46,9 @@ def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
     if decoding.is_nearly_nothing():
         raise MalformedAudio("Nearly nothing of the audio can be decoded: it is damaged. Export it again and resubmit.")
     if wanted.enhance:
-        enhance(filled)
+        enhance(filled, sound.spans)
     elif wanted.normalize:
-        normalize(filled)
+        normalize(filled, sound.spans)
     info = info_of(reading.container, reading.heard, wanted.track is not None)
     return decoded(filled, sound, info, reading.heard, decoding.skipped)
 

@@ -3,6 +3,8 @@
 Only for processes behind a wall, where FFmpeg is.
 """
 
+from collections.abc import Sequence
+
 import av
 import av.filter
 import numpy as np
@@ -17,12 +19,16 @@ FILTERS = (
 )
 
 
-def enhance(sound: Samples) -> None:
-    """High-pass at 80 Hz, compress, and bring the peak back to full scale; in place, shape (rows, samples), 16 kHz."""
-    normalize(sound)
+def enhance(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
+    """High-pass at 80 Hz, compress, and bring the peak back to full scale; in place, shape (rows, samples), 16 kHz.
+
+    `spans`: from which to which sample there is sound.
+    """
+    normalize(sound, spans)
     for row in sound:
-        _filter(row)
-    normalize(sound)
+        for start, end in spans:
+            _filter(row[start:end])
+    normalize(sound, spans)
 
 
 def _filter(row: Samples) -> None:

@@ -35,5 +35,5 @@ def decode_plain(content: Content, wav: PlainWav, wanted: Wanted, buffer: Sample
     except SoundFull as error:
         raise AudioTooLong(f"The audio is longer than the {wanted.max_seconds:.0f} s that are allowed; split it.") from error
     if wanted.normalize:
-        normalize(filled)
+        normalize(filled, sound.spans)
     return decoded(filled, sound, plain_info(wav), Heard(promised=None, found=wav.seconds), Skipped())

@@ -1,5 +1,6 @@
 """What a model hears, put together block by block: mono float32 at 16 kHz, or a row for each channel; its level on the way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
 
@@ -60,6 +61,8 @@ class Sound:
         self._power_sum, self._peak, self._clipped, self._counted = 0.0, 0.0, 0, 0
         self._lead: int | None = None
         self.cancelled_seconds = 0.0
+        #: From which to which sample there is sound. What lies between has not been touched, and takes no memory yet.
+        self.spans: list[tuple[int, int]] = []
 
     @property
     def end_seconds(self) -> float:
@@ -103,7 +106,7 @@ class Sound:
         self._end_run()
         # As many samples as the time says, whatever the resamplers before it have rounded to.
         self._at = min(round(start * SAMPLE_RATE_HZ), self._buffer.shape[1])
-        rows = channels if self._is_split else 1
+        rows = min(channels, len(self._buffer)) if self._is_split else 1
         resampler = None
         if rate_hz != SAMPLE_RATE_HZ:
             resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, rows, dtype="float32")
@@ -122,7 +125,7 @@ class Sound:
         block = np.concatenate(self._pending) if self._pending else np.zeros((0, run.channels), np.float32)
         self._pending, self._pending_frames = [], 0
         self._measure(block)
-        heard = block if self._is_split else self._mixed(block, run.rate_hz)
+        heard = _folded(block, len(self._buffer)) if self._is_split else self._mixed(block, run.rate_hz)
         if run.resampler is not None:
             heard = run.resampler.resample_chunk(np.ascontiguousarray(heard), last=last)
         self._write(heard)
@@ -133,6 +136,11 @@ class Sound:
         taken = heard[:room]
         self._buffer[: taken.shape[1], self._at : self._at + len(taken)] = taken.T
         self._rows = max(self._rows, taken.shape[1])
+        if len(taken):
+            begins = self._at
+            if self.spans and self.spans[-1][1] >= begins - SAMPLE_RATE_HZ:
+                begins = self.spans.pop()[0]
+            self.spans.append((begins, self._at + len(taken)))
         self._at += len(taken)
         if len(heard) > room:
             self._run = None
@@ -170,11 +178,12 @@ class Sound:
         return louder
 
 
-def normalize(sound: Samples) -> None:
+def normalize(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
     """Bring the loudest sample to full scale, in place. What is as good as silent stays as it is."""
-    peak = max((max(float(part.max()), -float(part.min())) for part in parts_of(sound)), default=0.0)
+    parts = [part for start, end in spans for part in parts_of(sound[:, start:end])]
+    peak = max((max(float(part.max()), -float(part.min())) for part in parts if len(part)), default=0.0)
     if peak > SILENT_PEAK:
-        for part in parts_of(sound):
+        for part in parts:
             np.multiply(part, np.float32(1 / peak), out=part)
 
 
@@ -186,6 +195,14 @@ def parts_of(sound: Samples, seconds: int = 60) -> list[Samples]:
     """Views of the sound, a minute each: what is done to all of it takes the memory of a part."""
     step = seconds * SAMPLE_RATE_HZ
     return [row[at : at + step] for row in sound for at in range(0, len(row), step)]
+
+
+def _folded(block: Samples, rows: int) -> Samples:
+    """More channels than there are rows for: the last row is the mix of the rest."""
+    if block.shape[1] <= rows:
+        return block
+    last = block[:, rows - 1 :].mean(axis=1, dtype=np.float32, keepdims=True)
+    return np.concatenate([block[:, : rows - 1], last], axis=1)
 
 
 def _decibels(amplitude: float) -> float:

@@ -93,7 +93,9 @@ class Walls:
         outcome.decode_took = 1e-9
         try:
             wanted = Wanted(max_seconds=self._settings.max_audio_length_seconds)
-            sounds = self._decoder.decode(SharedFile(content), wanted, info.seconds, lambda: self._look_after(started))
+            sounds = self._decoder.decode(
+                SharedFile(content), wanted, info.seconds, info.channels, lambda: self._look_after(started)
+            )
         finally:
             outcome.decode_took = time.monotonic() - started
         outcome.seconds, outcome.warnings = sounds.decoded.seconds, sounds.decoded.warnings

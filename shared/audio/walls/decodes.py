@@ -1,5 +1,6 @@
 """A decode behind the wall: the file goes in, the sound comes back in shared memory."""
 
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,18 +26,21 @@ class Sounds:
 class Decode:
     """A decode under way."""
 
-    def __init__(self, readers: Readers, file: SharedFile, wanted: Wanted, expected_seconds: float) -> None:
-        """`expected_seconds`: what a probe has found, not far beyond which the reader stops. The file is the readers' now."""
+    def __init__(self, readers: Readers, file: SharedFile, wanted: Wanted, expected_seconds: float, channels: int) -> None:
+        """What a probe has found: `expected_seconds`, not far beyond which the reader stops, and `channels`.
+
+        The file is the readers' from now on.
+        """
         seconds = min(expected_seconds * (1 + SPARE_SHARE) + SPARE_SECONDS, wanted.max_seconds + 1)
         self._readers = readers
-        self._buffer = SharedBuffer(rows_for(wanted), int(seconds * SAMPLE_RATE_HZ))
-        self._reading = readers.decode(file, wanted, seconds, self._buffer)
+        self._buffer = SharedBuffer(rows_for(wanted, channels), int(seconds * SAMPLE_RATE_HZ))
+        self._errand = readers.decode(file, wanted, seconds, self._buffer)
 
     def wait(self, timeout_seconds: float) -> Sounds | None:
         """The sound; None when it is not there in time. Raises the errors of audio, `HarmfulAudio` and `ReadersUnavailable`."""
         try:
-            told = self._reading.result.result(timeout_seconds)
-        except TimeoutError:
+            told = self._errand.result.result(timeout_seconds)
+        except FutureTimeoutError:
             return None
         complain(told)
         assert told.decoded is not None
@@ -46,10 +50,10 @@ class Decode:
 
     def close(self) -> None:
         """Nobody waits for it any more: if it is still under way, its reader is ended. Sound that was handed out stays."""
-        self._readers.withdraw(self._reading)
+        self._readers.withdraw(self._errand)
         self._buffer.close()
 
 
-def rows_for(wanted: Wanted) -> int:
-    """How many channels a buffer must have."""
-    return MAX_CHANNELS if wanted.channels is Channels.SPLIT else 1
+def rows_for(wanted: Wanted, channels: int) -> int:
+    """How many rows a buffer must have for a file of so many channels (0: nobody knows)."""
+    return min(channels or MAX_CHANNELS, MAX_CHANNELS) if wanted.channels is Channels.SPLIT else 1

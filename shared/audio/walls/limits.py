@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 #: Beside the file and its sound, which are shared memory. FFmpeg's index of a four hour file takes a quarter of it.
 MEMORY_BYTES = 128 * 1024 * 1024
 #: A probe: processor time for any file, and by size. A sound four hour file takes a fraction of it (docs/performance.md).
-PROBE_SECONDS, PROBE_SECONDS_PER_MB, LONGEST_PROBE_SECONDS = 0.5, 1.0, 30.0
+PROBE_SECONDS, PROBE_SECONDS_PER_MB, LONGEST_PROBE_SECONDS = 12.0, 0.5, 40.0
 #: A decode: for any file, by length and by size. Real decoders are at least a hundred times as fast as speech.
 DECODE_SECONDS, DECODE_SECONDS_PER_SECOND, DECODE_SECONDS_PER_MB = 5.0, 0.05, 1.0
 #: A machine that is busy may take so much longer than the processor time says, and this much for any file.

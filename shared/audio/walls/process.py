@@ -7,6 +7,7 @@ the death of one is told from here. It ends when the other end of the socket is 
 import ctypes
 import gc
 import os
+import select
 import signal
 import socket
 import sys
@@ -19,9 +20,9 @@ from shared.audio.walls.messages import Died
 from shared.audio.walls.reader import EXIT_ANSWERED, EXIT_CLOSED, serve
 
 _PR_SET_PDEATHSIG = 1
-#: Between forks of readers that die before they have had an order.
+#: Between forks of readers that fail to begin.
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 5.0
-QUICK_DEATH_SECONDS = 0.5
+LOOK_SECONDS = 0.5
 
 
 def main() -> int:
@@ -41,29 +42,45 @@ def main() -> int:
 
 
 def _keep(orders: socket.socket, readers: int) -> None:
-    """Fork a reader for each that has ended, until the orders end."""
-    alive: dict[int, float] = {}
+    """Fork a reader for each that has ended, until the other end of the socket is closed."""
+    alive: set[int] = set()
     backoff = FIRST_BACKOFF_SECONDS
-    while True:
+    # A death wakes us; and a look now and then, for busy readers do not notice that nobody is there any more.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    while not _is_closed(orders):
         while len(alive) < readers:
-            alive[_fork(orders)] = time.monotonic()
-        pid, status = os.wait()
-        born = alive.pop(pid, 0.0)
-        code = os.waitstatus_to_exitcode(status)
-        if code == EXIT_CLOSED:
-            break
-        if code != EXIT_ANSWERED:
-            with suppress(OSError):
-                orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
-            quick = time.monotonic() - born < QUICK_DEATH_SECONDS
-            backoff = min(LONGEST_BACKOFF_SECONDS, 2 * backoff) if quick else FIRST_BACKOFF_SECONDS
-            if backoff > 4 * FIRST_BACKOFF_SECONDS:
+            alive.add(_fork(orders))
+        signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+        for pid, code in _dead():
+            alive.discard(pid)
+            if code == EXIT_ANSWERED:
+                backoff = FIRST_BACKOFF_SECONDS
+            elif code != EXIT_CLOSED:
+                with suppress(OSError):
+                    orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
+            if code > 0:
+                # It cannot even begin: one that a file has ended was ended by a signal.
                 time.sleep(backoff)
-        else:
-            backoff = FIRST_BACKOFF_SECONDS
+                backoff = min(LONGEST_BACKOFF_SECONDS, 2 * backoff)
     for pid in alive:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _is_closed(orders: socket.socket) -> bool:
+    poll = select.poll()
+    # For nothing but the end, which is always told: what comes is for the readers.
+    poll.register(orders, 0)
+    return bool(poll.poll(0))
+
+
+def _dead() -> list[tuple[int, int]]:
+    """Process ids and exit codes of readers that have ended."""
+    found = []
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            found.append((ended[0], os.waitstatus_to_exitcode(ended[1])))
+    return found
 
 
 def _fork(orders: socket.socket) -> int:
@@ -73,6 +90,7 @@ def _fork(orders: socket.socket) -> int:
         return pid
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         # A reader does not outlive this process, however that ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:

@@ -7,11 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,6 +17,7 @@ from shared.audio.report import AudioInfo
 from shared.audio.request import Wanted
 from shared.audio.walls.limits import Limits, decode_limits, probe_limits
 from shared.audio.walls.messages import MESSAGE_BYTES, Died, Order, Task, Told
+from shared.audio.walls.schedule import Errand, Schedule
 from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 from shared.errors import (
     AudioTooLong,
@@ -34,45 +32,30 @@ from shared.errors import (
 from shared.logs import get_logger
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-#: How many files may wait for a reader.
-MOST_WAITING = 256
-#: An order whose readers' process died (not its reader) is given to the next one, so many times.
+#: Files that take their time, beside the quick ones.
+SLOW_READERS = 2
+#: How much more than quick ones they give way to everything else.
+SLOW_NICENESS = 10
+#: A file whose reader, or the process that keeps them, was ended from outside is given to another one, so many times in all.
 MOST_TRIES = 2
-RESTART_SECONDS = 0.2
+RESTART_SECONDS, LOOK_SECONDS = 0.2, 0.1
 _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, UnsupportedAudio, AudioTooLong)
 _BY_CODE = {error.code: error for error in _ERRORS}
-#: Causes of death that are the file's own, and would be again. SIGKILL and SIGALRM may be the machine's trouble.
+#: Causes of death that are the file's own, and would be again. Time by the clock (SIGALRM) may be the machine's trouble.
 _THE_FILES_FAULT = frozenset({"SIGPROF", "SIGXCPU", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
+#: What the process needs of this one's environment. Addresses and keys are not for it.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 
 _LOG = get_logger(__name__)
-
-
-@dataclass(eq=False)
-class Reading:
-    """An order that waits or is under way. `result` is set once it is answered, or to an error."""
-
-    order: Order
-    file: SharedFile
-    #: Of a decode: where its sound goes.
-    buffer: SharedBuffer | None = None
-    result: "Future[Told]" = field(default_factory=Future)
-    pid: int | None = None
-    tries: int = 0
-    is_withdrawn: bool = False
-
-    def descriptors(self) -> list[int]:
-        """What goes along with the order."""
-        return [self.file.descriptor, *([self.buffer.descriptor] if self.buffer else [])]
 
 
 class Readers:
     """A process with some readers beside this one. Safe for use from several threads."""
 
-    def __init__(self, count: int, niceness: int) -> None:
-        self._count, self._niceness = count, niceness
+    def __init__(self, quick: int, niceness: int) -> None:
+        """`quick`: how many files that are soon read are looked at at the same time, beside slow ones."""
+        self._schedule, self._niceness = Schedule(quick, SLOW_READERS), niceness
         self._lock = threading.Lock()
-        self._waiting: deque[Reading] = deque()
-        self._under_way: dict[int, Reading] = {}
         self._number = 0
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,29 +80,24 @@ class Readers:
             self._process.kill()
             self._process.wait()
 
-    def probe(self, file: SharedFile, *, track: int | None, max_seconds: float) -> "Reading":
+    def probe(self, file: SharedFile, *, track: int | None, max_seconds: float) -> Errand:
         """How long a file is, and what is in it: pass what comes to `info_from`. The file is ours from now on."""
         wanted = Wanted(max_seconds=max_seconds, track=track)
         return self._submit(Task.PROBE, file, wanted, probe_limits(file.size_bytes))
 
-    def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> "Reading":
+    def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> Errand:
         """The first so many seconds of a file's sound, into a buffer. The file is ours now. `decodes` has the call for it."""
         return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 
-    def withdraw(self, reading: Reading) -> None:
-        """Nobody wants it any more: its reader is ended."""
+    def withdraw(self, errand: Errand) -> None:
+        """Nobody wants it any more: if it is under way, its reader is ended."""
         with self._lock:
-            reading.is_withdrawn = True
-            if reading in self._waiting:
-                self._waiting.remove(reading)
-                self._conclude(reading, ReadersUnavailable("Withdrawn."))
-            elif reading.pid is not None and reading.order.number in self._under_way:
-                with suppress(ProcessLookupError):
-                    os.kill(reading.pid, signal.SIGKILL)
+            if self._schedule.drop(errand):
+                _end(errand.pid)
+                errand.conclude(ReadersUnavailable("Withdrawn."))
+                self._send_next()
 
-    def _submit(
-        self, task: Task, file: SharedFile, wanted: Wanted, limits: Limits, buffer: SharedBuffer | None = None
-    ) -> Reading:
+    def _submit(self, task: Task, file: SharedFile, wanted: Wanted, limits: Limits, buffer: SharedBuffer | None = None) -> Errand:
         with self._lock:
             self._number += 1
             order = Order(
@@ -131,43 +109,38 @@ class Readers:
                 rows=buffer.rows if buffer else 0,
                 capacity=buffer.capacity if buffer else 0,
             )
-            reading = Reading(order, file, buffer)
-            if len(self._waiting) >= MOST_WAITING or self._is_closed:
-                self._conclude(reading, ReadersUnavailable("Too many files are being looked at; try again in a moment."))
+            errand = Errand(order, file, buffer)
+            if self._schedule.is_full or self._is_closed:
+                errand.conclude(ReadersUnavailable("Too many files are being looked at; try again in a moment."))
             else:
-                self._waiting.append(reading)
+                self._schedule.add(errand)
                 self._send_next()
-        return reading
+        return errand
 
     def _send_next(self) -> None:
         """As many orders as there are readers: none waits in the socket, where it could not be taken back."""
-        while self._waiting and len(self._under_way) < self._count and self._socket is not None:
-            reading = self._waiting.popleft()
+        while self._socket is not None and (errand := self._schedule.begin_next()):
             try:
-                socket.send_fds(self._socket, [reading.order.model_dump_json().encode()], reading.descriptors())
+                socket.send_fds(self._socket, [errand.order.model_dump_json().encode()], errand.descriptors())
             except OSError:
                 # The process is gone, as the thread that listens is about to notice.
-                self._waiting.appendleft(reading)
+                errand.tries -= 1
+                self._schedule.put_back(errand, first=True)
                 return
-            reading.tries += 1
-            self._under_way[reading.order.number] = reading
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
-        # Readers work alone: threads of numpy's own would only be in the way of a fork.
-        environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        command = [
-            sys.executable,
-            "-m",
-            "shared.audio.walls.process",
-            str(theirs.fileno()),
-            str(self._count),
-            str(self._niceness),
-        ]
+        # The thread that listens looks about between messages.
+        ours.settimeout(LOOK_SECONDS)
+        arguments = (theirs.fileno(), self._schedule.readers, self._niceness)
+        command = [sys.executable, "-m", "shared.audio.walls.process", *map(str, arguments)]
         with theirs:
             process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
             )
         with self._lock:
             self._socket, self._process = ours, process
@@ -194,62 +167,83 @@ class Readers:
 
     def _after_the_end(self) -> None:
         """Orders of a process that is gone wait for the next one. That was not their doing, unless it happens again."""
-        for reading in list(self._under_way.values()):
-            del self._under_way[reading.order.number]
-            reading.pid = None
-            if reading.tries < MOST_TRIES and not self._is_closed:
-                self._waiting.appendleft(reading)
-            else:
-                self._conclude(reading, ReadersUnavailable("The audio could not be looked at right now; try again."))
-        while self._is_closed and self._waiting:
-            self._conclude(self._waiting.popleft(), ReadersUnavailable("This process is about to end; try again."))
+        for errand in self._schedule.all():
+            if self._is_closed:
+                self._conclude(errand, ReadersUnavailable("This process is about to end; try again."))
+            elif errand.order.number in self._schedule.under_way:
+                self._try_again(errand)
+
+    def _try_again(self, errand: Errand) -> None:
+        if errand.tries < MOST_TRIES:
+            self._schedule.put_back(errand, first=True)
+        else:
+            self._conclude(errand, ReadersUnavailable("The audio could not be looked at right now; try again."))
 
     def _listen(self) -> None:
         """Until the process is gone, or says what cannot be understood."""
         assert self._socket is not None
         with suppress(OSError, ValidationError):
-            while message := self._socket.recv(MESSAGE_BYTES):
-                if message.startswith(b'{"died_pid"'):
-                    self._died(Died.model_validate_json(message))
-                else:
-                    self._told(Told.model_validate_json(message))
+            while True:
+                try:
+                    message = self._socket.recv(MESSAGE_BYTES)
+                except TimeoutError:
+                    self._look_about()
+                    continue
+                if not message:
+                    return
+                with self._lock:
+                    if message.startswith(b'{"died_pid"'):
+                        self._died(Died.model_validate_json(message))
+                    else:
+                        self._told(Told.model_validate_json(message))
+                    self._send_next()
+                self._look_about()
+
+    def _look_about(self) -> None:
+        """What is slow makes room for what is quick; what was lost with an idle reader is given to another."""
+        with self._lock:
+            for errand in self._schedule.lost():
+                self._try_again(errand)
+            stay, leave = self._schedule.turn_slow()
+            for errand in stay:
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, errand.pid or 0, self._niceness + SLOW_NICENESS)
+            for errand in leave:
+                _end(errand.pid)
+            self._send_next()
 
     def _told(self, told: Told) -> None:
-        with self._lock:
-            reading = self._under_way.get(told.number)
-            if reading is None:
-                return
-            if told.began_pid is not None:
-                reading.pid = told.began_pid
-                if reading.is_withdrawn:
-                    with suppress(ProcessLookupError):
-                        os.kill(told.began_pid, signal.SIGKILL)
-                return
-            self._conclude(reading, told if told.exhausted is None else _harmful(told.exhausted, will_again=True))
-            self._send_next()
+        errand = self._schedule.under_way.get(told.number)
+        if told.began_pid is not None:
+            if errand is None:
+                # It was withdrawn on its way.
+                _end(told.began_pid)
+            else:
+                errand.pid, errand.began_at = told.began_pid, time.monotonic()
+        elif errand is not None:
+            self._conclude(errand, told if told.exhausted is None else _harmful(told.exhausted, will_again=True))
 
     def _died(self, died: Died) -> None:
-        """A reader is gone without an answer: the order that it had begun; or, if it had not said so yet, the oldest of those."""
-        with self._lock:
-            under_way = self._under_way.values()
-            reading = next((r for r in under_way if r.pid == died.died_pid), None)
-            reading = reading or next((r for r in under_way if r.pid is None), None)
-            if reading is None:
-                return
-            if not reading.is_withdrawn:
-                _LOG.warning("reader_died", cause=died.cause, size_bytes=reading.order.size_bytes, task=reading.order.task.value)
-            self._conclude(reading, _harmful(died.cause, will_again=died.cause in _THE_FILES_FAULT))
-            self._send_next()
+        """A reader is gone. One that had begun nothing, or nothing that anybody waits for, is no loss."""
+        errand = next((one for one in self._schedule.under_way.values() if one.pid == died.died_pid), None)
+        if errand is None:
+            return
+        if errand.is_put_off:
+            errand.is_slow = True
+            errand.tries -= 1
+            self._schedule.put_back(errand)
+            return
+        _LOG.warning("reader_died", cause=died.cause, size_bytes=errand.order.size_bytes, task=errand.order.task.value)
+        if died.cause == signal.SIGKILL.name and errand.tries < MOST_TRIES:
+            # By somebody, or by a kernel without memory: the file may be innocent.
+            errand.is_slow = True
+            self._schedule.put_back(errand)
+        else:
+            self._conclude(errand, _harmful(died.cause, will_again=died.cause in _THE_FILES_FAULT))
 
-    def _conclude(self, reading: Reading, outcome: Told | FleetError) -> None:
-        self._under_way.pop(reading.order.number, None)
-        reading.file.close()
-        # Whoever waited may have given up.
-        with suppress(InvalidStateError):
-            if isinstance(outcome, FleetError):
-                reading.result.set_exception(outcome)
-            else:
-                reading.result.set_result(outcome)
+    def _conclude(self, errand: Errand, outcome: Told | FleetError) -> None:
+        self._schedule.drop(errand)
+        errand.conclude(outcome)
 
 
 def info_from(told: Told) -> AudioInfo:
@@ -271,3 +265,17 @@ def _harmful(cause: str, *, will_again: bool) -> HarmfulAudio:
         cause=cause,
         will_again=will_again,
     )
+
+
+def _end(pid: int | None) -> None:
+    """A reader. Another one takes its place."""
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    """Readers work alone: threads of numpy's own would only be in the way of a fork."""
+    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
+    inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return inherited | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,134 @@
+"""Which file is looked at next: quick ones never wait behind slow ones, whatever somebody sends."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from shared.audio.walls.messages import Order, Told
+from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
+from shared.errors import FleetError
+
+#: A file that takes longer is slow: a sound one of some minutes takes a tenth of it.
+QUICK_SECONDS = 0.4
+#: An order that no reader has begun by then was lost with one that died idle.
+BEGIN_SECONDS = 5.0
+#: How many files may wait for a reader.
+MOST_WAITING = 256
+
+
+@dataclass(eq=False)
+class Errand:
+    """An order, and how it fares. `result` is set once it is answered, or to an error. Times are monotonic seconds."""
+
+    order: Order
+    file: SharedFile
+    #: Of a decode: where its sound goes.
+    buffer: SharedBuffer | None = None
+    result: "Future[Told]" = field(default_factory=Future)
+    pid: int | None = None
+    sent_at: float = 0.0
+    began_at: float | None = None
+    tries: int = 0
+    is_slow: bool = False
+    #: Its reader has been ended so that others get through; it has another one later.
+    is_put_off: bool = False
+
+    def descriptors(self) -> list[int]:
+        """What goes along with the order."""
+        return [self.file.descriptor, *([self.buffer.descriptor] if self.buffer else [])]
+
+    def conclude(self, outcome: Told | FleetError) -> None:
+        """Nothing more is done for it. Whoever waited may have given up."""
+        self.file.close()
+        with suppress(InvalidStateError):
+            if isinstance(outcome, FleetError):
+                self.result.set_exception(outcome)
+            else:
+                self.result.set_result(outcome)
+
+
+class Schedule:
+    """Errands that wait, and those under way, in two lanes. Not safe for use from several threads by itself."""
+
+    def __init__(self, quick: int, slow: int) -> None:
+        """How many may be under way in each lane."""
+        self._quick, self._slow = quick, slow
+        self._waiting: deque[Errand] = deque()
+        self._waiting_slow: deque[Errand] = deque()
+        self.under_way: dict[int, Errand] = {}
+
+    @property
+    def readers(self) -> int:
+        """How many readers it can keep busy."""
+        return self._quick + self._slow
+
+    @property
+    def is_full(self) -> bool:
+        """No more is to be taken on."""
+        return len(self._waiting) + len(self._waiting_slow) >= MOST_WAITING
+
+    def add(self, errand: Errand, first: bool = False) -> None:
+        """It waits in its lane; `first`: before the others."""
+        errand.pid = errand.began_at = None
+        lane = self._waiting_slow if errand.is_slow else self._waiting
+        if first:
+            lane.appendleft(errand)
+        else:
+            lane.append(errand)
+
+    def begin_next(self) -> Errand | None:
+        """Whose turn it is, now under way; None while there is no reader for anybody who waits."""
+        slow = sum(errand.is_slow for errand in self.under_way.values())
+        for lane, is_free in ((self._waiting, len(self.under_way) - slow < self._quick), (self._waiting_slow, slow < self._slow)):
+            if lane and is_free:
+                errand = lane.popleft()
+                errand.tries += 1
+                errand.is_put_off, errand.sent_at = False, time.monotonic()
+                self.under_way[errand.order.number] = errand
+                return errand
+        return None
+
+    def drop(self, errand: Errand) -> bool:
+        """It is neither waiting nor under way any more. False if it was neither."""
+        for lane in (self._waiting, self._waiting_slow):
+            if errand in lane:
+                lane.remove(errand)
+                return True
+        return self.under_way.pop(errand.order.number, None) is not None
+
+    def put_back(self, errand: Errand, first: bool = False) -> None:
+        """It was under way, and has to wait again."""
+        self.under_way.pop(errand.order.number, None)
+        self.add(errand, first)
+
+    def all(self) -> Sequence[Errand]:
+        """Everything that is not concluded."""
+        return [*self.under_way.values(), *self._waiting, *self._waiting_slow]
+
+    def lost(self) -> Sequence[Errand]:
+        """Those that no reader has begun for too long."""
+        since = time.monotonic() - BEGIN_SECONDS
+        return [errand for errand in self.under_way.values() if errand.pid is None and errand.sent_at < since]
+
+    def turn_slow(self) -> tuple[Sequence[Errand], Sequence[Errand]]:
+        """Those that have turned out slow: the ones that go on in the slow lane; and those for which it has no room.
+
+        The latter are in the quick lane until their readers are gone, and then wait in the slow one.
+        """
+        since = time.monotonic() - QUICK_SECONDS
+        slow = sum(errand.is_slow for errand in self.under_way.values())
+        stay, leave = list[Errand](), list[Errand]()
+        for errand in self.under_way.values():
+            if errand.is_slow or errand.is_put_off or errand.began_at is None or errand.began_at > since:
+                continue
+            if slow < self._slow:
+                errand.is_slow = True
+                slow += 1
+                stay.append(errand)
+            elif self._waiting:
+                errand.is_put_off = True
+                leave.append(errand)
+        return stay, leave
