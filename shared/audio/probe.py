@@ -1,5 +1,7 @@
 """How long a file is, and what is in it. Only for processes behind a wall (`shared.audio.walls`)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from shared.audio.content import Content
@@ -8,16 +10,20 @@ from shared.audio.programme import Placed
 from shared.audio.reading import Reading
 from shared.audio.report import AudioInfo
 from shared.audio.request import LOUDEST_SAMPLE
+from shared.audio.walls.limits import EARNING_PACKETS
 from shared.errors import UnsupportedAudio
 
 
-def probe(content: Content, *, track: int | None, max_seconds: float) -> AudioInfo:
+def probe(content: Content, *, track: int | None, max_seconds: float, on_packets: Callable[[], None] = lambda: None) -> AudioInfo:
     """What a decode will hear, without decoding: the packets are read, and their times.
 
+    `on_packets` is called whenever another `EARNING_PACKETS` have been read.
     Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` as soon as it is longer than that.
     """
     reading = Reading(content, track, max_seconds)
-    for placed in reading.packets():
+    for number, placed in enumerate(reading.packets(), start=1):
+        if number % EARNING_PACKETS == 0:
+            on_packets()
         if reading.is_of_floats:
             _check_numbers(placed)
     return info_of(reading.container, reading.heard, track is not None)

@@ -91,6 +91,8 @@ def _fork(orders: socket.socket) -> int:
     code = 1
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        # What libraries print of a file is for nobody's log.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         # A reader does not outlive this process, however that ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:

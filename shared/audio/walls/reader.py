@@ -36,7 +36,7 @@ def serve(orders: socket.socket) -> int:
         order = Order.model_validate_json(message)
         _tell(orders, Told(number=order.number, began_pid=os.getpid()))
         limits.begin(order.limits)
-        told = _answer(order, files)
+        told = _answer(order, files, limits)
         # What is left is to say so: no time is to run out now.
         limits.end()
         _tell(orders, told)
@@ -47,11 +47,12 @@ def serve(orders: socket.socket) -> int:
     return EXIT_ANSWERED
 
 
-def _answer(order: Order, files: Sequence[int]) -> Told:
+def _answer(order: Order, files: Sequence[int], limits: Imposed) -> Told:
     try:
         content = mmap.mmap(files[0], order.size_bytes, prot=mmap.PROT_READ) if order.size_bytes else b""
         if order.task is Task.PROBE:
-            info = probe(content, track=order.wanted.track, max_seconds=order.wanted.max_seconds)
+            track, max_seconds = order.wanted.track, order.wanted.max_seconds
+            info = probe(content, track=track, max_seconds=max_seconds, on_packets=limits.earn)
             return Told(number=order.number, info=info)
         shared = mmap.mmap(files[1], 4 * order.rows * order.capacity)
         buffer = np.frombuffer(shared, np.float32).reshape(order.rows, order.capacity)
