@@ -35,6 +35,7 @@ class Heard:
     is_exact: bool = True
     #: Places where something could not be read, or was missing.
     faults: int = 0
+    packets: int = 0
     tracks: list[Track] = field(default_factory=list)
     track: int = 1
     sample_rate_hz: int = 0
@@ -72,6 +73,7 @@ def info_of(container: Container, heard: Heard, is_track_chosen: bool) -> AudioI
         channels=heard.channels,
         tracks=heard.tracks,
         track=heard.track,
+        packets=heard.packets,
         warnings=[*_incomplete(heard, Skipped()), *_other_tracks(heard, is_track_chosen)],
     )
 

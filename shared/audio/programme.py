@@ -42,12 +42,11 @@ class Tally:
 
     def __init__(self, heard: Heard, max_seconds: float) -> None:
         self.heard, self.max_seconds = heard, max_seconds
-        self.packets = 0
 
     def count(self, seconds: float) -> None:
         """Another packet, which ends so far into the file. Raises `MalformedAudio` and `AudioTooLong`."""
-        self.packets += 1
-        if self.packets > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
+        self.heard.packets += 1
+        if self.heard.packets > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
             raise MalformedAudio("The file is made of far more packets than its length can need; export it again.")
         self.check(seconds)
 

@@ -69,7 +69,7 @@ class Reading:
                 else:
                     yield from programme.packets()
                     programme.conclude()
-        if not self._tally.packets:
+        if not self.heard.packets:
             raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
 
     @property

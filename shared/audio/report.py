@@ -96,6 +96,8 @@ class AudioInfo(BaseModel):
     tracks: list[Track] = []
     track: int = 1
     warnings: list[AudioWarning] = []
+    #: How many were read, all programmes together.
+    packets: int = 0
 
     def report(self) -> AudioReport:
         """For the job's record."""

@@ -7,8 +7,10 @@ from pathlib import Path
 import ctranslate2
 import faster_whisper
 
+from tests.benchmarks.hostile import hostile
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
+from tests.benchmarks.readers import readers
 from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
@@ -23,6 +25,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "overhead": overhead,
     "waiting": waiting,
     "growth": growth,
+    "readers": readers,
+    "hostile": hostile,
     "agreement": agreement,
     "throughput": throughput,
     "long": long_files,

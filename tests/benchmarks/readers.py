@@ -17,7 +17,7 @@ import imageio_ffmpeg  # type: ignore[import-untyped]
 import psutil
 
 from shared.audio.request import Wanted
-from shared.audio.walls.limits import probe_limits
+from shared.audio.walls.limits import EARNED_SECONDS, EARNING_PACKETS, LONGEST_PROBE_SECONDS, probe_limits
 from shared.audio.walls.readers import Readers, info_from
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PcmEncoding, wav_of_pcm
@@ -110,7 +110,7 @@ class _Peak:
 
 
 def _probed(kept: Readers, name: str, content: bytes) -> Finding:
-    limit, size_mb = probe_limits(len(content)).cpu_seconds, len(content) / MEGABYTE
+    size_mb = len(content) / MEGABYTE
     reading, before, peak = kept.probe(SharedFile(content), track=None, max_seconds=LONG_SECONDS + 60), _Peak(), _Peak()
     while not reading.result.done():
         if reading.pid is not None:
@@ -120,6 +120,8 @@ def _probed(kept: Readers, name: str, content: bytes) -> Finding:
             peak.look(reader)
         time.sleep(LOOK_SECONDS)
     info = info_from(reading.result.result())
+    earned = EARNED_SECONDS * (info.packets // EARNING_PACKETS)
+    limit = min(LONGEST_PROBE_SECONDS, probe_limits(len(content)).cpu_seconds + earned)
     took, memory_mb = peak.seconds - before.seconds, peak.memory_bytes / MEGABYTE
     sound = abs(info.seconds - LONG_SECONDS) < LONG_SECONDS / 100
     return Finding(
