@@ -118,15 +118,15 @@ def frames_at(content: Content, at: int, least: int = SURE_FRAMES) -> Container 
 
 def _leads_on(content: Content, at: int, length_at: Callable[[Content, int], int], mask: bytes, least: int) -> bool:
     first = content[at : at + len(mask)]
-    for _ in range(least):
+    for number in range(1, least + 1):
         length = length_at(content, at)
         head = content[at : at + len(mask)]
         if not length or any((one ^ other) & bits for one, other, bits in zip(head, first, mask, strict=True)):
             return False
         at += length
-        # The last frame may be cut short.
+        # The last frame may be cut short. One alone proves nothing, unless nothing more was asked for.
         if at >= len(content):
-            return True
+            return number >= least - 1
     return True
 
 

@@ -46,7 +46,7 @@ class Reading:
         self.container, self.form = found.container, FORMS[found.container]
         self._links = links(content, found.container, found.at)
         forget(content)
-        junk = content[found.at - found.junk_bytes : found.at]
+        junk = content[found.at - found.junk_bytes : found.at] if found.at else content[: found.junk_bytes]
         self._is_begun_late = len(junk) > MOST_JUNK_BYTES and len(set(junk)) > 1
         self.heard = Heard(is_exact=self.form.exact)
         self._tally = Tally(self.heard, max_seconds)

@@ -147,7 +147,8 @@ def _behind_junk(head: bytes) -> Recognised | None:
         found = ((sync.start(), kind_at(head, sync.start())) for sync in pattern.finditer(head, 0, limit))
         at, kind = next((one for one in found if one[1]), (0, None))
         if kind:
-            return Recognised(kind, at, at)
+            # Frames of LATM need what the first one says, which may be among what looks like junk. FFmpeg finds its way.
+            return Recognised(kind, 0 if kind is Container.LATM else at, at)
     known = _by_magic(head, magic.start()) if magic else None
     return Recognised(known, magic.start(), magic.start()) if known and magic else None
 

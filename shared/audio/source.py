@@ -5,6 +5,7 @@ Only for processes behind a wall (`shared.audio.walls`): FFmpeg is native code, 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from shared.errors import MalformedAudio, UnsupportedAudio
 MOST_READ_ERRORS = 100
 #: A second of PCM may be one packet, and eight seconds of slow FLAC.
 LONGEST_PACKET_SECONDS = 30.0
+
+_PCM_NAME = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|mulaw|alaw)(?:_planar)?")
 
 av.logging.set_level(None)
 
@@ -99,8 +102,7 @@ class Pace:
     def __init__(self, stream: AudioStream) -> None:
         known = stream.codec_context
         self.tick_seconds = float(stream.time_base or 0)
-        is_pcm = known.name.startswith("pcm_") and known.bit_rate
-        self._byte_seconds = 8 / known.bit_rate if is_pcm and known.bit_rate else 0.0
+        self._byte_seconds = _pcm_byte_seconds(known.name, stream.rate or 0, stream.channels)
         self._usual_seconds = known.frame_size / stream.rate if known.frame_size and stream.rate else 0.0
 
     def seconds_of(self, packet: Packet[AudioStream]) -> float:
@@ -111,6 +113,17 @@ class Pace:
         # Where more is to be thrown away than there is, FFmpeg's number is negative, and PyAV shows it without its sign.
         seconds = (packet.duration or 0) * self.tick_seconds
         return seconds if 0 < seconds <= LONGEST_PACKET_SECONDS else self._usual_seconds
+
+
+def _pcm_byte_seconds(codec: str, rate_hz: int, channels: int) -> float:
+    """How long a byte of PCM lasts, by the codec's name (`pcm_s16le`, `pcm_mulaw`); 0 for other codecs.
+
+    Not by the rate of bits that a header tells: some recorders get it wrong.
+    """
+    named = _PCM_NAME.fullmatch(codec)
+    if not named or not rate_hz or not channels:
+        return 0.0
+    return 8 / (int(named[1] or 8) * rate_hz * channels)
 
 
 def trimmed_seconds(packet: Packet[AudioStream], rate_hz: int | None) -> tuple[float, float]:
