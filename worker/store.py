@@ -102,7 +102,7 @@ class WorkerStore:
                     "piece": piece.name,
                     "seconds": (piece.end_ms - piece.start_ms) / 1000,
                     "size_bytes": size_bytes,
-                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).model_dump_json(),
+                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).canonical(),
                 }
                 for piece, size_bytes in pieces
             ],

@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from shared.languages import LANGUAGES, language_code
 from shared.options import Submission, TranscriptionOptions
+from shared.stitching import Piece
+from worker.store import _options_of
 
 
 def test_the_canonical_form_does_not_depend_on_how_it_was_written() -> None:
@@ -50,3 +52,8 @@ def test_options_come_back_as_they_were_written(change: dict[str, object]) -> No
     options = TranscriptionOptions.model_validate(change)
     assert options != TranscriptionOptions()
     assert TranscriptionOptions.model_validate_json(options.canonical()) == options
+
+
+def test_a_piece_of_a_default_job_is_written_as_earlier_versions_wrote_it() -> None:
+    """Also older workers decode the pieces that a newer one has cut."""
+    assert _options_of(Piece(0, 1000), TranscriptionOptions(language="en")) == TranscriptionOptions(language="en")
