@@ -7,12 +7,12 @@ from starlette.requests import Request
 
 from gateway.store import SMALL_BYTES, JobStore
 from gateway.waiting import unless_hung_up
-from shared.audio.report import AudioInfo, WarningCode
-from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channels
+from shared.audio.report import AudioInfo
+from shared.audio.request import MAX_CHANNELS, Channels
 from shared.audio.walls.readers import Readers, info_from
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import plain_info, plain_wav
-from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, IncompleteAudio, ReadersUnavailable
+from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, ReadersUnavailable
 from shared.logs import get_logger
 from shared.options import Submission
 from shared.settings import GatewaySettings
@@ -34,8 +34,9 @@ class Prober:
         if not audio:
             raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
         plain = plain_wav(audio)
-        is_plain = plain is not None and MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ and plain.channels <= MAX_CHANNELS
-        info = plain_info(plain) if plain and is_plain and not asked.track else await self._read(request, audio, sha256, asked)
+        info = (
+            plain_info(plain) if plain and plain.is_usual and not asked.track else await self._read(request, audio, sha256, asked)
+        )
         self._check(info, asked)
         return info
 
@@ -60,9 +61,9 @@ class Prober:
 
     def _check(self, info: AudioInfo, asked: Submission) -> None:
         settings, seconds = self._settings, info.seconds
-        counted = seconds * (info.channels if asked.channels is Channels.SPLIT else 1)
+        counted = seconds * ((info.channels or MAX_CHANNELS) if asked.channels is Channels.SPLIT else 1)
         if counted > settings.max_audio_length_seconds:
-            each = f" in {info.channels} channels" if counted > seconds else ""
+            each = f" in {info.channels or MAX_CHANNELS} channels" if counted > seconds else ""
             limit = settings.max_audio_length_seconds
             raise AudioTooLong(f"The audio is {seconds:.1f} s long{each}; at most {limit:g} s are taken. Split it first.")
         if seconds < settings.min_audio_length_seconds:
@@ -71,5 +72,4 @@ class Prober:
             )
         if asked.strict:
             for warning in info.warnings:
-                if warning.code is WarningCode.AUDIO_INCOMPLETE:
-                    raise IncompleteAudio(f"{warning.message} Send it whole, or without strict.")
+                warning.refuse_if_incomplete()

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from shared.errors import InvalidBase64, InvalidJson, InvalidOption, MissingAudio, UnknownField
-from shared.options import Submission
+from shared.options import Submission, VadOptions
 
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 16
@@ -88,7 +88,9 @@ def submission(fields: Mapping[str, Any], *, typed: bool) -> Submission:
         fields["vad"] = _vad_from_text(fields["vad"])
     # One name for two things that are never both wanted of a file: what becomes of its channels, and how many raw PCM has.
     if str(fields.get("channels", "")).isdigit() and not isinstance(fields["channels"], bool):
-        fields.setdefault("channel_count", fields.pop("channels"))
+        if "channel_count" in fields:
+            raise InvalidOption("channels: must be mix or split beside channel_count, which already says how many there are.")
+        fields["channel_count"] = fields.pop("channels")
     metadata = fields.pop("metadata", None)
     _check_metadata(metadata)
     try:
@@ -146,6 +148,9 @@ def _children(value: Any) -> list[Any]:
 def _complain(error: ValidationError) -> NoReturn:
     complaints = error.errors(include_input=False, include_url=False, include_context=False)
     for complaint in complaints:
+        if complaint["type"] == "extra_forbidden" and len(complaint["loc"]) > 1:
+            where, known = ".".join(map(str, complaint["loc"]))[:60], ", ".join(VadOptions.model_fields)
+            raise UnknownField(f"There is no field {where!r}; known are {known}.") from None
         if complaint["type"] == "extra_forbidden":
             known = ", ".join(Submission.model_fields)
             raise UnknownField(

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.results import canonical, iso
 from gateway.services import Services
 from gateway.store import Snapshot
+from shared.audio.request import Channels
 from shared.job import Job, JobState
 from shared.lanes import lane_for
 from shared.transcript import Transcript
@@ -68,8 +69,10 @@ def _heard(body: Mapping[str, Any], transcript: Transcript) -> dict[str, Any]:
 
 
 def _done_seconds(job: Job) -> float:
-    """To the millisecond: sums of pieces have more digits than meaning."""
-    return round(min(job.progress_seconds, job.audio_seconds), 3)
+    """To the millisecond: sums of pieces have more digits than meaning. Pieces of split channels count each channel."""
+    channels = job.audio.channels if job.audio and job.options.channels is Channels.SPLIT else 1
+    done = job.progress_seconds / max(1, channels) if job.pieces else job.progress_seconds
+    return round(min(done, job.audio_seconds), 3)
 
 
 def urls(request: Request, job_id: str) -> dict[str, str]:

@@ -183,6 +183,7 @@ async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds:
             return wanted.result()
         raise ClientDisconnect if done else TimeoutError
     finally:
+        wanted.cancel()
         hang_up.cancel()
         with suppress(asyncio.CancelledError):
             await hang_up

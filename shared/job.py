@@ -104,7 +104,7 @@ class Job(BaseModel):
     origin: Origin | None = None
     cached_at_ms: int | None = None
     leader: str | None = None
-    #: Of a piece: the file it belongs to, and where it is in it ("from-to", ms).
+    #: Of a piece: the file it belongs to, and where it is in it ("from-to" in ms; of split channels "from-to@channel").
     parent: str | None = None
     piece: str | None = None
     lane: str | None = None

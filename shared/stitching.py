@@ -207,10 +207,19 @@ def _only(segment: Segment, places: Sequence[int]) -> Segment:
     return segment.model_copy(update={"text": text, "words": words, "start": round(start, 3), "end": round(end, 3)})
 
 
+def _within(segment: Segment, start: float, end: float) -> Segment:
+    """The segment with these limits, and its words within them."""
+    words = [
+        word.model_copy(update={"start": min(max(word.start, start), end), "end": min(max(word.end, start), end)})
+        for word in segment.words or ()
+    ]
+    return segment.model_copy(update={"start": start, "end": end, "words": words or None})
+
+
 def _in_order(before: list[Segment], after: list[Segment]) -> tuple[list[Segment], list[Segment]]:
     """Guessed times may cross: then the earlier segment ends where the later one begins."""
     if before and after and after[0].start < before[-1].end:
         end = max(before[-1].start, after[0].start)
-        before[-1] = before[-1].model_copy(update={"end": end})
-        after[0] = after[0].model_copy(update={"start": end, "end": max(end, after[0].end)})
+        before[-1] = _within(before[-1], before[-1].start, end)
+        after[0] = _within(after[0], end, max(end, after[0].end))
     return before, after

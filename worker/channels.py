@@ -10,7 +10,7 @@ from worker.engine_protocol import EngineProtocol, Listener
 
 
 class _OfChannel:
-    """Tells a listener of the segments of one channel, as of a part of the whole: progress never goes back."""
+    """Tells a listener of the segments of one channel, and whose they are."""
 
     def __init__(self, listener: Listener, number: int) -> None:
         self._listener, self._number, self.urgent = listener, number, listener.urgent

@@ -1,5 +1,6 @@
 """The decoder beside a model process: a file's bytes go in, samples come out, and no native parser runs in here."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from math import ceil
@@ -7,14 +8,13 @@ from math import ceil
 import numpy as np
 
 from shared.audio.plain import decode_plain
-from shared.audio.report import WarningCode
-from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Wanted
+from shared.audio.request import SAMPLE_RATE_HZ, Wanted
 from shared.audio.walls.decodes import Decode, Sounds, rows_for
 from shared.audio.walls.readers import Readers
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PlainWav, plain_wav
 from shared.cpu import usable_cores
-from shared.errors import IncompleteAudio
+from shared.errors import ReadersUnavailable
 
 #: Files that are decoded at the same time. Their decoders use a core each.
 MOST_READERS = 4
@@ -49,21 +49,16 @@ class Decoder:
         if plain is not None and _is_simple(plain, wanted):
             return _decode_here(file, plain, wanted)
         with closing(Decode(self._readers, file, wanted, expected_seconds, channels)) as decode:
+            give_up_at = time.monotonic() + decode.longest_seconds
             while (sounds := decode.wait(LOOK_SECONDS)) is None:
                 check()
+                if time.monotonic() > give_up_at:
+                    raise ReadersUnavailable("The audio could not be read in time; try again.")
             return sounds
 
 
-def refuse_incomplete(sounds: Sounds) -> None:
-    """For a `strict` caller: raises `IncompleteAudio` when a part of the audio is missing."""
-    for warning in sounds.decoded.warnings:
-        if warning.code is WarningCode.AUDIO_INCOMPLETE:
-            raise IncompleteAudio(f"{warning.message} Send it whole, or without strict.")
-
-
 def _is_simple(plain: PlainWav, wanted: Wanted) -> bool:
-    usual = MIN_RATE_HZ <= plain.rate_hz <= MAX_RATE_HZ and plain.channels <= MAX_CHANNELS
-    return usual and not wanted.enhance and wanted.track in (None, 1)
+    return plain.is_usual and not wanted.enhance and wanted.track in (None, 1)
 
 
 def _decode_here(file: SharedFile, plain: PlainWav, wanted: Wanted) -> Sounds:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from redis import RedisError
 
 from shared.audio.request import MAX_CHANNELS
-from shared.job import JobError
+from shared.job import Job, JobError
 from shared.logs import get_logger
+from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from worker.bell import Bell
 from worker.held import Held
@@ -115,7 +116,7 @@ class Intake:
             Transcribe(
                 attempt_id=held.attempt_id,
                 audio=audio,
-                options=held.job.options,
+                options=_options_for(held.job),
                 max_seconds=self._settings.max_audio_length_seconds,
                 expected_seconds=held.job.audio_seconds,
                 # Of a record that an older gateway wrote nobody knows.
@@ -124,6 +125,11 @@ class Intake:
                 urgent=self._services.lanes.is_urgent(held.job),
             )
         )
+
+
+def _options_for(job: Job) -> TranscriptionOptions:
+    """A piece has the level of its file. Its record does not say so: older workers would not understand it."""
+    return job.options.model_copy(update={"normalize": False}) if job.parent else job.options
 
 
 def _split(event: CutDone, piece_bytes: Sequence[int]) -> Outcome:

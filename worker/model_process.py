@@ -22,7 +22,7 @@ from shared.stitching import WINDOW_MS, Cut, Piece
 from shared.transcript import Segment
 from worker.channels import transcribe_channels
 from worker.cutting import flac, plan_all, stretch
-from worker.decoder import Decoder, refuse_incomplete
+from worker.decoder import Decoder
 from worker.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import (
@@ -105,10 +105,19 @@ class ModelProcess:
         if isinstance(message, Stop):
             self._stopped.add(message.attempt_id)
         elif isinstance(message, Transcribe):
-            # Not on the heap: once it has been decoded nothing is left of it, and while it is, it is there once.
-            self._requests.put((replace(message, audio=b""), SharedFile(message.audio)))
+            self._put(message)
         else:
             self._requests.put(message)
+
+    def _put(self, message: Transcribe) -> None:
+        """Not on the heap: while it is decoded it is there once, and then nothing is left of it."""
+        try:
+            file = SharedFile(message.audio)
+        except OSError as error:
+            text = f"There was no memory for the audio ({type(error).__name__})."
+            self.send(Failed(attempt_id=message.attempt_id, code="transcription_failed", message=text, retryable=True))
+        else:
+            self._requests.put((replace(message, audio=b""), file))
 
     def _decode_all(self) -> None:
         while True:
@@ -150,11 +159,13 @@ class ModelProcess:
         wanted = options.wanted(request.max_seconds)
         sounds = self._decoder.decode(file, wanted, request.expected_seconds, request.channels, teller.check)
         if options.strict:
-            refuse_incomplete(sounds)
+            for warning in sounds.decoded.warnings:
+                warning.refuse_if_incomplete()
         preprocess_ms = (time.perf_counter() - started) * 1000
+        teller.channels, teller.seconds = len(sounds.samples), sounds.decoded.seconds
         if 0 < request.split_above_seconds < sounds.decoded.seconds:
             is_split = options.channels is Channels.SPLIT
-            pieces = plan_all(sounds.samples, is_split, skip_silence=options.vad is not False, listener=teller)
+            pieces = plan_all(sounds.samples, is_split, skip_silence=options.vad is True, listener=teller)
             if pieces:
                 return self._cut(request, sounds, pieces, teller, started)
             # Hours of silence are not listened to again.
@@ -205,7 +216,8 @@ def _failed(request: Transcribe, error: FleetError, *, is_unreadable: bool = Fal
         attempt_id=request.attempt_id,
         code=error.code,
         message=error.message,
-        retryable=error.retryable,
+        # What a reader met only once may have been the machine's trouble.
+        retryable=error.retryable or (isinstance(error, HarmfulAudio) and not error.will_again),
         is_unreadable=is_unreadable,
     )
 
@@ -216,10 +228,15 @@ class _Teller:
     def __init__(self, process: ModelProcess, request: Transcribe) -> None:
         self._process, self._attempt_id, self.urgent = process, request.attempt_id, request.urgent
         self._told_at = time.monotonic()
+        #: Of the audio, once it has been decoded.
+        self.channels, self.seconds = 1, 0.0
 
     def on_segment(self, segment: Segment) -> None:
         self.check()
-        self._process.send(Progress(attempt_id=self._attempt_id, segment=segment, done_seconds=segment.end))
+        # Channels are decoded one after the other: each is its part of the whole.
+        before = self.seconds * ((segment.channel or 1) - 1)
+        done_seconds = round((before + segment.end) / self.channels, 3)
+        self._process.send(Progress(attempt_id=self._attempt_id, segment=segment, done_seconds=done_seconds))
 
     def check(self) -> None:
         if self._process.is_stopped(self._attempt_id):

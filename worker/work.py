@@ -111,7 +111,7 @@ class Work:
         assignment.moved_at = time.monotonic()
         if isinstance(event, Progress):
             assignment.held.unsent.append(event.segment)
-            assignment.held.done_seconds = event.done_seconds
+            assignment.held.done_seconds = max(assignment.held.done_seconds, event.done_seconds)
 
     def put_piece(self, event: CutPiece) -> None:
         """Store a piece of a long file. If there is no memory for it, the file will be decoded whole."""

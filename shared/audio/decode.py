@@ -22,13 +22,14 @@ from shared.errors import AudioTooLong, MalformedAudio
 
 #: A file of which less than this can be decoded is no audio any more.
 LEAST_SHARE = 0.05
-#: A stream that was entered in the middle begins with packets that need what went before: so many are no loss.
-MOST_LEAD_IN_PACKETS = 2
+#: A stream that was entered in the middle begins with packets that need what went before: these are no loss.
+ENTERED_IN_THE_MIDDLE = frozenset({Container.MP3, Container.AAC, Container.LATM, Container.MPEG_TS, Container.MPEG_PS})
+LEAD_IN_SECONDS = 0.15
 MOST_OVERLAP_SECONDS = 0.5
 
 
 def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
-    """Any file into a buffer of zeros: shape (1, samples), or (8, samples) for split channels.
+    """Any file into a buffer of zeros: shape (1, samples), or (channels, samples) for split channels.
 
     Raises `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` for more than `max_seconds`.
     """
@@ -60,7 +61,7 @@ class _Decoding:
         self._reading, self._sound = reading, sound
         self.skipped = Skipped()
         self._decoded_seconds, self._decoded_bytes = 0.0, 0
-        self._missing_seconds, self._trailing_seconds, self._lead_in = 0.0, 0.0, 0
+        self._missing_seconds = self._trailing_seconds = 0.0
 
     def run(self) -> None:
         """Decode all of it. Raises `SoundFull` and what `Reading.packets` raises."""
@@ -86,7 +87,8 @@ class _Decoding:
 
     def is_nearly_nothing(self) -> bool:
         """Hardly anything of what the file holds has become sound."""
-        packets_failed = self._decoded_seconds < LEAST_SHARE * (self._decoded_seconds + self.skipped.seconds)
+        expected_seconds = self._decoded_seconds + self.skipped.seconds
+        packets_failed = self._decoded_seconds <= LEAST_SHARE * expected_seconds
         return packets_failed or self._decoded_bytes < LEAST_SHARE * self._reading.frame_bytes()
 
     def _add(self, frame: AudioFrame, placed: Placed) -> None:
@@ -122,11 +124,11 @@ class _Decoding:
     def _skip(self, placed: Placed) -> None:
         if not placed.packet.size or _is_tag(placed):
             return
-        if not self._decoded_seconds and self._lead_in < MOST_LEAD_IN_PACKETS:
-            self._lead_in += 1
-            return
         self._missing_seconds += placed.seconds
         self._trailing_seconds += placed.seconds
+        is_first = not self._decoded_seconds and self._reading.container in ENTERED_IN_THE_MIDDLE
+        if is_first and self._missing_seconds < LEAD_IN_SECONDS:
+            return
         self.skipped.note(placed.at, placed.seconds)
 
 

@@ -6,6 +6,7 @@ demuxers mostly end with the first. So each programme is shown to a demuxer of i
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from shared.errors import MalformedAudio
 #: More programmes than this in one file are an attempt to keep us busy: four hours of clips of a second are 14,400.
 MOST_LINKS = 20_000
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
-_BEGINS, _CONTINUES = 2, 1
+_BEGINS = 2
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _TS_BYTES, _TS_SYNC = 188, 0x47
 #: A clock that is told so much later than before (FFmpeg's limit, too) has begun anew; after so many packets another one counts.
 _LONGEST_CLOCK_STEP_SECONDS, _TS_OTHER_CLOCK = 10.0, 5_000
@@ -84,13 +86,24 @@ def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, in
         _, version, kind, _, serial, number, _, segments = _OGG_PAGE.unpack_from(content, at)
         table = content[at + _OGG_PAGE.size : at + _OGG_PAGE.size + segments]
         following = at + _OGG_PAGE.size + segments + sum(table)
-        is_whole = following <= len(content)
+        is_whole = following <= len(content) and _is_sound(content[at:following])
         if version or (following < len(content) and content[following : following + 4] != b"OggS"):
             # Damaged, or no page at all: the next one is where the next mark is.
             following = content.find(b"OggS", at + 4)
         if not version:
             yield at, kind, serial, number, is_whole
         at = following
+
+
+def _is_sound(page: bytes) -> bool:
+    """Whether a page's checksum is right: FFmpeg passes over those whose is not.
+
+    Ogg's CRC takes the highest bit first, and zlib's the lowest: so the bits of all bytes are turned round.
+    """
+    turned = (page[:22] + bytes(4) + page[26:]).translate(_TURNED)
+    # From 0, as Ogg has it, and not inverted, as zlib has it.
+    found = zlib.crc32(turned, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return found.to_bytes(4, "little").translate(_TURNED) == page[25:21:-1]
 
 
 def _transport_links(content: Content, start: int) -> Iterator[Link]:

@@ -15,7 +15,7 @@ BLOCK_FRAMES = 1 << 16
 
 
 def decode_plain(content: Content, wav: PlainWav, wanted: Wanted, buffer: Samples) -> Decoded:
-    """Into a buffer of zeros, shape (1, samples), or (8, samples) for split channels. Without `normalize` to the bit what
+    """Into a buffer of zeros, shape (1, samples), or (channels, samples) for split channels. Without `normalize` to the bit what
     libsndfile makes of it. `enhance` is not for here: it takes FFmpeg's filters.
 
     Raises `AudioTooLong` when the buffer is too small.

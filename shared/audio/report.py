@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from shared.audio.containers import Container
 from shared.audio.request import SAMPLE_RATE_HZ
+from shared.errors import IncompleteAudio
 
 
 class WarningCode(str, Enum):
@@ -43,6 +44,11 @@ class AudioWarning(BaseModel):
     rms_dbfs: float | None = None
     clipped_share: float | None = None
     cancelled_seconds: float | None = None
+
+    def refuse_if_incomplete(self) -> None:
+        """For a caller who wants all of it or nothing. Raises `IncompleteAudio`."""
+        if self.code is WarningCode.AUDIO_INCOMPLETE:
+            raise IncompleteAudio(f"{self.message} Send it whole, or without strict.")
 
     def plain(self) -> dict[str, Any]:
         """For JSON, without the numbers that it has not."""

@@ -35,7 +35,7 @@ class SoundFull(Exception):
 
 @dataclass
 class _Run:
-    """Sound of one rate and number of channels, without a gap. It began at `start` (a sample of the result)."""
+    """Sound of one rate and number of channels, without a gap."""
 
     rate_hz: int
     channels: int

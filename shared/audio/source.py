@@ -23,12 +23,15 @@ from shared.audio.findings import Heard
 from shared.audio.links import Link
 from shared.audio.repairs import repairs
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from shared.audio.tracks import has_decoder
 from shared.errors import MalformedAudio, UnsupportedAudio
 
 #: How often FFmpeg may fail to read on before the rest is given up.
 MOST_READ_ERRORS = 100
 #: A second of PCM may be one packet, and eight seconds of slow FLAC.
 LONGEST_PACKET_SECONDS = 30.0
+#: Decoders that check what they decode only if asked to.
+CHECKED_CODECS = frozenset({"flac"})
 
 _PCM_NAME = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|mulaw|alaw)(?:_planar)?")
 
@@ -52,6 +55,10 @@ def opened(content: Content, link: Link, container: Container) -> Iterator[av.co
     except (av.FFmpegError, ValueError, OSError, EOFError, OverflowError) as error:
         window.release()
         raise MalformedAudio(f"The {container.value} file is damaged or cut short; export it again and resubmit.") from error
+    for stream in source.streams.audio:
+        # A frame whose checksum is wrong would be decoded to noise.
+        if has_decoder(stream) and stream.codec_context.name in CHECKED_CODECS:
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
     try:
         yield source
     finally:

@@ -8,6 +8,7 @@ from enum import Enum
 from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.audio.report import AudioInfo, Track
+from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 
 #: A wav has a handful of chunks; more than this is an attempt to keep us busy.
 MAX_CHUNKS = 1000
@@ -47,6 +48,11 @@ class PlainWav:
     @property
     def seconds(self) -> float:
         return self.frames / self.rate_hz
+
+    @property
+    def is_usual(self) -> bool:
+        """Of a rate and a number of channels that can be transcribed."""
+        return MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ and self.channels <= MAX_CHANNELS
 
 
 def plain_wav(content: Content) -> PlainWav | None:

@@ -42,8 +42,12 @@ local function file_of(job)
 end
 
 local function in_piece(job, message)
-  local from, to = string.match(job.piece or '', '^(%d+)-(%d+)$')
-  return from and string.format('Piece %.1f-%.1f s: %s', from / 1000, to / 1000, message) or message
+  local from, to, channel = string.match(job.piece or '', '^(%d+)-(%d+)@?(%d*)$')
+  if not from then
+    return message
+  end
+  local of = channel ~= '' and ' of channel ' .. channel or ''
+  return string.format('Piece %.1f-%.1f s%s: %s', from / 1000, to / 1000, of, message)
 end
 
 -- Why an attempt ended without a result; the list is part of the record, for whoever looks into a dead letter.

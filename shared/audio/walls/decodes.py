@@ -8,11 +8,13 @@ import numpy as np
 from shared.audio.report import Decoded
 from shared.audio.request import MAX_CHANNELS, SAMPLE_RATE_HZ, Channels, Wanted
 from shared.audio.sound import Samples
-from shared.audio.walls.readers import Readers, complain
+from shared.audio.walls.readers import MOST_TRIES, Readers, complain
 from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 
 #: A decode may find a little more than a probe, which counts packets: so much more there is room for.
 SPARE_SECONDS, SPARE_SHARE = 3.0, 0.02
+#: How long a decode may wait for others before it.
+WAITING_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Decode:
         self._readers = readers
         self._buffer = SharedBuffer(rows_for(wanted, channels), int(seconds * SAMPLE_RATE_HZ))
         self._errand = readers.decode(file, wanted, seconds, self._buffer)
+
+    @property
+    def longest_seconds(self) -> float:
+        """After so long there will be no sound: a reader has had its time, and so has another one after it."""
+        return MOST_TRIES * self._errand.order.limits.wall_seconds + WAITING_SECONDS
 
     def wait(self, timeout_seconds: float) -> Sounds | None:
         """The sound; None when it is not there in time. Raises the errors of audio, `HarmfulAudio` and `ReadersUnavailable`."""

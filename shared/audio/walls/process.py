@@ -53,11 +53,11 @@ def _keep(orders: socket.socket, readers: int) -> None:
         signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
         for pid, code in _dead():
             alive.discard(pid)
-            if code == EXIT_ANSWERED:
+            if code in (EXIT_ANSWERED, EXIT_CLOSED):
                 backoff = FIRST_BACKOFF_SECONDS
-            elif code != EXIT_CLOSED:
-                with suppress(OSError):
-                    orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
+                continue
+            with suppress(OSError):
+                orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
             if code > 0:
                 # It cannot even begin: one that a file has ended was ended by a signal.
                 time.sleep(backoff)

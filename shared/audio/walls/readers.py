@@ -34,7 +34,7 @@ from shared.logs import get_logger
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 #: Files that take their time, beside the quick ones.
 SLOW_READERS = 2
-#: How much more than quick ones they give way to everything else.
+#: How much more than the quick ones of a gateway they give way to everything else.
 SLOW_NICENESS = 10
 #: A file whose reader, or the process that keeps them, was ended from outside is given to another one, so many times in all.
 MOST_TRIES = 2
@@ -90,12 +90,12 @@ class Readers:
         return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 
     def withdraw(self, errand: Errand) -> None:
-        """Nobody wants it any more: if it is under way, its reader is ended."""
+        """Nobody wants it any more. Its reader is ended if it takes long: one that is soon done may already have another's."""
         with self._lock:
-            if self._schedule.drop(errand):
+            if self._schedule.abandon(errand):
                 _end(errand.pid)
-                errand.conclude(ReadersUnavailable("Withdrawn."))
-                self._send_next()
+            errand.conclude(ReadersUnavailable("Withdrawn."))
+            self._send_next()
 
     def _submit(self, task: Task, file: SharedFile, wanted: Wanted, limits: Limits, buffer: SharedBuffer | None = None) -> Errand:
         with self._lock:
@@ -121,9 +121,10 @@ class Readers:
         """As many orders as there are readers: none waits in the socket, where it could not be taken back."""
         while self._socket is not None and (errand := self._schedule.begin_next()):
             try:
-                socket.send_fds(self._socket, [errand.order.model_dump_json().encode()], errand.descriptors())
+                message = errand.order.model_dump_json().encode()
+                socket.send_fds(self._socket, [message], errand.descriptors(), socket.MSG_DONTWAIT)
             except OSError:
-                # The process is gone, as the thread that listens is about to notice.
+                # There is no room, or the process is gone, as the thread that listens is about to notice.
                 errand.tries -= 1
                 self._schedule.put_back(errand, first=True)
                 return
@@ -160,16 +161,24 @@ class Readers:
             assert self._process is not None
             self._process.kill()
             _LOG.warning("readers_died", exit_code=self._process.wait())
+            self._launch_again()
+
+    def _launch_again(self) -> None:
+        """As soon as the machine lets us."""
+        while not self._is_closed and self._socket is None:
             time.sleep(RESTART_SECONDS)
-            if self._is_closed:
-                return
-            self._launch()
+            try:
+                self._launch()
+            except OSError as error:
+                _LOG.error("readers_cannot_start", error=type(error).__name__)
 
     def _after_the_end(self) -> None:
         """Orders of a process that is gone wait for the next one. That was not their doing, unless it happens again."""
         for errand in self._schedule.all():
             if self._is_closed:
                 self._conclude(errand, ReadersUnavailable("This process is about to end; try again."))
+            elif errand.is_abandoned:
+                self._schedule.drop(errand)
             elif errand.order.number in self._schedule.under_way:
                 self._try_again(errand)
 
@@ -203,7 +212,8 @@ class Readers:
         """What is slow makes room for what is quick; what was lost with an idle reader is given to another."""
         with self._lock:
             for errand in self._schedule.lost():
-                self._try_again(errand)
+                errand.tries -= 1
+                self._schedule.put_back(errand, first=True)
             stay, leave = self._schedule.turn_slow()
             for errand in stay:
                 with suppress(OSError):
@@ -220,13 +230,20 @@ class Readers:
                 _end(told.began_pid)
             else:
                 errand.pid, errand.began_at = told.began_pid, time.monotonic()
+        elif errand is not None and errand.is_abandoned:
+            self._schedule.drop(errand)
         elif errand is not None:
-            self._conclude(errand, told if told.exhausted is None else _harmful(told.exhausted, will_again=True))
+            self._conclude(
+                errand, told if told.exhausted is None else _harmful(told.exhausted, will_again=told.exhausted == "memory")
+            )
 
     def _died(self, died: Died) -> None:
         """A reader is gone. One that had begun nothing, or nothing that anybody waits for, is no loss."""
         errand = next((one for one in self._schedule.under_way.values() if one.pid == died.died_pid), None)
         if errand is None:
+            return
+        if errand.is_abandoned:
+            self._schedule.drop(errand)
             return
         if errand.is_put_off:
             errand.is_slow = True
@@ -239,7 +256,7 @@ class Readers:
             errand.is_slow = True
             self._schedule.put_back(errand)
         else:
-            self._conclude(errand, _harmful(died.cause, will_again=died.cause in _THE_FILES_FAULT))
+            self._conclude(errand, _harmful(died.cause, died.cause in _THE_FILES_FAULT))
 
     def _conclude(self, errand: Errand, outcome: Told | FleetError) -> None:
         self._schedule.drop(errand)
@@ -259,7 +276,7 @@ def complain(told: Told) -> None:
         raise _BY_CODE.get(told.error_code, MalformedAudio)(told.message)
 
 
-def _harmful(cause: str, *, will_again: bool) -> HarmfulAudio:
+def _harmful(cause: str, will_again: bool) -> HarmfulAudio:
     return HarmfulAudio(
         "The file cannot be read: it is damaged in a way that breaks or exhausts its reader. Export it again and resubmit.",
         cause=cause,

@@ -14,7 +14,7 @@ from shared.errors import FleetError
 #: A file that takes longer is slow: a sound one of some minutes takes a tenth of it.
 QUICK_SECONDS = 0.4
 #: An order that no reader has begun by then was lost with one that died idle.
-BEGIN_SECONDS = 5.0
+BEGIN_SECONDS = 2.0
 #: How many files may wait for a reader.
 MOST_WAITING = 256
 
@@ -35,6 +35,8 @@ class Errand:
     is_slow: bool = False
     #: Its reader has been ended so that others get through; it has another one later.
     is_put_off: bool = False
+    #: Nobody wants its result. While it is under way it keeps its reader.
+    is_abandoned: bool = False
 
     def descriptors(self) -> list[int]:
         """What goes along with the order."""
@@ -99,6 +101,15 @@ class Schedule:
                 return True
         return self.under_way.pop(errand.order.number, None) is not None
 
+    def abandon(self, errand: Errand) -> bool:
+        """Nobody wants it. True if its reader is to be ended: it has been at it for longer than the quick ones take."""
+        is_under_way = self.under_way.get(errand.order.number) is errand
+        if not is_under_way:
+            self.drop(errand)
+            return False
+        errand.is_abandoned = True
+        return errand.is_slow
+
     def put_back(self, errand: Errand, first: bool = False) -> None:
         """It was under way, and has to wait again."""
         self.under_way.pop(errand.order.number, None)
@@ -124,7 +135,9 @@ class Schedule:
         for errand in self.under_way.values():
             if errand.is_slow or errand.is_put_off or errand.began_at is None or errand.began_at > since:
                 continue
-            if slow < self._slow:
+            if errand.is_abandoned:
+                leave.append(errand)
+            elif slow < self._slow:
                 errand.is_slow = True
                 slow += 1
                 stay.append(errand)

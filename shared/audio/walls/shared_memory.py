@@ -10,9 +10,13 @@ class SharedFile:
     def __init__(self, content: bytes) -> None:
         self.size_bytes = len(content)
         self.descriptor = os.memfd_create("audio")
-        view = memoryview(content)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+        except OSError:
+            self.close()
+            raise
 
     def mapped(self) -> mmap.mmap | bytes:
         """Its bytes, without a copy; gone when nobody looks at them any more, also after `close`."""
