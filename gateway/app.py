@@ -30,8 +30,8 @@ from shared.keys import Keys
 from shared.settings import GatewaySettings
 
 MOST_READERS = 4
-#: Of the processes that look at uploads: somebody waits for each. What a hostile file may cost is bounded by their limits.
-READER_NICENESS = 0
+#: Of the processes that look at uploads: before the models, behind the gateway.
+READER_NICENESS = 5
 
 
 def create_app(settings: GatewaySettings) -> Starlette:

@@ -2,15 +2,14 @@
 
 import asyncio
 
-import anyio.to_thread
 from starlette.requests import Request
 
-from gateway.store import SMALL_BYTES, JobStore
+from gateway.store import JobStore
+from gateway.uploaded import UploadedAudio
 from gateway.waiting import unless_hung_up
 from shared.audio.report import AudioInfo
 from shared.audio.request import MAX_CHANNELS, Channels
 from shared.audio.walls.readers import Readers, info_from
-from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import plain_info, plain_wav
 from shared.errors import AudioTooLong, AudioTooShort, EmptyAudio, HarmfulAudio, ReadersUnavailable
 from shared.logs import get_logger
@@ -29,29 +28,28 @@ class Prober:
     def __init__(self, readers: Readers, store: JobStore, settings: GatewaySettings) -> None:
         self._readers, self._store, self._settings = readers, store, settings
 
-    async def look_at(self, request: Request, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+    async def look_at(self, request: Request, audio: UploadedAudio, sha256: str, asked: Submission) -> AudioInfo:
         """Raises the errors of audio, `IncompleteAudio` for a `strict` caller, `ReadersUnavailable`, and `ClientDisconnect`."""
-        if not audio:
+        if not audio.size_bytes:
             raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
-        plain = plain_wav(audio)
-        info = (
-            plain_info(plain) if plain and plain.is_usual and not asked.track else await self._read(request, audio, sha256, asked)
-        )
+        plain = plain_wav(audio.view())
+        if plain is not None and plain.is_usual and not asked.track:
+            info = plain_info(plain)
+        else:
+            info = await self._read(request, audio, sha256, asked)
         self._check(info, asked)
         return info
 
-    async def _read(self, request: Request, audio: bytes, sha256: str, asked: Submission) -> AudioInfo:
+    async def _read(self, request: Request, audio: UploadedAudio, sha256: str, asked: Submission) -> AudioInfo:
         if await self._store.is_unreadable(sha256):
             raise HarmfulAudio("This file has broken or exhausted its reader before, and is not looked at again; export it anew.")
-        # A large one takes longer to copy than a hop to a thread and back.
-        file = SharedFile(audio) if len(audio) <= SMALL_BYTES else await anyio.to_thread.run_sync(SharedFile, audio)
-        errand = self._readers.probe(file, track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
+        errand = self._readers.probe(audio.for_readers(), track=asked.track, max_seconds=self._settings.max_audio_length_seconds)
         try:
             return info_from(await unless_hung_up(request, asyncio.wrap_future(errand.result), PATIENCE_SECONDS))
         except TimeoutError as error:
             raise ReadersUnavailable("Too many files are being looked at; try again in a moment.") from error
         except HarmfulAudio as error:
-            _LOG.warning("harmful_audio", sha256=sha256[:8], size_bytes=len(audio), cause=error.cause)
+            _LOG.warning("harmful_audio", sha256=sha256[:8], size_bytes=audio.size_bytes, cause=error.cause)
             if error.will_again:
                 await self._store.remember_unreadable(sha256)
             raise

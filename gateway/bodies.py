@@ -13,6 +13,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.problems import UploadStalled
+from gateway.uploaded import SHARED_FROM_BYTES, UploadedAudio
+from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import MalformedRequest, MissingAudio, RequestTooLarge, UnknownField
 from shared.settings import GatewaySettings
 
@@ -32,7 +34,7 @@ _STEERING = frozenset({"wait"})
 class Upload:
     """A body as it came in. Either `audio` is there, or `json_body` holds it and the fields."""
 
-    audio: bytes | None = None
+    audio: UploadedAudio | None = None
     json_body: bytes | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,7 +49,7 @@ async def read_upload(request: Request, settings: GatewaySettings, extras: froze
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     query = single_values(request.query_params.multi_items(), ignored=_STEERING)
     if kind not in ("application/json", "multipart/form-data"):
-        return Upload(audio=await _read(request, settings, int(settings.max_file_size_mb * MEGABYTE)), fields=query)
+        return Upload(audio=await _read_audio(request, settings, int(settings.max_file_size_mb * MEGABYTE)), fields=query)
     if kind == "multipart/form-data":
         return await _read_multipart(request, settings, query)
     if strangers := sorted(set(query) - extras):
@@ -65,6 +67,22 @@ def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozen
         if name not in ignored and value != "":
             found[name] = value
     return found
+
+
+async def _read_audio(request: Request, settings: GatewaySettings, limit_bytes: int) -> UploadedAudio:
+    """A large one goes to shared memory as it comes."""
+    held, size, shared = list[bytes](), 0, None
+    with _patience(settings.upload_timeout_seconds) as patience:
+        async for chunk in _bounded(request, limit_bytes, patience):
+            size += len(chunk)
+            if shared is None and size > SHARED_FROM_BYTES:
+                shared = SharedFile(b"".join(held))
+                held.clear()
+            if shared is None:
+                held.append(chunk)
+            else:
+                shared.append(chunk)
+    return UploadedAudio(shared or b"".join(held))
 
 
 async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -> bytes:
@@ -163,7 +181,7 @@ async def _read_multipart(request: Request, settings: GatewaySettings, query: Ma
     await part.close()
     if len(audio) > settings.max_file_size_mb * MEGABYTE:
         raise RequestTooLarge(f"The file is too large: at most {settings.max_file_size_mb:g} MB are taken.")
-    return Upload(audio=audio, fields=fields)
+    return Upload(audio=UploadedAudio(audio), fields=fields)
 
 
 def _audio_part(fields: dict[str, Any]) -> UploadFile:

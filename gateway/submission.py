@@ -16,7 +16,8 @@ from gateway.audio import Prober
 from gateway.bodies import MEGABYTE, Upload
 from gateway.fields import json_fields, submission
 from gateway.fleet import Fleet
-from gateway.store import SMALL_BYTES, Draft, JobStore, Snapshot
+from gateway.store import Draft, JobStore, Snapshot
+from gateway.uploaded import UploadedAudio
 from shared.audio.report import AudioInfo
 from shared.audio.wav import wav_of_pcm
 from shared.errors import IdempotencyConflict, InvalidOption, QueueFull, RequestTooLarge
@@ -26,8 +27,6 @@ from shared.options import Submission
 from shared.rq_transport import describe
 from shared.settings import GatewaySettings
 
-#: A body up to this size is checked within 0.3 ms, nearly all of it for its hash; a hop to a thread and back costs as much.
-INLINE_BYTES = 256 * 1024
 MAX_IDEMPOTENCY_KEY = 255
 UNMEASURED_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 60
@@ -38,7 +37,7 @@ class Prepared:
     """A submit that has passed every check that needs no Redis. `job_id` is its id, unless it repeats an earlier one."""
 
     job_id: str
-    audio: bytes
+    audio: UploadedAudio
     info: AudioInfo
     sha256: str
     submission: Submission
@@ -50,7 +49,7 @@ class Prepared:
 class _Unpacked:
     """An upload whose fields are checked and whose audio has not been looked at."""
 
-    audio: bytes
+    audio: UploadedAudio
     sha256: str
     submission: Submission
     extras: dict[str, str]
@@ -67,7 +66,7 @@ class Submitter:
 
         Raises the errors of fields (400, 422) and of audio (400, 415, 422), `ReadersUnavailable`, and `ClientDisconnect`.
         """
-        if upload.audio is not None and len(upload.audio) <= INLINE_BYTES:
+        if upload.audio is not None and not upload.audio.is_large:
             unpacked = self._unpacked(upload, extras)
         else:
             unpacked = await anyio.to_thread.run_sync(self._unpacked, upload, extras)
@@ -81,10 +80,10 @@ class Submitter:
         """
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
         # A large one first without its audio: what the cache or a job in flight can serve need not travel.
-        at_once = prepared.audio if len(prepared.audio) <= SMALL_BYTES else b""
+        at_once = b"" if prepared.audio.is_large else prepared.audio.content()
         verdict, replayed, snapshot = await self._store.submit(draft, at_once)
         if verdict == "need_audio":
-            verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio)
+            verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio.content())
         if verdict == "conflict":
             raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
         if verdict == "full":
@@ -100,17 +99,18 @@ class Submitter:
         checked = submission(fields, typed=typed)
         if checked.encoding and checked.sample_rate:
             # From here on it is a file as any other.
-            audio = wav_of_pcm(audio, checked.encoding, checked.sample_rate, checked.channel_count or 1)
-        return _Unpacked(audio, hashlib.sha256(audio).hexdigest(), checked, steering)
+            raw, channels = audio.content(), checked.channel_count or 1
+            audio = UploadedAudio(wav_of_pcm(raw, checked.encoding, checked.sample_rate, channels))
+        return _Unpacked(audio, audio.sha256(), checked, steering)
 
-    def _unpack(self, upload: Upload) -> tuple[bytes, dict[str, Any]]:
+    def _unpack(self, upload: Upload) -> tuple[UploadedAudio, dict[str, Any]]:
         if upload.json_body is None:
-            return upload.audio or b"", dict(upload.fields)
+            return upload.audio or UploadedAudio(b""), dict(upload.fields)
         audio, fields = json_fields(upload.json_body)
         if len(audio) > self._settings.max_base64_size_mb * MEGABYTE:
             limit = self._settings.max_base64_size_mb
             raise RequestTooLarge(f"The audio is too large for JSON: at most {limit:g} MB; send it as multipart or raw body.")
-        return audio, {**upload.fields, **fields}
+        return UploadedAudio(audio), {**upload.fields, **fields}
 
     def _draft(self, prepared: Prepared, tenant: str, model: str, idempotency_key: str | None) -> Draft:
         asked, info = prepared.submission, prepared.info
@@ -126,7 +126,7 @@ class Submitter:
             "sha256": prepared.sha256,
             "audio_format": info.container.value,
             "audio_seconds": round(info.seconds, 3),
-            "size_bytes": len(prepared.audio),
+            "size_bytes": prepared.audio.size_bytes,
             "attempt": 0,
             "audio": info.report().model_dump_json(),
         }

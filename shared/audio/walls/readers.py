@@ -126,7 +126,7 @@ class Readers:
             except OSError:
                 # There is no room, or the process is gone, as the thread that listens is about to notice.
                 errand.tries -= 1
-                self._schedule.put_back(errand, first=True)
+                self._schedule.put_back(errand)
                 return
 
     def _launch(self) -> None:
@@ -184,7 +184,7 @@ class Readers:
 
     def _try_again(self, errand: Errand) -> None:
         if errand.tries < MOST_TRIES:
-            self._schedule.put_back(errand, first=True)
+            self._schedule.put_back(errand)
         else:
             self._conclude(errand, ReadersUnavailable("The audio could not be looked at right now; try again."))
 
@@ -213,7 +213,7 @@ class Readers:
         with self._lock:
             for errand in self._schedule.lost():
                 errand.tries -= 1
-                self._schedule.put_back(errand, first=True)
+                self._schedule.put_back(errand)
             stay, leave = self._schedule.turn_slow()
             for errand in stay:
                 with suppress(OSError):

@@ -1,7 +1,6 @@
 """Which file is looked at next: quick ones never wait behind slow ones, whatever somebody sends."""
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -15,6 +14,8 @@ from shared.errors import FleetError
 QUICK_SECONDS = 0.4
 #: An order that no reader has begun by then was lost with one that died idle.
 BEGIN_SECONDS = 2.0
+#: What a second of waiting counts for against a smaller file.
+SMALLER_BYTES_PER_SECOND = 1_000_000
 #: How many files may wait for a reader.
 MOST_WAITING = 256
 
@@ -29,6 +30,7 @@ class Errand:
     buffer: SharedBuffer | None = None
     result: "Future[Told]" = field(default_factory=Future)
     pid: int | None = None
+    added_at: float = field(default_factory=time.monotonic)
     sent_at: float = 0.0
     began_at: float | None = None
     tries: int = 0
@@ -58,8 +60,8 @@ class Schedule:
     def __init__(self, quick: int, slow: int) -> None:
         """How many may be under way in each lane."""
         self._quick, self._slow = quick, slow
-        self._waiting: deque[Errand] = deque()
-        self._waiting_slow: deque[Errand] = deque()
+        self._waiting: list[Errand] = []
+        self._waiting_slow: list[Errand] = []
         self.under_way: dict[int, Errand] = {}
 
     @property
@@ -72,21 +74,18 @@ class Schedule:
         """No more is to be taken on."""
         return len(self._waiting) + len(self._waiting_slow) >= MOST_WAITING
 
-    def add(self, errand: Errand, first: bool = False) -> None:
-        """It waits in its lane; `first`: before the others."""
+    def add(self, errand: Errand) -> None:
+        """It waits in its lane."""
         errand.pid = errand.began_at = None
-        lane = self._waiting_slow if errand.is_slow else self._waiting
-        if first:
-            lane.appendleft(errand)
-        else:
-            lane.append(errand)
+        (self._waiting_slow if errand.is_slow else self._waiting).append(errand)
 
     def begin_next(self) -> Errand | None:
         """Whose turn it is, now under way; None while there is no reader for anybody who waits."""
         slow = sum(errand.is_slow for errand in self.under_way.values())
         for lane, is_free in ((self._waiting, len(self.under_way) - slow < self._quick), (self._waiting_slow, slow < self._slow)):
             if lane and is_free:
-                errand = lane.popleft()
+                errand = min(lane, key=_turn)
+                lane.remove(errand)
                 errand.tries += 1
                 errand.is_put_off, errand.sent_at = False, time.monotonic()
                 self.under_way[errand.order.number] = errand
@@ -110,10 +109,10 @@ class Schedule:
         errand.is_abandoned = True
         return errand.is_slow
 
-    def put_back(self, errand: Errand, first: bool = False) -> None:
-        """It was under way, and has to wait again."""
+    def put_back(self, errand: Errand) -> None:
+        """It was under way, and has to wait again: since it came first, before others of its size."""
         self.under_way.pop(errand.order.number, None)
-        self.add(errand, first)
+        self.add(errand)
 
     def all(self) -> Sequence[Errand]:
         """Everything that is not concluded."""
@@ -145,3 +144,8 @@ class Schedule:
                 errand.is_put_off = True
                 leave.append(errand)
         return stay, leave
+
+
+def _turn(errand: Errand) -> float:
+    """Small files go first, since they are soon done; and every second of waiting makes a file as good as one so much smaller."""
+    return errand.order.size_bytes + SMALLER_BYTES_PER_SECOND * errand.added_at

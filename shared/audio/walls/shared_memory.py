@@ -1,40 +1,70 @@
-"""A file in shared memory: written once, and read by processes that are given its descriptor."""
+"""Files and sound in shared memory: written once, and read by processes that are given a descriptor."""
 
 import mmap
 import os
 
+CHUNK_BYTES = 1 << 20
 
-class SharedFile:
-    """Owned by one holder at a time, which closes it or passes it on."""
 
-    def __init__(self, content: bytes) -> None:
-        self.size_bytes = len(content)
-        self.descriptor = os.memfd_create("audio")
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(self.descriptor, view) :]
-        except OSError:
-            self.close()
-            raise
+class _Shared:
+    """A descriptor of shared memory, which is let go with its last holder at the latest."""
 
-    def mapped(self) -> mmap.mmap | bytes:
-        """Its bytes, without a copy; gone when nobody looks at them any more, also after `close`."""
-        return mmap.mmap(self.descriptor, self.size_bytes, prot=mmap.PROT_READ) if self.size_bytes else b""
+    descriptor = -1
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def close(self) -> None:
-        """Let it go. Safe to call twice."""
+        """Let it go. Safe to call twice. What has been mapped of it stays."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
+    def __del__(self) -> None:
+        self.close()
 
-class SharedBuffer:
+
+class SharedFile(_Shared):
+    """A file's bytes. On nobody's heap, and in nobody's memory but while they are mapped."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        super().__init__(os.memfd_create("audio"))
+        self.size_bytes = 0
+        self.append(content)
+
+    def append(self, content: bytes) -> None:
+        """More of it."""
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+        self.size_bytes += len(content)
+
+    def chunks(self) -> "list[range]":
+        """Stretches of it that are small enough to be read at once."""
+        return [range(at, min(at + CHUNK_BYTES, self.size_bytes)) for at in range(0, self.size_bytes, CHUNK_BYTES)]
+
+    def read(self, stretch: range) -> bytes:
+        """A copy of some of it."""
+        return os.pread(self.descriptor, len(stretch), stretch.start)
+
+    def mapped(self) -> mmap.mmap | bytes:
+        """All of it, without a copy."""
+        return mmap.mmap(self.descriptor, self.size_bytes, prot=mmap.PROT_READ) if self.size_bytes else b""
+
+    def duplicate(self) -> "SharedFile":
+        """The same bytes for another holder."""
+        other = SharedFile.__new__(SharedFile)
+        _Shared.__init__(other, os.dup(self.descriptor))
+        other.size_bytes = self.size_bytes
+        return other
+
+
+class SharedBuffer(_Shared):
     """Room for `rows` of `capacity` float32 samples, all zero. Memory is taken as it is written to: unused room costs nothing."""
 
     def __init__(self, rows: int, capacity: int) -> None:
+        super().__init__(os.memfd_create("sound"))
         self.rows, self.capacity = rows, capacity
-        self.descriptor = os.memfd_create("sound")
         os.ftruncate(self.descriptor, self._size_bytes)
 
     @property
@@ -42,11 +72,5 @@ class SharedBuffer:
         return 4 * self.rows * self.capacity
 
     def mapped(self) -> mmap.mmap:
-        """To read and to write; it lives as long as somebody looks at it, also after `close`."""
+        """To read and to write; it lives as long as somebody looks at it."""
         return mmap.mmap(self.descriptor, self._size_bytes)
-
-    def close(self) -> None:
-        """Let it go. Safe to call twice."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
