@@ -161,12 +161,13 @@ def _complain(error: ValidationError) -> NoReturn:
         raise InvalidJson(
             "The JSON is nested too deep." if is_deep else "The JSON holds text that is no valid Unicode."
         ) from None
-    raise InvalidOption(_sentence(complaints[0])) from None
+    # Of a field that may be one thing or another, what is said of its inside helps most.
+    raise InvalidOption(_sentence(max(complaints, key=lambda complaint: len(complaint["loc"])))) from None
 
 
 def _sentence(complaint: ErrorDetails) -> str:
     said = complaint["msg"].removeprefix("Value error, ").rstrip(".")
-    where = str(complaint["loc"][0]) if complaint["loc"] else "the fields"
+    where = ".".join(str(part) for part in complaint["loc"] if part != VadOptions.__name__) or "the fields"
     return f"{where}: {said[:1].lower()}{said[1:]}."
 
 

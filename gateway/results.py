@@ -98,7 +98,9 @@ def verbose(transcript: Transcript) -> dict[str, Any]:
         "text": transcript.transcript,
         "segments": [_verbose_segment(segment) for segment in transcript.segments],
     }
-    words = [word.model_dump(exclude_none=True) for segment in transcript.segments for word in segment.words or ()]
+    # Channels may overlap.
+    spoken = sorted((word for segment in transcript.segments for word in segment.words or ()), key=lambda word: word.start)
+    words = [word.model_dump(exclude_none=True) for word in spoken]
     return body | {"words": words} if words else body
 
 

@@ -41,6 +41,7 @@ class Form:
     `demuxer`: FFmpeg's name for it; no other one is ever tried. `keeps_time`: its packets carry times of their own, so that gaps
     are known; the sound of the others is one frame after the other. `restarts`: its clock may jump without meaning a gap, as that
     of a broadcast does. `exact`: the length that its header states is that of the sound, to the millisecond.
+    `promises_all`: it is that of the file from its beginning, a late start of the sound included.
     """
 
     describes: str
@@ -69,7 +70,7 @@ FORMS: Mapping[Container, Form] = {
     Container.AMR: Form(describes="AMR, narrow and wide band", demuxer="amr"),
     Container.GSM: Form(describes="GSM 06.10 frames", demuxer="gsm"),
     Container.ASF: Form(describes="ASF, WMA, WMV", demuxer="asf", keeps_time=True, exact=False, promises_all=True),
-    Container.AVI: Form(describes="AVI", demuxer="avi", keeps_time=True, exact=False),
+    Container.AVI: Form(describes="AVI", demuxer="avi", keeps_time=True, exact=False, promises_all=True),
     Container.FLV: Form(describes="Flash video", demuxer="flv", keeps_time=True, exact=False),
     Container.MPEG_TS: Form(
         describes="MPEG transport stream (also M2TS)", demuxer="mpegts", keeps_time=True, restarts=True, exact=False

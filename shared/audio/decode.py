@@ -17,7 +17,7 @@ from shared.audio.reading import Reading
 from shared.audio.report import Decoded
 from shared.audio.request import Wanted
 from shared.audio.sound import Samples, Sound, SoundFull, normalize
-from shared.audio.source import check_shape
+from shared.audio.source import check_shape, samples_of
 from shared.errors import AudioTooLong, MalformedAudio
 
 #: A file of which less than this can be decoded is no audio any more.
@@ -25,6 +25,7 @@ LEAST_SHARE = 0.05
 #: A stream that was entered in the middle begins with packets that need what went before: these are no loss.
 ENTERED_IN_THE_MIDDLE = frozenset({Container.MP3, Container.AAC, Container.LATM, Container.MPEG_TS, Container.MPEG_PS})
 LEAD_IN_SECONDS = 0.15
+TAGS = (b"ID3", b"3DI", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"LYRICS200")
 MOST_OVERLAP_SECONDS = 0.5
 
 
@@ -121,8 +122,16 @@ class _Decoding:
         is_mpeg = self._reading.container is Container.MP3
         return is_mpeg and 0 < placed.packet.size < mpeg_audio_bytes(bytes(placed.packet), 0)
 
+    def _is_pause(self, placed: Placed) -> bool:
+        """While nobody speaks a phone sends frames of noise, or none (AMR: types from 8 on), which FFmpeg does not know."""
+        codec = self._reading.heard.tracks[self._reading.heard.track - 1].codec or ""
+        return codec.startswith("amr") and bytes(placed.packet)[0] >> 3 & 15 >= 8
+
     def _skip(self, placed: Placed) -> None:
         if not placed.packet.size or _is_tag(placed):
+            return
+        if self._is_pause(placed):
+            self._missing_seconds += placed.seconds
             return
         self._missing_seconds += placed.seconds
         self._trailing_seconds += placed.seconds
@@ -143,16 +152,12 @@ def _after_packet_seconds(frame: AudioFrame, placed: Placed) -> float:
 def _is_tag(placed: Placed) -> bool:
     """What programs write about a file of mp3: in a frame that holds no sound, or between files that were joined."""
     head = bytes(placed.packet)[:64]
-    return head.startswith((b"ID3", b"TAG", b"APETAGEX")) or any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+    return head.startswith(TAGS) or any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def _block(frame: AudioFrame) -> NDArray[np.float32]:
     """A frame's samples as float32 between -1 and 1, shape (frames, channels)."""
-    if frame.format.name.startswith("s64"):
-        # numpy's side of PyAV knows no integers of 64 bits.
-        (frame,) = av.AudioResampler(format="dblp").resample(frame)
-    raw = frame.to_ndarray()
-    block = raw.T if frame.format.is_planar else raw.reshape(-1, frame.layout.nb_channels)
+    block = samples_of(frame)
     plain: NDArray[np.float32] = block.astype(np.float32)
     if block.dtype == np.uint8:
         plain = (plain - 128) / np.float32(128)

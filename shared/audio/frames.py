@@ -27,6 +27,7 @@ _KBPS_2 = {
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     3: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_AAC_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 
 
@@ -53,6 +54,14 @@ def adts_bytes(content: Content, at: int) -> int:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
     return length if length >= 7 else 0
+
+
+def adts_seconds(frame: bytes) -> float:
+    """How long a frame of ADTS lasts, by its own rate; 0.0 when it is none."""
+    if not adts_bytes(frame, 0) or len(frame) < 7:
+        return 0.0
+    blocks = (frame[6] & 3) + 1
+    return 1024 * blocks / _AAC_RATES_HZ[frame[2] >> 2 & 15]
 
 
 def loas_bytes(content: Content, at: int) -> int:

@@ -18,6 +18,9 @@ from shared.errors import MalformedAudio
 
 #: More programmes than this in one file are an attempt to keep us busy: four hours of clips of a second are 14,400.
 MOST_LINKS = 20_000
+#: The outermost boxes of an MP4: a fragment has two or three.
+MOST_BOXES = 100_000
+OVERSTATED_BYTES = 64
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _BEGINS = 2
 _TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -45,13 +48,64 @@ def links(content: Content, container: Container, start: int) -> Sequence[Link]:
     starts = [start]
     if marker:
         mark, before, confirms = marker
-        at = content.find(mark, start + before + 1)
+        at = content.find(mark, _search_from(content, start, container))
         while at >= 0 and len(starts) <= MOST_LINKS:
-            begins = at - before
-            if confirms(content, begins):
+            begins, further = at - before, at + 1
+            if begins > starts[-1] and confirms(content, begins):
                 starts.append(begins)
-            at = content.find(mark, at + 1)
+                further = _search_from(content, begins, container)
+            at = content.find(mark, max(further, at + 1))
     return _bounded(Link(begin, end) for begin, end in zip(starts, [*starts[1:], len(content)], strict=True))
+
+
+def _search_from(content: Content, start: int, container: Container) -> int:
+    """From where on another programme may begin: not within what the one at `start` says that it is long.
+
+    A little before its end all the same, since headers count themselves now and then; and at once where it says nothing.
+    """
+    end = (_STATED_ENDS[container](content, start) if container in _STATED_ENDS else None) or 0
+    return max(start + 1, end - OVERSTATED_BYTES) if end <= len(content) else start + 1
+
+
+def _riff_end(content: Content, start: int) -> int | None:
+    head = content[start : start + 8]
+    if head[:4] not in (b"RIFF", b"FORM") or len(head) < 8:
+        return None
+    size = int.from_bytes(head[4:], "big" if head[:4] == b"FORM" else "little")
+    return start + 8 + size if 0 < size < 0x7FFF_0000 else None
+
+
+def _matroska_end(content: Content, start: int) -> int | None:
+    """Behind the segment, if its length is known."""
+    at = content.find(b"\x18\x53\x80\x67", start, start + 4096)
+    if at < 0 or len(content) < at + 12:
+        return None
+    length = 9 - content[at + 4].bit_length()
+    size = int.from_bytes(content[at + 4 : at + 4 + length], "big") & ((1 << 7 * length) - 1)
+    is_known = length <= 8 and size != (1 << 7 * length) - 1
+    return at + 4 + length + size if is_known else None
+
+
+def _mp4_end(content: Content, start: int) -> int | None:
+    """Where the next file type box stands among the outermost boxes, or they end."""
+    at = start
+    for number in range(MOST_BOXES):
+        size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(content[at + 8 : at + 16], "big")
+        if size < 8 or (number and kind == b"ftyp"):
+            break
+        at += size
+    return at if at > start else None
+
+
+_STATED_ENDS: Mapping[Container, Callable[[Content, int], int | None]] = {
+    Container.WAV: _riff_end,
+    Container.AIFF: _riff_end,
+    Container.AVI: _riff_end,
+    Container.WEBM: _matroska_end,
+    Container.MP4: _mp4_end,
+}
 
 
 def _bounded(found: Iterator[Link]) -> Sequence[Link]:

@@ -10,6 +10,7 @@ from shared.audio.programme import Placed
 from shared.audio.reading import Reading
 from shared.audio.report import AudioInfo
 from shared.audio.request import LOUDEST_SAMPLE
+from shared.audio.source import samples_of
 from shared.audio.walls.limits import EARNING_PACKETS
 from shared.errors import UnsupportedAudio
 
@@ -32,5 +33,5 @@ def probe(content: Content, *, track: int | None, max_seconds: float, on_packets
 def _check_numbers(placed: Placed) -> None:
     """Floats need no decoder to speak of, and may be none: found now, the caller is told at once."""
     for frame in placed.packet.decode():
-        if not (np.abs(frame.to_ndarray()) <= LOUDEST_SAMPLE).all():
+        if not (np.abs(samples_of(frame)) <= LOUDEST_SAMPLE).all():
             raise UnsupportedAudio("Some samples are no finite numbers, or absurdly large ones; export the audio again.")

@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from shared.audio.containers import Form
+from shared.audio.containers import FORMS, Container
 from shared.audio.findings import Heard
 from shared.audio.source import Pace, read, trimmed_seconds, with_next
 from shared.errors import AudioTooLong, MalformedAudio
@@ -26,6 +26,8 @@ LONGEST_GAP_SECONDS = 10.0
 MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
 #: At the beginning of a file.
 EDGE_PACKETS = 5
+#: Encoders fill up their last frame: so much more than is allowed is no more.
+PADDING_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,7 @@ class Tally:
 
     def check(self, seconds: float) -> None:
         """Raises `AudioTooLong`."""
-        # To the millisecond: times are sums of many.
-        if seconds > self.max_seconds + 0.001:
+        if seconds > self.max_seconds + PADDING_SECONDS:
             raise AudioTooLong(
                 f"The audio is longer than {self.max_seconds:g} s, which is the most that is taken. Split it first."
             )
@@ -63,11 +64,12 @@ class Programme:
     """The packets of one link. Its clock is brought to begin where the link before it ended."""
 
     def __init__(
-        self, tally: Tally, form: Form, source: av.container.InputContainer, chosen: AudioStream, promised: float | None
+        self, tally: Tally, container: Container, source: av.container.InputContainer, chosen: AudioStream, promised: float | None
     ) -> None:
         """`promised`: how long its headers say that it is, in seconds."""
-        self._tally, self._form, self._source, self._chosen, self._promised = tally, form, source, chosen, promised
-        self._pace = Pace(chosen)
+        self._tally, self._source, self._chosen, self._promised = tally, source, chosen, promised
+        self._form = FORMS[container]
+        self._pace = Pace(chosen, container, source)
         self._pictures = [s for s in source.streams.video if not s.disposition & Disposition.attached_pic]
         self._base = tally.heard.seconds
         # PyAV's types leave out that it may be unknown.
@@ -80,8 +82,12 @@ class Programme:
 
     def packets(self) -> Iterator[Placed]:
         for packet, following in with_next(self._sound()):
-            # The empty one at the end has the decoder give what it still holds.
-            yield self._place(packet, following) if packet.size else Placed(packet, self._base + self._end, 0.0)
+            # The empty one at the end has the decoder give what it still holds. Those to be discarded lead a decoder to an edit's
+            # beginning, and are not heard: their times run back.
+            if packet.size and not packet.is_discard:
+                yield self._place(packet, following)
+            else:
+                yield Placed(packet, self._base + self._end, 0.0)
 
     def _sound(self) -> Iterator[Packet[AudioStream]]:
         chosen, pictures = self._chosen, self._pictures if self._form.keeps_time else []
@@ -102,7 +108,7 @@ class Programme:
         heard.promised = None if self._promised is None or heard.promised is None else heard.promised + self._promised
 
     def _place(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> Placed:
-        pts, seconds = packet.pts, self._pace.seconds_of(packet)
+        pts, seconds = packet.pts, self._pace.seconds_of(packet, following)
         at = self._end
         if self._form.keeps_time and pts is not None:
             at = self._by_the_clock(pts * self._pace.tick_seconds, self._is_lone(pts, following))

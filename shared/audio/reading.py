@@ -5,9 +5,9 @@ Only for processes behind a wall (`shared.audio.walls`).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import av.container
 from av.audio.stream import AudioStream
@@ -19,7 +19,7 @@ from shared.audio.links import Link, links
 from shared.audio.mp4_tables import check_tables
 from shared.audio.programme import Placed, Programme, Tally
 from shared.audio.promises import promised_seconds
-from shared.audio.recognition import id3_bytes, recognise
+from shared.audio.recognition import recognise, tag_bytes
 from shared.audio.source import check_shape, opened, read
 from shared.audio.tracks import choose, described
 from shared.audio.wav import WavShape, wav_shape
@@ -27,10 +27,21 @@ from shared.errors import MalformedAudio, UnsupportedAudio
 
 #: What stands before the first frame is the rest of a frame, or a tag. More of it may be sound that cannot be read.
 MOST_JUNK_BYTES = 2_000
+#: A track that begins so soon after another has ended continues it.
+GOES_ON_SECONDS = 1.0
 #: Files that are nothing but frames, but for tags.
 _BARE_FRAMES = frozenset(
     {Container.MP3, Container.AAC, Container.LATM, Container.AC3, Container.EAC3, Container.DTS, Container.AMR, Container.GSM}
 )
+
+
+@dataclass
+class _Span:
+    """How many packets a stream holds, and the times of its first and its last one."""
+
+    first_seconds: float
+    last_seconds: float
+    packets: int = 0
 
 
 class Reading:
@@ -81,21 +92,21 @@ class Reading:
         """How many bytes of frames there should be; 0 for a container, which holds other things, too."""
         if self.form.keeps_time or self.container not in _BARE_FRAMES:
             return 0
-        size = len(self.content) - self._links[0].start - id3_bytes(self.content)
-        # Pictures are in tags at the end, too.
-        tag = self.content.rfind(b"APETAGEX")
-        return size if tag < 0 else min(size, tag)
+        # There are pictures in tags, which stand at the beginning, between files that were joined, and at the end.
+        return max(0, len(self.content) - self._links[0].start - tag_bytes(self.content))
 
     def _open(self, link: Link, stack: ExitStack) -> Programme:
         if self.container is Container.MP4:
             check_tables(self.content, link.start, link.end)
+        elif self.container is Container.WAV and self.content[link.start : link.start + 4] == b"RIFX":
+            raise UnsupportedAudio("A wav with big-endian numbers (RIFX) cannot be read; save it as RIFF or as AIFF.")
         elif self.container is Container.WAV and (shape := wav_shape(self.content, link.start)):
             self._check_wav(shape, link)
         source = stack.enter_context(opened(self.content, link, self.container))
         chosen = self._choose(source, link)
         self.heard.faults += link.lost_pages
         promised = promised_seconds(self.content, link.start, self.container, source, chosen)
-        return Programme(self._tally, self.form, source, chosen, promised)
+        return Programme(self._tally, self.container, source, chosen, promised)
 
     def _check_wav(self, shape: WavShape, link: Link) -> None:
         """FFmpeg refuses some rates without a word."""
@@ -105,7 +116,9 @@ class Reading:
 
     def _choose(self, source: av.container.InputContainer, link: Link) -> AudioStream:
         streams = list(source.streams.audio)
-        chosen = choose(streams, self._track, lambda: self._packets_by_stream(link))
+        spans = self._spans(link) if len(streams) > 1 else {}
+        chosen = choose(streams, self._track, {index: span.packets for index, span in spans.items()})
+        self.heard.faults += _goes_on_elsewhere(chosen.index, spans)
         # Some headers leave it to the frames.
         if chosen.rate and chosen.channels:
             check_shape(chosen.rate, chosen.channels)
@@ -115,8 +128,20 @@ class Reading:
             heard.sample_rate_hz, heard.channels = chosen.rate or 0, chosen.channels
         return chosen
 
-    def _packets_by_stream(self, link: Link) -> Counter[int]:
-        """How many packets each stream holds, by its index. Looked for only where there is a choice."""
+    def _spans(self, link: Link) -> Mapping[int, _Span]:
+        """What each stream holds, by its index. Looked for only where there is a choice."""
+        spans: dict[int, _Span] = {}
         with opened(self.content, link, self.container) as source:
-            packets = read(source, list(source.streams.audio), Heard())
-            return Counter(packet.stream_index for packet in packets if packet.size)
+            for packet in read(source, list(source.streams.audio), Heard()):
+                if packet.size:
+                    at = float(packet.pts * packet.time_base) if packet.pts is not None and packet.time_base else 0.0
+                    span = spans.setdefault(packet.stream_index, _Span(first_seconds=at, last_seconds=at))
+                    span.packets, span.last_seconds = span.packets + 1, at
+        return spans
+
+
+def _goes_on_elsewhere(chosen: int, spans: Mapping[int, _Span]) -> bool:
+    """Whether another track begins where this one ends: that of a broadcast goes on under another number."""
+    last = spans[chosen].last_seconds if chosen in spans else 0.0
+    others = [span.first_seconds for index, span in spans.items() if index != chosen]
+    return any(first > 0 and abs(first - last) < GOES_ON_SECONDS for first in others)

@@ -97,15 +97,29 @@ def looks_like(content: Content) -> str | None:
     return next((what for magic, what in magics if head.lstrip().startswith(magic)), None)
 
 
-def id3_bytes(content: Content) -> int:
-    """Length of the ID3 tags at the start (some programs write several); 0 when there is none."""
-    at = 0
+def id3_bytes(content: Content, start: int = 0) -> int:
+    """Length of the ID3 tags at a place (some programs write several); 0 when there is none."""
+    at = start
     for _ in range(8):
         # A length has seven bits a byte; with others it is no tag, or a damaged one.
         if content[at : at + 3] != b"ID3" or len(content) < at + 10 or max(content[at + 6 : at + 10]) > 0x7F:
             break
         at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(content[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
-    return at
+    return at - start
+
+
+def tag_bytes(content: Content) -> int:
+    """How many bytes are in tags of ID3 and APE, wherever they stand."""
+    total, at = 0, content.find(b"ID3")
+    while at >= 0:
+        size = id3_bytes(content, at)
+        total += size
+        at = content.find(b"ID3", at + max(3, size))
+    ape = content.rfind(b"APETAGEX")
+    if ape >= 0:
+        size = int.from_bytes(content[ape + 12 : ape + 16], "little")
+        total += size if size < len(content) else 0
+    return total
 
 
 def _by_magic(content: Content, at: int) -> Container | None:

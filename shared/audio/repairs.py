@@ -1,6 +1,7 @@
-"""Lengths that a recorder left at 0 because it died, or was cut off, before it could write them.
+"""Numbers in headers that FFmpeg takes wrongly: it is shown others. The content itself stays as it is.
 
-Where FFmpeg would read nothing then, it is shown the length that is there. The content itself stays as it is.
+Lengths that a recorder left at 0 because it died, or was cut off, before it could write them; samples that fill only a part of
+their container; channel layouts that nobody needs here, and over which FFmpeg or PyAV corrupts its memory (6.1, 7.1).
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from shared.audio.links import Link
 
 #: Headers are looked for within so much of the beginning.
 _HEAD_BYTES = 1 << 16
+MOST_LAYOUTS, MOST_LAYOUT_BYTES = 100, 2_048
 
 
 def repairs(content: Content, link: Link, container: Container) -> Mapping[int, bytes]:
@@ -18,7 +20,11 @@ def repairs(content: Content, link: Link, container: Container) -> Mapping[int, 
     head = content[link.start : min(link.end, link.start + _HEAD_BYTES)]
     if container is Container.AIFF:
         return _aiff(head, link)
-    return _rf64(head, link) if container is Container.WAV and head[:4] in (b"RF64", b"BW64") else {}
+    if container is Container.WAV:
+        return {**_rf64(head, link), **_valid_bits(head, link)}
+    if container in (Container.CAF, Container.MP4):
+        return _channel_layout(content, link)
+    return {}
 
 
 def _aiff(head: bytes, link: Link) -> Mapping[int, bytes]:
@@ -32,6 +38,8 @@ def _aiff(head: bytes, link: Link) -> Mapping[int, bytes]:
 
 def _rf64(head: bytes, link: Link) -> Mapping[int, bytes]:
     """The 64-bit length of the data is 0, or so is its 32-bit one."""
+    if head[:4] not in (b"RF64", b"BW64"):
+        return {}
     long, data = head.find(b"ds64"), head.find(b"data")
     if long < 0 or data < 0 or len(head) < data + 8:
         return {}
@@ -40,3 +48,30 @@ def _rf64(head: bytes, link: Link) -> Mapping[int, bytes]:
     if stated == bytes(8) and short in (bytes(4), b"\xff" * 4):
         return {link.start + long + 16: there.to_bytes(8, "little"), link.start + data + 4: b"\xff" * 4}
     return {}
+
+
+def _valid_bits(head: bytes, link: Link) -> Mapping[int, bytes]:
+    """An extensible PCM of which only some bits are used: the others are 0, and FFmpeg takes it for another codec."""
+    at = head.find(b"fmt ") + 8
+    if at < 8 or head[at : at + 2] != b"\xfe\xff" or head[at + 24 : at + 26] != b"\x01\x00":
+        return {}
+    bits = head[at + 14 : at + 16]
+    return {link.start + at + 18: bits} if head[at + 18 : at + 20] != bits else {}
+
+
+def _channel_layout(content: Content, link: Link) -> Mapping[int, bytes]:
+    """The chunk of a CAF, or the box of a MOV, is shown as one that is of no use."""
+    found: dict[int, bytes] = {}
+    at = content.find(b"chan", link.start, link.end)
+    while at >= 0 and len(found) < MOST_LAYOUTS:
+        if _is_layout(content, at):
+            found[at] = b"free"
+        at = content.find(b"chan", at + 4, link.end)
+    return found
+
+
+def _is_layout(content: Content, at: int) -> bool:
+    """Whether sizes and a layout stand where they should: in a MOV before and behind it, in a CAF behind it."""
+    mov_size, caf_size = content[at - 4 : at], content[at + 4 : at + 12]
+    is_box = 24 <= int.from_bytes(mov_size, "big") <= MOST_LAYOUT_BYTES and content[at + 4 : at + 8] == bytes(4)
+    return is_box or 12 <= int.from_bytes(caf_size, "big") <= MOST_LAYOUT_BYTES

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import av
 import av.container
+import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Stream
+from numpy.typing import NDArray
 
 from shared.audio.containers import FORMS, Container
 from shared.audio.content import Content, Window
 from shared.audio.findings import Heard
+from shared.audio.frames import adts_seconds
 from shared.audio.links import Link
 from shared.audio.repairs import repairs
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
@@ -34,6 +38,15 @@ LONGEST_PACKET_SECONDS = 30.0
 CHECKED_CODECS = frozenset({"flac"})
 
 _PCM_NAME = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|mulaw|alaw)(?:_planar)?")
+
+_SAMPLES: Mapping[str, Any] = {
+    "u8": np.uint8,
+    "s16": np.int16,
+    "s32": np.int32,
+    "s64": np.int64,
+    "flt": np.float32,
+    "dbl": np.float64,
+}
 
 av.logging.set_level(None)
 
@@ -103,23 +116,56 @@ def with_next(packets: Iterator[Packet[Any]]) -> Iterator[tuple[Packet[Any], Pac
         yield last, None
 
 
+def samples_of(frame: AudioFrame) -> NDArray[Any]:
+    """A frame's samples as they are, shape (frames, channels).
+
+    PyAV's own `to_ndarray` knows no 64-bit integers, and reads behind the last of exactly eight planes.
+    """
+    kind, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
+    dtype = _SAMPLES[kind]
+    # A plane is a buffer, whatever its types say.
+    planes: Sequence[Any] = frame.planes[:channels]
+    if frame.format.is_planar:
+        return np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes], axis=1)
+    return np.frombuffer(planes[0], dtype, frame.samples * channels).reshape(-1, channels)
+
+
 class Pace:
     """How long the packets of a stream last. What is the same for all of them is asked of FFmpeg once: files have a million."""
 
-    def __init__(self, stream: AudioStream) -> None:
+    def __init__(self, stream: AudioStream, container: Container, source: av.container.InputContainer) -> None:
+        self._is_adts, self._last_seconds = container is Container.AAC, 0.0
+        # Of the last packet, where packets have no length of their own.
+        self._ends_at_seconds = (source.duration or 0) / av.time_base if container is Container.WEBM else 0.0
         known = stream.codec_context
         self.tick_seconds = float(stream.time_base or 0)
         self._byte_seconds = _pcm_byte_seconds(known.name, stream.rate or 0, stream.channels)
         self._usual_seconds = known.frame_size / stream.rate if known.frame_size and stream.rate else 0.0
 
-    def seconds_of(self, packet: Packet[AudioStream]) -> float:
-        """How long a packet says that it lasts; where that cannot be, how long those of its codec do."""
+    def seconds_of(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> float:
+        """How long a packet says that it lasts; where that cannot be, how long those of its codec do, or until the next one."""
+        if self._is_adts and (seconds := adts_seconds(bytes(packet))):
+            # FFmpeg's parser keeps to the first rate.
+            return seconds
         if self._byte_seconds:
             # Of the last one FFmpeg says that it is as long as the others.
             return packet.size * self._byte_seconds
         # Where more is to be thrown away than there is, FFmpeg's number is negative, and PyAV shows it without its sign.
         seconds = (packet.duration or 0) * self.tick_seconds
-        return seconds if 0 < seconds <= LONGEST_PACKET_SECONDS else self._usual_seconds
+        if not 0 < seconds <= LONGEST_PACKET_SECONDS:
+            seconds = self._usual_seconds or self._until(packet, following)
+        return seconds
+
+    def _until(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> float:
+        next_pts = following.pts if following is not None else None
+        if packet.pts is None:
+            return self._last_seconds
+        if next_pts is None:
+            left_seconds = self._ends_at_seconds - packet.pts * self.tick_seconds
+            return min(self._last_seconds, max(0.0, left_seconds)) if self._ends_at_seconds else 0.0
+        seconds = (next_pts - packet.pts) * self.tick_seconds
+        self._last_seconds = seconds if 0 < seconds <= LONGEST_PACKET_SECONDS else 0.0
+        return self._last_seconds
 
 
 def _pcm_byte_seconds(codec: str, rate_hz: int, channels: int) -> float:

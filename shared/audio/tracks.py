@@ -1,6 +1,6 @@
 """The audio tracks of a file, and which of them is heard."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from av.audio.stream import AudioStream
 from av.stream import Disposition
@@ -15,10 +15,10 @@ LONGEST_LANGUAGE, LONGEST_TITLE = 35, 200
 LEAST_SHARE = 0.25
 
 
-def choose(streams: Sequence[AudioStream], wanted: int | None, count: Callable[[], Mapping[int, int]]) -> AudioStream:
+def choose(streams: Sequence[AudioStream], wanted: int | None, packets: Mapping[int, int]) -> AudioStream:
     """The track that is asked for (from 1); else the default one of those that hold something.
 
-    `count` finds how many packets there are, by the streams' indexes.
+    `packets`: how many there are, by the streams' indexes; empty where there is no choice.
 
     Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when it is not there or cannot be decoded.
     """
@@ -35,7 +35,7 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, count: Callable[[
     if not audible:
         raise UnsupportedAudio("The audio's codec is unknown; convert it to wav, flac or ogg.")
     if len(audible) > 1:
-        audible = list(_not_empty(audible, count()))
+        audible = list(_not_empty(audible, packets))
     return next((stream for stream in audible if stream.disposition & Disposition.default), audible[0])
 
 

@@ -9,6 +9,7 @@ from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.audio.report import AudioInfo, Track
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from shared.errors import MalformedAudio
 
 #: A wav has a handful of chunks; more than this is an attempt to keep us busy.
 MAX_CHUNKS = 1000
@@ -16,6 +17,7 @@ MAX_CHUNKS = 1000
 _PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _PCM, _FLOAT, _ALAW, _MULAW = 1, 3, 6, 7
 _PCM_BITS = 16
+_UNPACKED = frozenset({_PCM, _FLOAT, _ALAW, _MULAW, 0xFFFE})
 
 
 class PcmEncoding(str, Enum):
@@ -96,6 +98,8 @@ class WavShape:
     bytes_per_second: int
     data_at: int
     data_bytes: int | None
+    #: Of what is no PCM: how many samples of each channel a chunk of its own states.
+    frames: int | None = None
 
 
 def wav_shape(content: Content, start: int) -> WavShape | None:
@@ -105,33 +109,39 @@ def wav_shape(content: Content, start: int) -> WavShape | None:
     """
     if content[start : start + 4] == b"RIFX":
         return None
-    fields, long_bytes = None, None
+    fields, long_bytes, frames = None, None, None
     for name, at, size in _chunks(content, start + 12):
         if name == b"fmt " and at + 16 <= len(content):
             fields = struct.unpack("<HHIIHH", content[at : at + 16])
         elif name == b"ds64" and at + 16 <= len(content):
             long_bytes = struct.unpack("<Q", content[at + 8 : at + 16])[0]
+        elif name == b"fact" and at + 4 <= len(content):
+            frames = struct.unpack("<I", content[at : at + 4])[0]
         elif name == b"data" and fields:
             is_streamed = size == 0 or 0x7FFF_0000 <= size <= 0x8000_FFFF or size >= 0xFFFF_0000
             stated = (long_bytes or None) if size == 0xFFFF_FFFF else None if is_streamed else size
-            _, channels, rate_hz, per_second, frame, bits = fields
+            codec, channels, rate_hz, per_second, frame, bits = fields
             # Of PCM the rate of bytes follows from the other numbers, and some recorders get it wrong.
             is_pcm = bits > 0 and frame == channels * ((bits + 7) // 8)
-            return WavShape(rate_hz, channels, rate_hz * frame if is_pcm else per_second, at, stated)
+            per_second, frames = (rate_hz * frame, None) if is_pcm or codec in _UNPACKED else (per_second, frames)
+            return WavShape(rate_hz, channels, per_second, at, stated, frames)
     return None
 
 
 def _chunks(content: Content, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, where the body begins, and stated size."""
+    """Name, where the body begins, and stated size. Raises `MalformedAudio` when there are absurdly many."""
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(content):
             return
         name, size = struct.unpack("<4sI", content[at : at + 8])
         yield name, at + 8, size
         at += 8 + size + size % 2
+    raise MalformedAudio(f"The wav has more than {MAX_CHUNKS} chunks before its data; export it again.")
 
 
 def promised_wav_seconds(content: Content, start: int) -> float | None:
     """The length that the header of a wav at `start` states; None where it states none."""
     shape = wav_shape(content, start)
+    if shape and shape.frames and shape.rate_hz and shape.data_bytes:
+        return shape.frames / shape.rate_hz
     return shape.data_bytes / shape.bytes_per_second if shape and shape.data_bytes and shape.bytes_per_second else None

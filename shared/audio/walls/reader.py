@@ -18,15 +18,15 @@ from shared.errors import FleetError
 
 #: Exit codes: its orders were answered; there will be none any more.
 EXIT_ANSWERED, EXIT_CLOSED = 0, 3
-#: A reader that has been through a file is warm for the next one, and saves it milliseconds. Only sound files, and not for ever.
+#: A reader that has been through a file is warm for the next one, and saves it milliseconds. Not for ever: memory fragments.
 MOST_PROBES = 100
 
 
 def serve(orders: socket.socket) -> int:
     """Wait for orders, of which each reader gets others, and answer them; the exit code.
 
-    Whatever is not a probe that went well is the last one: no file is to meet what a bad one has left behind, or memory that a
-    decode has taken.
+    Whatever is not a probe that ended in order, well or not, is the last one: no file is to meet what one that went out of bounds
+    has left behind, or memory that a decode has taken.
     """
     limits = Imposed(_private_bytes())
     for _ in range(MOST_PROBES):
@@ -42,7 +42,7 @@ def serve(orders: socket.socket) -> int:
         _tell(orders, told)
         for file in files:
             os.close(file)
-        if told.info is None:
+        if told.info is None and told.error_code is None:
             break
     return EXIT_ANSWERED
 
