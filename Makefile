@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SOURCES := gateway worker shared client deploy tests models
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check format test faults bench scaling accuracy demo-model lock env-example clean
+.PHONY: help demo up check format test faults bench audio fuzz scaling accuracy demo-model lock env-example clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,12 @@ faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/re
 
 bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
 	$(PY) -m tests.benchmarks $(ONLY)
+
+audio: $(VENV)/.installed-dev ## Measure how audio is read, and what hostile files cost; writes docs/audio.md (about 6 minutes)
+	$(PY) -m tests.benchmarks.audio $(ONLY)
+
+fuzz: $(VENV)/.installed-dev ## Send 20,000 damaged files through the readers, 2,000 of them over HTTP (about 12 minutes)
+	$(PY) -m tests.faults.audio_fuzz $(COUNT)
 
 scaling: $(VENV)/.installed-dev ## Simulate how the fleet scales, from measured costs; writes docs/scaling.md (about 4 minutes)
 	$(PY) -m tests.benchmarks.scaling

@@ -7,10 +7,8 @@ from pathlib import Path
 import ctranslate2
 import faster_whisper
 
-from tests.benchmarks.hostile import hostile
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
-from tests.benchmarks.readers import readers
 from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
@@ -25,8 +23,6 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "overhead": overhead,
     "waiting": waiting,
     "growth": growth,
-    "readers": readers,
-    "hostile": hostile,
     "agreement": agreement,
     "throughput": throughput,
     "long": long_files,
