@@ -17,7 +17,7 @@ from shared.options import Submission
 from shared.settings import GatewaySettings
 
 #: How long a caller waits for its turn with a reader, and for the reader.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 45.0
 
 _LOG = get_logger(__name__)
 

@@ -24,6 +24,8 @@ TOLERANCE_SECONDS = 0.1001
 LONGEST_GAP_SECONDS = 10.0
 #: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these are an attempt to keep us busy.
 MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
+#: Matroska may pack its packets: those of sound hardly shrink.
+MOST_INFLATION, SPARE_BYTES = 4, 32_000_000
 #: At the beginning of a file.
 EDGE_PACKETS = 5
 #: Encoders fill up their last frame: so much more than is allowed is no more.
@@ -42,12 +44,20 @@ class Placed:
 class Tally:
     """What a reading has come to by now, over all programmes of a file."""
 
-    def __init__(self, heard: Heard, max_seconds: float) -> None:
+    def __init__(self, heard: Heard, max_seconds: float, file_bytes: int) -> None:
         self.heard, self.max_seconds = heard, max_seconds
+        self._room_bytes = SPARE_BYTES + MOST_INFLATION * file_bytes
 
-    def count(self, seconds: float) -> None:
+    def weigh(self, size_bytes: int) -> None:
+        """So much of a packet. Raises `MalformedAudio` when they are more than the file can hold."""
+        self._room_bytes -= size_bytes
+        if self._room_bytes < 0:
+            raise MalformedAudio("The file unpacks to far more than it holds; export it again.")
+
+    def count(self, seconds: float, size_bytes: int) -> None:
         """Another packet, which ends so far into the file. Raises `MalformedAudio` and `AudioTooLong`."""
         self.heard.packets += 1
+        self.weigh(size_bytes)
         if self.heard.packets > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
             raise MalformedAudio("The file is made of far more packets than its length can need; export it again.")
         self.check(seconds)
@@ -121,7 +131,7 @@ class Programme:
             heard_seconds = max(0.0, seconds - discarded - (0.0 if self._form.keeps_time else skipped))
         self._seen += 1
         self._end = max(self._end, at + heard_seconds)
-        self._tally.count(self._base + self._end)
+        self._tally.count(self._base + self._end, packet.size)
         return Placed(packet, self._base + at, seconds)
 
     def _is_lone(self, pts: int, following: Packet[AudioStream] | None) -> bool:
@@ -148,6 +158,7 @@ class Programme:
 
     def _see(self, packet: Packet[Stream]) -> None:
         """A picture: the file lasts as long as it is seen. Not where its clock differs from that of the sound."""
+        self._tally.weigh(packet.size)
         if packet.pts is None or not packet.time_base or self._origin is None:
             return
         end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin + self._put_off

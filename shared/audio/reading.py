@@ -60,7 +60,7 @@ class Reading:
         junk = content[found.at - found.junk_bytes : found.at] if found.at else content[: found.junk_bytes]
         self._is_begun_late = len(junk) > MOST_JUNK_BYTES and len(set(junk)) > 1
         self.heard = Heard(is_exact=self.form.exact)
-        self._tally = Tally(self.heard, max_seconds)
+        self._tally = Tally(self.heard, max_seconds, len(content))
 
     def packets(self) -> Iterator[Placed]:
         """The chosen track's packets in order, over all programmes of the file.

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 MEMORY_BYTES = 128 * 1024 * 1024
 #: A probe: processor time for any file, and by size. So many packets of sound earn more, four times what they cost: four quiet
 #: hours are a million packets in a few megabytes, and what gets nowhere earns nothing. At most so much in all.
-PROBE_SECONDS, PROBE_SECONDS_PER_MB, LONGEST_PROBE_SECONDS = 3.0, 0.25, 40.0
+PROBE_SECONDS, PROBE_SECONDS_PER_MB, LONGEST_PROBE_SECONDS = 2.0, 0.25, 40.0
 EARNING_PACKETS, EARNED_SECONDS = 20_000, 0.5
 #: A decode: for any file, by length and by size. Real decoders are at least a hundred times as fast as speech.
 DECODE_SECONDS, DECODE_SECONDS_PER_SECOND, DECODE_SECONDS_PER_MB = 5.0, 0.05, 1.0

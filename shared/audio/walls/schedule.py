@@ -11,7 +11,7 @@ from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 from shared.errors import FleetError
 
 #: A file that takes longer is slow: a sound one of some minutes takes a tenth of it.
-QUICK_SECONDS = 0.4
+QUICK_SECONDS = 0.25
 #: An order that no reader has begun by then was lost with one that died idle.
 BEGIN_SECONDS = 2.0
 #: What a second of waiting counts for against a smaller file.
