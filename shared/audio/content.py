@@ -5,7 +5,7 @@ import mmap
 from collections.abc import Mapping
 
 Content = bytes | mmap.mmap
-#: So much of a mapping may lie in this process's memory beside what is being read.
+#: How much of a mapping, in bytes, may stay in this process's memory before it is dropped.
 KEPT_BYTES = 16 * 1024 * 1024
 
 
@@ -19,7 +19,7 @@ class Window(io.RawIOBase):
     """A stretch of a content as a file, for FFmpeg. Copies what is read and nothing else."""
 
     def __init__(self, content: Content, start: int, end: int, instead: Mapping[int, bytes] | None = None) -> None:
-        """`instead`: what is shown in place of what is there, by its place in the content."""
+        """`instead`: bytes that readers see in place of the content's own, by the place of the first of them."""
         self._instead = instead or {}
         self._content, self._view = content, memoryview(content)
         self._start, self._size, self._at, self._read_bytes = start, end - start, 0, 0

@@ -87,7 +87,7 @@ class _Decoding:
             self._sound.silence_until(self._reading.heard.seconds - self._trailing_seconds)
 
     def is_nearly_nothing(self) -> bool:
-        """Hardly anything of what the file holds has become sound."""
+        """Hardly any of the file's packets could be decoded."""
         expected_seconds = self._decoded_seconds + self.skipped.seconds
         packets_failed = self._decoded_seconds <= LEAST_SHARE * expected_seconds
         return packets_failed or self._decoded_bytes < LEAST_SHARE * self._reading.frame_bytes()

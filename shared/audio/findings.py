@@ -9,8 +9,8 @@ from shared.audio.report import AudioInfo, AudioWarning, Decoded, Level, Track, 
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import SILENT_PEAK, Samples, Sound
 
-#: So much may be missing of what a header promises: encoders count their padding, recorders their headers. More where the header
-#: is that of the whole file, or was written by guess.
+#: How much may be missing of the length that a header promises before the caller is warned: encoders count their padding, and
+#: recorders their headers. More where the header is that of the whole file, or was written by guess.
 SLACK_SECONDS, GUESSED_SLACK_SECONDS, SLACK_SHARE = 0.15, 0.5, 0.002
 #: Speech is at -12 to -35 dBFS. The RMS holds pauses, too.
 QUIET_PEAK_DBFS, QUIET_RMS_DBFS = -36.0, -56.0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from shared.audio.containers import Container
 from shared.audio.content import Content
 
-#: So many frames in a row are no accident, wherever they begin. At the very start of a file, one that ends with it is enough.
+#: This number of frames in a row is no accident, wherever they begin.
 SURE_FRAMES = 4
 TS_PACKET_SIZES, SURE_TS_PACKETS = (188, 192, 204), 5
 _GSM_FRAME_BYTES = 33
@@ -153,7 +153,7 @@ def multiplex_at(content: Content, at: int) -> Container | None:
 
 
 def transport_stream_at(content: Content, at: int, least: int = 3) -> bool:
-    """Whether sync bytes follow each other at the distance of transport stream packets, at least so many."""
+    """Whether sync bytes follow each other at the distance of transport stream packets, at least `least` of them."""
     for size in TS_PACKET_SIZES:
         places = range(at, min(len(content), at + SURE_TS_PACKETS * size), size)
         if len(places) >= least and all(content[place] == 0x47 for place in places):

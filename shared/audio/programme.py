@@ -28,7 +28,7 @@ MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
 MOST_INFLATION, SPARE_BYTES = 4, 32_000_000
 #: At the beginning of a file.
 EDGE_PACKETS = 5
-#: Encoders fill up their last frame: so much more than is allowed is no more.
+#: Encoders fill up their last frame: audio that is longer than allowed by no more than this is taken.
 PADDING_SECONDS = 0.25
 
 
@@ -49,7 +49,7 @@ class Tally:
         self._room_bytes = SPARE_BYTES + MOST_INFLATION * file_bytes
 
     def weigh(self, size_bytes: int) -> None:
-        """So much of a packet. Raises `MalformedAudio` when they are more than the file can hold."""
+        """Count the bytes of a packet. Raises `MalformedAudio` when all of them are more than the file can hold."""
         self._room_bytes -= size_bytes
         if self._room_bytes < 0:
             raise MalformedAudio("The file unpacks to far more than it holds; export it again.")

@@ -13,7 +13,7 @@ from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.errors import EmptyAudio, NotAudio
 
-#: So many bytes of something else may stand before the first frame: tags that no program knows, or the rest of a cut frame.
+#: How many bytes may stand before the first frame: tags that no program knows, or the rest of a cut frame.
 JUNK_BYTES = 64 * 1024
 
 _MAGIC = (

@@ -39,6 +39,8 @@ CHECKED_CODECS = frozenset({"flac"})
 
 _PCM_NAME = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|mulaw|alaw)(?:_planar)?")
 
+#: Texts in a file may be in any encoding. From version 19 on PyAV replaces by itself what it cannot read.
+_TEXTS: Mapping[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _SAMPLES: Mapping[str, Any] = {
     "u8": np.uint8,
     "s16": np.int16,
@@ -61,7 +63,7 @@ def opened(content: Content, link: Link, container: Container) -> Iterator[av.co
             "r",
             format=FORMS[container].demuxer,
             options={"protocol_whitelist": "none"},
-            metadata_errors="replace",
+            **_TEXTS,
         )
     except MemoryError:
         raise
