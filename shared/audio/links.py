@@ -25,8 +25,8 @@ _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _BEGINS = 2
 _TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _TS_BYTES, _TS_SYNC = 188, 0x47
-#: A clock that jumps by more than this (FFmpeg's limit, too) has begun anew. After this number of packets without it, the clock of
-#: another stream is followed.
+#: A clock that jumps by more than this (FFmpeg's limit, too) has begun anew. After this number of packets without it, the clock
+#: of another stream is followed.
 _LONGEST_CLOCK_STEP_SECONDS, _TS_OTHER_CLOCK = 10.0, 5_000
 
 

@@ -21,7 +21,7 @@ from shared.audio.wav import promised_wav_seconds
 _BY_TRACK = frozenset(
     {Container.MP4, Container.FLAC, Container.AIFF, Container.CAF, Container.AU, Container.TTA, Container.WAVPACK}
 )
-#: Headers are looked for within so much of the beginning.
+#: How much of the beginning of a file is searched for headers.
 _HEAD_BYTES = 1 << 20
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")

@@ -63,7 +63,7 @@ _MISTAKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A container, and at which byte it begins; behind so much junk."""
+    """A container, at which byte it begins, and how many bytes of junk stand before it."""
 
     container: Container
     at: int = 0

@@ -10,7 +10,7 @@ from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.audio.links import Link
 
-#: Headers are looked for within so much of the beginning.
+#: How much of the beginning of a file is searched for headers.
 _HEAD_BYTES = 1 << 16
 MOST_LAYOUTS, MOST_LAYOUT_BYTES = 100, 2_048
 

@@ -12,7 +12,7 @@ from shared.audio.report import Level
 from shared.audio.request import LOUDEST_SAMPLE, SAMPLE_RATE_HZ
 from shared.errors import MalformedAudio, UnsupportedAudio
 
-#: Work is done on so much sound at a time; also how long a stretch is that channels are found to cancel each other in.
+#: Sound is worked on in blocks of this length. Whether channels cancel each other is decided for each block.
 BLOCK_SECONDS = 0.5
 #: Channels that have nothing to do with each other mix to the sum of their powers over the square of their number. A mix a tenth
 #: as strong (-10 dB) means that they cancel. Once they do, they are taken to until the mix has a third again.

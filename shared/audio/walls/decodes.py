@@ -11,7 +11,7 @@ from shared.audio.sound import Samples
 from shared.audio.walls.readers import MOST_TRIES, Readers, complain
 from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 
-#: A decode may find a little more than a probe, which counts packets: so much more there is room for.
+#: A decode may find a little more sound than a probe, which counts packets: the buffer has this much room more.
 SPARE_SECONDS, SPARE_SHARE = 3.0, 0.02
 #: How long a decode may wait for others before it.
 WAITING_SECONDS = 600.0

@@ -147,5 +147,5 @@ class Schedule:
 
 
 def _turn(errand: Errand) -> float:
-    """Small files go first, since they are soon done; and every second of waiting makes a file as good as one so much smaller."""
+    """Small files go first, since they are soon done. A second of waiting counts as much as a megabyte less."""
     return errand.order.size_bytes + SMALLER_BYTES_PER_SECOND * errand.added_at
