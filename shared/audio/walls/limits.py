@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 #: Beside the file and its sound, which are shared memory. FFmpeg's index of a four hour file takes a quarter of it.
 MEMORY_BYTES = 128 * 1024 * 1024
-#: A probe: processor time for any file, and for each megabyte of it. Every `EARNING_PACKETS` packets of sound earn it another half
-#: second, four times what they cost: four quiet hours are a million packets in a few megabytes, and a file that gets nowhere earns
-#: nothing. The last number is the most that a probe gets in all.
+#: A probe: processor time for any file, and for each megabyte of it; the last number is the most that it gets in all. Every
+#: `EARNING_PACKETS` packets of sound earn it another half second, four times what they cost: four quiet hours are a million
+#: packets in a few megabytes, and a file that gets nowhere earns nothing.
 PROBE_SECONDS, PROBE_SECONDS_PER_MB, LONGEST_PROBE_SECONDS = 2.0, 0.25, 40.0
 EARNING_PACKETS, EARNED_SECONDS = 20_000, 0.5
 #: A decode: for any file, by length and by size. Real decoders are at least a hundred times as fast as speech.
