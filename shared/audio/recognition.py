@@ -32,7 +32,7 @@ _MAGIC = (
 _FORMS = {b"WAVE": Container.WAV, b"AVI ": Container.AVI, b"AIFF": Container.AIFF, b"AIFC": Container.AIFF}
 _RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 _MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"sidx"})
-#: Of what may stand behind junk, only what takes more than four bytes to recognise.
+#: File headers that are looked for behind junk: only those of more than four bytes, which junk does not hold by chance.
 _BEHIND_JUNK = re.compile(
     rb"fLaC[\0\x80]\0\0\x22|OggS\0\x02|\x1aE\xdf\xa3|(?:RIFF|RF64|BW64|FORM)[\s\S]{4}(?:WAVE|AVI |AIF[FC])|#!AMR(?:-WB)?\n"
     rb"|\0\0\0[\x08-\xff]ftyp|0&\xb2u\x8ef\xcf\x11|FLV\x01[\0-\x05]\0\0\0\x09|TTA1\x01\0"

@@ -16,7 +16,7 @@ MOST_LAYOUTS, MOST_LAYOUT_BYTES = 100, 2_048
 
 
 def repairs(content: Content, link: Link, container: Container) -> Mapping[int, bytes]:
-    """What is to be read instead of what is there, by its place in the content."""
+    """The bytes that FFmpeg is shown instead of the content's own, by the place of the first of them."""
     head = content[link.start : min(link.end, link.start + _HEAD_BYTES)]
     if container is Container.AIFF:
         return _aiff(head, link)

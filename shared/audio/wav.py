@@ -98,7 +98,7 @@ class WavShape:
     bytes_per_second: int
     data_at: int
     data_bytes: int | None
-    #: Of what is no PCM: how many samples of each channel a chunk of its own states.
+    #: Of compressed sound: how many samples each channel has, by the `fact` chunk.
     frames: int | None = None
 
 

@@ -62,5 +62,5 @@ class Decode:
 
 
 def rows_for(wanted: Wanted, channels: int) -> int:
-    """How many rows a buffer must have for a file of so many channels (0: nobody knows)."""
+    """How many rows a buffer must have for a file with this number of channels (0: unknown)."""
     return min(channels or MAX_CHANNELS, MAX_CHANNELS) if wanted.channels is Channels.SPLIT else 1

@@ -1,4 +1,4 @@
-"""`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps so many readers ready.
+"""`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps that number of readers ready.
 
 It loads FFmpeg once and forks readers from that, a few milliseconds each. Orders go from the socket straight to a reader; only
 the death of one is told from here. It ends when the other end of the socket is closed.

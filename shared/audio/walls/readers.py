@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 SLOW_READERS = 2
 #: How much more than the quick ones of a gateway they give way to everything else.
 SLOW_NICENESS = 10
-#: A file whose reader, or the process that keeps them, was ended from outside is given to another one, so many times in all.
+#: How often a file is given to a reader in all, if its reader or the process that keeps readers is ended from outside.
 MOST_TRIES = 2
 RESTART_SECONDS, LOOK_SECONDS = 0.2, 0.1
 _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, UnsupportedAudio, AudioTooLong)
@@ -71,7 +71,7 @@ class Readers:
         with self._lock:
             self._is_closed = True
             if self._socket is not None:
-                # Both ways: whoever is waiting on it, here or there, wakes.
+                # In both directions: our thread that listens wakes, and so do the readers.
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
         if self._process is not None:

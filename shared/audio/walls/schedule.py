@@ -45,7 +45,7 @@ class Errand:
         return [self.file.descriptor, *([self.buffer.descriptor] if self.buffer else [])]
 
     def conclude(self, outcome: Told | FleetError) -> None:
-        """Nothing more is done for it. Whoever waited may have given up."""
+        """Set the result and close the file. The caller may have cancelled its wait by now."""
         self.file.close()
         with suppress(InvalidStateError):
             if isinstance(outcome, FleetError):
