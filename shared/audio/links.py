@@ -59,6 +59,12 @@ def links(content: Content, container: Container, start: int) -> Sequence[Link]:
     return _bounded(Link(begin, end) for begin, end in zip(starts, [*starts[1:], len(content)], strict=True))
 
 
+def stated_end(content: Content, link: Link, container: Container) -> int | None:
+    """Where the programme of a link ends by its own header; None where it does not say, or not within the file."""
+    end = _STATED_ENDS[container](content, link.start) if container in _STATED_ENDS else None
+    return end if end is not None and end <= len(content) else None
+
+
 def _search_from(content: Content, start: int, container: Container) -> int:
     """From where on another programme may begin: not within what the one at `start` says that it is long.
 

@@ -15,11 +15,11 @@ from av.audio.stream import AudioStream
 from shared.audio.containers import FORMS, Container
 from shared.audio.content import Content, forget
 from shared.audio.findings import Heard
-from shared.audio.links import Link, links
+from shared.audio.links import Link, links, stated_end
 from shared.audio.mp4_tables import check_tables
 from shared.audio.programme import Placed, Programme, Tally
 from shared.audio.promises import promised_seconds
-from shared.audio.recognition import recognise, tag_bytes
+from shared.audio.recognition import begins_at, recognise, tag_bytes
 from shared.audio.source import check_shape, opened, read
 from shared.audio.tracks import choose, described
 from shared.audio.wav import WavShape, wav_shape
@@ -68,7 +68,7 @@ class Reading:
         Raises `MalformedAudio` when there are none, `UnsupportedAudio`, and `AudioTooLong` as soon as it is.
         """
         failure: MalformedAudio | UnsupportedAudio | None = None
-        self.heard.faults += self._is_begun_late
+        self.heard.faults += self._is_begun_late + self._is_followed_by_another()
         for link in self._links:
             with ExitStack() as stack:
                 try:
@@ -82,6 +82,11 @@ class Reading:
                     programme.conclude()
         if not self.heard.packets:
             raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
+
+    def _is_followed_by_another(self) -> bool:
+        """Behind the last programme stands a file of another container, which is not read: the caller is told."""
+        end = stated_end(self.content, self._links[-1], self.container)
+        return end is not None and len(self.content) - end > MOST_JUNK_BYTES and begins_at(self.content, end)
 
     @property
     def is_of_floats(self) -> bool:

@@ -108,6 +108,11 @@ def id3_bytes(content: Content, start: int = 0) -> int:
     return at - start
 
 
+def begins_at(content: Content, at: int) -> bool:
+    """Whether a file of any known container begins at this place."""
+    return _by_magic(content, at) is not None
+
+
 def tag_bytes(content: Content) -> int:
     """How many bytes are in tags of ID3 and APE, wherever they stand."""
     total, at = 0, content.find(b"ID3")

@@ -82,3 +82,8 @@ def test_frames_that_are_damaged_at_the_very_beginning_are_told() -> None:
 def test_recordings_that_were_joined_are_heard_to_the_end() -> None:
     one = with_av(tone(2.0), "webm", "libopus")
     assert decoded(one + one).seconds == pytest.approx(4.0, abs=0.1)
+
+
+def test_a_file_of_another_container_behind_the_first_is_told() -> None:
+    content = with_av(tone(2.0), "webm", "libopus") + with_av(tone(2.0), "mp4", "aac")
+    assert codes(decoded(content)) == ["audio_incomplete"]
