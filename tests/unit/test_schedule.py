@@ -1,15 +1,19 @@
 """Quick files never wait behind slow ones."""
 
-import time
+from collections.abc import Callable
 
 import pytest
 
 from shared.audio.request import Wanted
 from shared.audio.walls.limits import probe_limits
 from shared.audio.walls.messages import Order, Task
-from shared.audio.walls.schedule import MOST_WAITING, QUICK_SECONDS, Errand, Schedule
+from shared.audio.walls.schedule import LANE_SECONDS, MOST_WAITING, Errand, Schedule
 from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import ReadersUnavailable
+
+
+#: Just too long for the first lane, and for the second one.
+FIRST, SECOND = (seconds + 0.001 for seconds in LANE_SECONDS)
 
 
 def errand(number: int, size_bytes: int = 1_000) -> Errand:
@@ -23,12 +27,17 @@ def errand(number: int, size_bytes: int = 1_000) -> Errand:
     return Errand(order, SharedFile())
 
 
-def begun(schedule: Schedule, ago_seconds: float = 0.0) -> Errand:
-    """The next one, as if its reader had said so long ago that it has begun."""
+def begun(schedule: Schedule) -> Errand:
+    """The next one, as if its reader had said that it has begun."""
     found = schedule.begin_next()
     assert found is not None
-    found.pid, found.began_at = found.order.number, time.monotonic() - ago_seconds
+    found.pid = found.order.number
     return found
+
+
+def taking(cpu_seconds: float) -> Callable[[int], float]:
+    """As if every reader had taken so long."""
+    return lambda pid: cpu_seconds
 
 
 def test_small_files_go_first_and_nobody_waits_for_ever() -> None:
@@ -43,36 +52,57 @@ def test_small_files_go_first_and_nobody_waits_for_ever() -> None:
     assert schedule.begin_next() is small
 
 
-def test_a_slow_file_goes_on_in_the_slow_lane_while_there_is_room() -> None:
+def test_a_file_that_takes_time_goes_on_in_a_slower_lane_while_there_is_room() -> None:
     schedule = Schedule(quick=1, slow=1)
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         schedule.add(errand(number))
-    first = begun(schedule, QUICK_SECONDS + 1)
-    assert schedule.turn_slow() == ([first], [])
-    second = begun(schedule, QUICK_SECONDS + 1)
-    assert schedule.turn_slow() == ([], [second])
-    assert second.is_put_off and schedule.begin_next() is None
-    second.is_slow = True
+    first = begun(schedule)
+    assert schedule.overtaken(taking(FIRST)) == ([first], []) and first.lane == 1
+    second = begun(schedule)
+    assert schedule.overtaken(taking(FIRST)) == ([], [second]), "there is no room in the second lane"
+    assert second.is_put_off and schedule.begin_next() is None, "its reader is not gone yet"
+    assert schedule.overtaken(taking(SECOND)) == ([first], []) and first.is_slow
+    second.lane = 1
     schedule.put_back(second)
-    assert begun(schedule).order.number == 3
+    assert begun(schedule).order.number == 3, "before one that was put off"
+    assert begun(schedule) is second
     schedule.drop(first)
-    assert schedule.begin_next() is second
+    assert schedule.overtaken(taking(SECOND))[0][0].is_slow, "the last lane has room again"
+
+
+def test_a_file_that_has_taken_long_passes_over_a_lane_that_is_full() -> None:
+    schedule = Schedule(quick=1, slow=1)
+    for number in (1, 2):
+        schedule.add(errand(number))
+    first = begun(schedule)
+    assert schedule.overtaken(taking(FIRST)) == ([first], [])
+    second = begun(schedule)
+    second.began_cpu_seconds = -SECOND
+    assert schedule.overtaken(taking(FIRST)) == ([second], []) and second.is_slow
+
+
+def test_a_file_may_stay_where_nobody_waits_for_its_place() -> None:
+    schedule = Schedule(quick=1, slow=1)
+    for number in (1, 2):
+        schedule.add(errand(number))
+    begun(schedule).lane = 1
+    begun(schedule)
+    assert schedule.overtaken(taking(FIRST)) == ([], [])
 
 
 def test_a_quick_file_keeps_its_reader() -> None:
     schedule = Schedule(quick=1, slow=1)
     schedule.add(errand(1))
-    begun(schedule)
-    assert schedule.turn_slow() == ([], [])
+    begun(schedule).began_cpu_seconds = 5.0
+    assert schedule.overtaken(taking(5.0)) == ([], [])
 
 
 def test_what_nobody_wants_any_more_keeps_a_reader_only_while_it_is_quick() -> None:
     schedule = Schedule(quick=1, slow=1)
     schedule.add(errand(1))
     under_way = begun(schedule)
-    assert not schedule.abandon(under_way) and schedule.turn_slow() == ([], [])
-    under_way.began_at = time.monotonic() - QUICK_SECONDS - 1
-    assert schedule.turn_slow() == ([], [under_way])
+    assert not schedule.abandon(under_way) and schedule.overtaken(taking(0.0)) == ([], [])
+    assert schedule.overtaken(taking(FIRST)) == ([], [under_way])
 
 
 def test_an_order_that_no_reader_begins_is_lost() -> None:

@@ -26,9 +26,9 @@ def serve(orders: socket.socket) -> int:
     """Wait for orders, of which each reader gets others, and answer them; the exit code.
 
     Whatever is not a probe that ended in order, well or not, is the last one: no file is to meet what one that went out of bounds
-    has left behind, or memory that a decode has taken.
+    has left behind, or memory that a decode has taken. Nor is one to give way because the last one had to.
     """
-    limits = Imposed(_private_bytes())
+    limits, niceness = Imposed(_private_bytes()), os.nice(0)
     for _ in range(MOST_PROBES):
         message, files, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 2)
         if not message:
@@ -42,7 +42,7 @@ def serve(orders: socket.socket) -> int:
         _tell(orders, told)
         for file in files:
             os.close(file)
-        if told.info is None and told.error_code is None:
+        if (told.info is None and told.error_code is None) or os.nice(0) != niceness:
             break
     return EXIT_ANSWERED
 

@@ -32,13 +32,13 @@ from shared.errors import (
 from shared.logs import get_logger
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-#: Files that take their time, beside the quick ones.
-SLOW_READERS = 2
-#: How much more than the quick ones of a gateway they give way to everything else.
-SLOW_NICENESS = 10
+#: How much more than those of the first lane readers give way to everything else, in each lane.
+LANE_NICENESS = (0, 5, 10)
 #: How often a file is given to a reader in all, if its reader or the process that keeps readers is ended from outside.
 MOST_TRIES = 2
-RESTART_SECONDS, LOOK_SECONDS = 0.2, 0.1
+#: How often we look about: as a rule, and while something is under way that may have to leave its lane.
+LOOK_SECONDS, LOOK_SOON_SECONDS = 0.1, 0.01
+RESTART_SECONDS = 0.2
 _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, UnsupportedAudio, AudioTooLong)
 _BY_CODE = {error.code: error for error in _ERRORS}
 #: Causes of death that are the file's own, and would be again. Time by the clock (SIGALRM) may be the machine's trouble.
@@ -54,7 +54,7 @@ class Readers:
 
     def __init__(self, quick: int, niceness: int) -> None:
         """`quick`: how many files that are soon read are looked at at the same time, beside slow ones."""
-        self._schedule, self._niceness = Schedule(quick, SLOW_READERS), niceness
+        self._schedule, self._niceness = Schedule(quick), niceness
         self._lock = threading.Lock()
         self._number = 0
         self._socket: socket.socket | None = None
@@ -131,8 +131,6 @@ class Readers:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # The thread that listens looks about between messages.
-        ours.settimeout(LOOK_SECONDS)
         arguments = (theirs.fileno(), self._schedule.readers, self._niceness)
         command = [sys.executable, "-m", "shared.audio.walls.process", *map(str, arguments)]
         with theirs:
@@ -193,6 +191,7 @@ class Readers:
         assert self._socket is not None
         with suppress(OSError, ValidationError):
             while True:
+                self._socket.settimeout(LOOK_SOON_SECONDS if self._schedule.has_to_look_soon else LOOK_SECONDS)
                 try:
                     message = self._socket.recv(MESSAGE_BYTES)
                 except TimeoutError:
@@ -214,13 +213,19 @@ class Readers:
             for errand in self._schedule.lost():
                 errand.tries -= 1
                 self._schedule.put_back(errand)
-            stay, leave = self._schedule.turn_slow()
+            stay, leave = self._schedule.overtaken(_cpu_seconds)
             for errand in stay:
-                with suppress(OSError):
-                    os.setpriority(os.PRIO_PROCESS, errand.pid or 0, self._niceness + SLOW_NICENESS)
+                self._give_way(errand)
             for errand in leave:
                 _end(errand.pid)
             self._send_next()
+
+    def _give_way(self, errand: Errand) -> None:
+        """As its lane does. Nobody but root can take that back: its reader ends after this errand."""
+        assert errand.pid is not None
+        if LANE_NICENESS[errand.lane]:
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, errand.pid, self._niceness + LANE_NICENESS[errand.lane])
 
     def _told(self, told: Told) -> None:
         errand = self._schedule.under_way.get(told.number)
@@ -229,7 +234,8 @@ class Readers:
                 # It was withdrawn on its way.
                 _end(told.began_pid)
             else:
-                errand.pid, errand.began_at = told.began_pid, time.monotonic()
+                errand.pid, errand.began_cpu_seconds = told.began_pid, _cpu_seconds(told.began_pid)
+                self._give_way(errand)
         elif errand is not None and errand.is_abandoned:
             self._schedule.drop(errand)
         elif errand is not None:
@@ -246,14 +252,14 @@ class Readers:
             self._schedule.drop(errand)
             return
         if errand.is_put_off:
-            errand.is_slow = True
+            errand.lane += 1
             errand.tries -= 1
             self._schedule.put_back(errand)
             return
         _LOG.warning("reader_died", cause=died.cause, size_bytes=errand.order.size_bytes, task=errand.order.task.value)
         if died.cause == signal.SIGKILL.name and errand.tries < MOST_TRIES:
             # By somebody, or by a kernel without memory: the file may be innocent.
-            errand.is_slow = True
+            errand.slow_down()
             self._schedule.put_back(errand)
         else:
             self._conclude(errand, _harmful(died.cause, died.cause in _THE_FILES_FAULT))
@@ -282,6 +288,15 @@ def _harmful(cause: str, will_again: bool) -> HarmfulAudio:
         cause=cause,
         will_again=will_again,
     )
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken; 0 once it is gone."""
+    try:
+        # The clock of a process, as clock_getcpuclockid(3) makes it: exact, where /proc counts in hundredths.
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
 
 
 def _end(pid: int | None) -> None:
