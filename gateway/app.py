@@ -24,6 +24,7 @@ from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
 from gateway.submission import Submitter
 from gateway.waiting import LongPoll, Waiters
 from shared.audio.walls.readers import Readers
+from shared.audio.walls.schedule import PROBE_LANES_SECONDS
 from shared.cpu import usable_cores
 from shared.errors import FleetError
 from shared.keys import Keys
@@ -52,7 +53,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     settings: GatewaySettings = app.state.settings
     url, keys = settings.redis_url.get_secret_value(), Keys(settings.fleet_prefix)
     redis, uploads = connect(url, ANSWER_SECONDS), connect(url, UPLOAD_SECONDS)
-    readers = Readers(_readers_at_once(), READER_NICENESS)
+    readers = Readers(_readers_at_once(), READER_NICENESS, PROBE_LANES_SECONDS)
     readers.start()
     app.state.services = services = _assemble(settings, keys, redis, uploads, readers)
     background = [asyncio.create_task(services.waiters.run()), asyncio.create_task(end_overdue_jobs(services.store))]

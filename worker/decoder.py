@@ -11,6 +11,7 @@ from shared.audio.plain import decode_plain
 from shared.audio.request import SAMPLE_RATE_HZ, Wanted
 from shared.audio.walls.decodes import Decode, Sounds, rows_for
 from shared.audio.walls.readers import Readers
+from shared.audio.walls.schedule import DECODE_LANES_SECONDS
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PlainWav, plain_wav
 from shared.cpu import usable_cores
@@ -26,7 +27,7 @@ class Decoder:
     """Readers of its own, kept ready. Safe for use from several threads."""
 
     def __init__(self) -> None:
-        self._readers = Readers(max(1, min(MOST_READERS, usable_cores())), niceness=0)
+        self._readers = Readers(max(1, min(MOST_READERS, usable_cores())), niceness=0, lanes_seconds=DECODE_LANES_SECONDS)
 
     def start(self) -> None:
         """Start the readers."""

@@ -29,7 +29,7 @@ from tests.processes import ROOT, running_stack, wait_until
 from tests.report import Finding, milliseconds, p95
 
 CALLERS, FLOOD_SECONDS, NICENESS = 50, 20.0, 10
-WAVS, WEBMS = 150, 60
+WAVS, WEBMS = 150, 150
 MOST_GROWTH_MB, MOST_RATIO, MOST_READER_MB = 50, 2.0, 300
 MEGABYTE = 1_000_000
 LOOK_SECONDS = 0.05
@@ -68,12 +68,20 @@ class _Seen:
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def look(self, gateway: psutil.Process) -> None:
-        """Until it is over."""
+        """Until it is over. It costs next to nothing: the clients that are measured run in this process, too."""
+        keepers = [keeper.pid for keeper in gateway.children()]
         while not self.is_over.wait(LOOK_SECONDS):
             self.gateway_mb = max(self.gateway_mb, gateway.memory_info().rss / MEGABYTE)
-            for reader in gateway.children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    self.reader_mb = max(self.reader_mb, reader.memory_info().rss / MEGABYTE)
+            for keeper in keepers:
+                for reader in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
+                    with suppress(OSError):
+                        self.reader_mb = max(self.reader_mb, _most_mb(int(reader)))
+
+
+def _most_mb(pid: int) -> float:
+    """The most memory that a process has had at any time."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) * 1024 / MEGABYTE for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 @contextmanager
@@ -149,13 +157,13 @@ def _growth(seen: _Seen, outcome: dict[str, Any]) -> Finding:
 def _latencies(
     quiet_wav: list[float], loud_wav: list[float], quiet_webm: list[float], loud_webm: list[float]
 ) -> Iterator[Finding]:
-    for name, quiet, loud, most in (("wav", quiet_wav, loud_wav, MOST_RATIO), ("webm", quiet_webm, loud_webm, None)):
+    for name, quiet, loud in (("wav", quiet_wav, loud_wav), ("webm", quiet_webm, loud_webm)):
         ratio = p95(loud) / p95(quiet)
         yield Finding(
             experiment=f"submits of 3 s {name} clips meanwhile, evenly over that time; baseline: a quiet fleet",
-            must=f"p95 <= {most:g} x" if most else "told: it waits for its turn with a reader",
+            must=f"p95 <= {MOST_RATIO:g} x",
             seen=f"p95 {ratio:.1f} x: {milliseconds(loud)} against {milliseconds(quiet)}",
-            holds=most is None or ratio <= most,
+            holds=ratio <= MOST_RATIO,
         )
 
 

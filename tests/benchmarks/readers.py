@@ -19,6 +19,7 @@ import psutil
 from shared.audio.request import Wanted
 from shared.audio.walls.limits import EARNED_SECONDS, EARNING_PACKETS, LONGEST_PROBE_SECONDS, probe_limits
 from shared.audio.walls.readers import Readers, info_from
+from shared.audio.walls.schedule import PROBE_LANES_SECONDS
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PcmEncoding, wav_of_pcm
 from tests.processes import ROOT
@@ -62,7 +63,7 @@ _AT_ONCE = frozenset({"tta"})
 
 def readers(folder: Path) -> Iterator[Finding]:
     """One form after the other: each file goes before the next one is made."""
-    kept = Readers(1, niceness=0)
+    kept = Readers(1, niceness=0, lanes_seconds=PROBE_LANES_SECONDS)
     kept.start()
     with closing(kept):
         for form in FORMS:

@@ -9,6 +9,7 @@ from shared.audio.containers import FORMS
 from shared.audio.report import AudioInfo, AudioWarning, WarningCode
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Wanted
 from shared.audio.walls.readers import Readers, info_from
+from shared.audio.walls.schedule import PROBE_LANES_SECONDS
 from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import plain_info, plain_wav
 from shared.errors import AudioTooLong, AudioTooShort, FleetError, HarmfulAudio, ReadersUnavailable
@@ -48,7 +49,7 @@ class Walls:
         self._open()
 
     def _open(self) -> None:
-        self._readers, self._decoder = Readers(1, niceness=0), Decoder()
+        self._readers, self._decoder = Readers(1, niceness=0, lanes_seconds=PROBE_LANES_SECONDS), Decoder()
         self._readers.start()
         self._decoder.start()
         self._keepers, self._threads = self._pids(), _listening()

@@ -7,13 +7,13 @@ import pytest
 from shared.audio.request import Wanted
 from shared.audio.walls.limits import probe_limits
 from shared.audio.walls.messages import Order, Task
-from shared.audio.walls.schedule import LANE_SECONDS, MOST_WAITING, Errand, Schedule
+from shared.audio.walls.schedule import MOST_WAITING, Errand, Schedule
 from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import ReadersUnavailable
 
-
+LANES_SECONDS = (0.01, 0.25)
 #: Just too long for the first lane, and for the second one.
-FIRST, SECOND = (seconds + 0.001 for seconds in LANE_SECONDS)
+FIRST, SECOND = (seconds + 0.001 for seconds in LANES_SECONDS)
 
 
 def errand(number: int, size_bytes: int = 1_000) -> Errand:
@@ -37,11 +37,11 @@ def begun(schedule: Schedule) -> Errand:
 
 def taking(cpu_seconds: float) -> Callable[[int], float]:
     """As if every reader had taken so long."""
-    return lambda pid: cpu_seconds
+    return lambda _: cpu_seconds
 
 
 def test_small_files_go_first_and_nobody_waits_for_ever() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     large, small = errand(1, 50_000_000), errand(2)
     old = errand(3, 5_000_000)
     old.added_at -= 60
@@ -53,25 +53,26 @@ def test_small_files_go_first_and_nobody_waits_for_ever() -> None:
 
 
 def test_a_file_that_takes_time_goes_on_in_a_slower_lane_while_there_is_room() -> None:
-    schedule = Schedule(quick=1, slow=1)
-    for number in (1, 2, 3, 4):
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
+    for number in (1, 2, 3):
         schedule.add(errand(number))
     first = begun(schedule)
     assert schedule.overtaken(taking(FIRST)) == ([first], []) and first.lane == 1
     second = begun(schedule)
     assert schedule.overtaken(taking(FIRST)) == ([], [second]), "there is no room in the second lane"
-    assert second.is_put_off and schedule.begin_next() is None, "its reader is not gone yet"
-    assert schedule.overtaken(taking(SECOND)) == ([first], []) and first.is_slow
-    second.lane = 1
-    schedule.put_back(second)
-    assert begun(schedule).order.number == 3, "before one that was put off"
+    schedule.put_off(second)
+    third = begun(schedule)
+    assert third.order.number == 3, "before one that was put off"
+    assert schedule.begin_next() is None, "there is still no room in the second lane"
+    schedule.drop(third)
+    assert schedule.overtaken(taking(SECOND))[0][0] is first and first.is_slow
     assert begun(schedule) is second
     schedule.drop(first)
     assert schedule.overtaken(taking(SECOND))[0][0].is_slow, "the last lane has room again"
 
 
 def test_a_file_that_has_taken_long_passes_over_a_lane_that_is_full() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     for number in (1, 2):
         schedule.add(errand(number))
     first = begun(schedule)
@@ -82,7 +83,7 @@ def test_a_file_that_has_taken_long_passes_over_a_lane_that_is_full() -> None:
 
 
 def test_a_file_may_stay_where_nobody_waits_for_its_place() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     for number in (1, 2):
         schedule.add(errand(number))
     begun(schedule).lane = 1
@@ -91,14 +92,14 @@ def test_a_file_may_stay_where_nobody_waits_for_its_place() -> None:
 
 
 def test_a_quick_file_keeps_its_reader() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     schedule.add(errand(1))
     begun(schedule).began_cpu_seconds = 5.0
     assert schedule.overtaken(taking(5.0)) == ([], [])
 
 
 def test_what_nobody_wants_any_more_keeps_a_reader_only_while_it_is_quick() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     schedule.add(errand(1))
     under_way = begun(schedule)
     assert not schedule.abandon(under_way) and schedule.overtaken(taking(0.0)) == ([], [])
@@ -106,7 +107,7 @@ def test_what_nobody_wants_any_more_keeps_a_reader_only_while_it_is_quick() -> N
 
 
 def test_an_order_that_no_reader_begins_is_lost() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     schedule.add(errand(1))
     sent = schedule.begin_next()
     assert sent is not None and not schedule.lost()
@@ -115,7 +116,7 @@ def test_an_order_that_no_reader_begins_is_lost() -> None:
 
 
 def test_the_queue_has_an_end() -> None:
-    schedule = Schedule(quick=1, slow=1)
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     for number in range(MOST_WAITING):
         schedule.add(errand(number))
     assert schedule.is_full

@@ -32,13 +32,15 @@ from shared.errors import (
 from shared.logs import get_logger
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-#: How much more than those of the first lane readers give way to everything else, in each lane.
-LANE_NICENESS = (0, 5, 10)
+#: How much more than those of the first lane the readers of others give way to everything else.
+SLOWER_NICENESS = 10
 #: How often a file is given to a reader in all, if its reader or the process that keeps readers is ended from outside.
 MOST_TRIES = 2
 #: How often we look about: as a rule, and while something is under way that may have to leave its lane.
 LOOK_SECONDS, LOOK_SOON_SECONDS = 0.1, 0.01
 RESTART_SECONDS = 0.2
+#: Readers that stand ready beyond those that are kept busy: a fork is off the path of the next file.
+SPARE_READERS = 4
 _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, UnsupportedAudio, AudioTooLong)
 _BY_CODE = {error.code: error for error in _ERRORS}
 #: Causes of death that are the file's own, and would be again. Time by the clock (SIGALRM) may be the machine's trouble.
@@ -52,9 +54,9 @@ _LOG = get_logger(__name__)
 class Readers:
     """A process with some readers beside this one. Safe for use from several threads."""
 
-    def __init__(self, quick: int, niceness: int) -> None:
-        """`quick`: how many files that are soon read are looked at at the same time, beside slow ones."""
-        self._schedule, self._niceness = Schedule(quick), niceness
+    def __init__(self, quick: int, niceness: int, lanes_seconds: Sequence[float]) -> None:
+        """`quick`: how many files are looked at at the same time in each lane but the last; `lanes_seconds`: for how long."""
+        self._schedule, self._niceness = Schedule(lanes_seconds, quick), niceness
         self._lock = threading.Lock()
         self._number = 0
         self._socket: socket.socket | None = None
@@ -131,7 +133,7 @@ class Readers:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        arguments = (theirs.fileno(), self._schedule.readers, self._niceness)
+        arguments = (theirs.fileno(), self._schedule.readers + SPARE_READERS, self._niceness)
         command = [sys.executable, "-m", "shared.audio.walls.process", *map(str, arguments)]
         with theirs:
             process = subprocess.Popen(
@@ -218,14 +220,15 @@ class Readers:
                 self._give_way(errand)
             for errand in leave:
                 _end(errand.pid)
+                self._schedule.put_off(errand)
             self._send_next()
 
     def _give_way(self, errand: Errand) -> None:
         """As its lane does. Nobody but root can take that back: its reader ends after this errand."""
         assert errand.pid is not None
-        if LANE_NICENESS[errand.lane]:
+        if errand.lane:
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, errand.pid, self._niceness + LANE_NICENESS[errand.lane])
+                os.setpriority(os.PRIO_PROCESS, errand.pid, self._niceness + SLOWER_NICENESS)
 
     def _told(self, told: Told) -> None:
         errand = self._schedule.under_way.get(told.number)
@@ -251,16 +254,10 @@ class Readers:
         if errand.is_abandoned:
             self._schedule.drop(errand)
             return
-        if errand.is_put_off:
-            errand.lane += 1
-            errand.tries -= 1
-            self._schedule.put_back(errand)
-            return
         _LOG.warning("reader_died", cause=died.cause, size_bytes=errand.order.size_bytes, task=errand.order.task.value)
         if died.cause == signal.SIGKILL.name and errand.tries < MOST_TRIES:
             # By somebody, or by a kernel without memory: the file may be innocent.
-            errand.slow_down()
-            self._schedule.put_back(errand)
+            self._schedule.slow_down(errand)
         else:
             self._conclude(errand, _harmful(died.cause, died.cause in _THE_FILES_FAULT))
 

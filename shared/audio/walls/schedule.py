@@ -14,9 +14,10 @@ from shared.audio.walls.messages import Order, Told
 from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 from shared.errors import FleetError
 
-#: How long a file may take in each lane but the last, in seconds of processor time. A sound file of a few minutes is done in the
-#: first; one of an hour takes a second or two. Files that are made to take time mostly take some 50 ms.
-LANE_SECONDS = (0.025, 0.25)
+#: How long a file may take in each lane but the last, in seconds of processor time. Probes: a clip of some seconds takes 2 ms,
+#: a quarter of an hour 0.1 s; files that are made to take time mostly 50 ms. Beside 50 callers who send those (`make audio`)
+#: clips wait half as long as with 25 ms in the first lane. Decodes take longer, and to begin one anew costs a reader.
+PROBE_LANES_SECONDS, DECODE_LANES_SECONDS = (0.006, 0.25), (0.25,)
 #: Readers of the last lane.
 SLOW_READERS = 2
 #: An order that no reader has begun by then was lost with one that died idle.
@@ -43,19 +44,10 @@ class Errand:
     began_cpu_seconds: float = 0.0
     tries: int = 0
     lane: int = 0
-    #: Its reader has been ended so that others get through; it has another one later.
-    is_put_off: bool = False
+    #: It is in the last lane, where it may take all the time of its limits.
+    is_slow: bool = False
     #: Nobody wants its result. While it is under way it keeps its reader.
     is_abandoned: bool = False
-
-    @property
-    def is_slow(self) -> bool:
-        """It is in the last lane, where it may take all the time of its limits."""
-        return self.lane == len(LANE_SECONDS)
-
-    def slow_down(self) -> None:
-        """To the last lane."""
-        self.lane = len(LANE_SECONDS)
 
     def descriptors(self) -> list[int]:
         """What goes along with the order."""
@@ -74,9 +66,10 @@ class Errand:
 class Schedule:
     """Errands that wait, and those under way, in lanes. Not safe for use from several threads by itself."""
 
-    def __init__(self, quick: int, slow: int = SLOW_READERS) -> None:
-        """How many may be under way in each of the lanes but the last, and in the last."""
-        self._rooms = [quick] * len(LANE_SECONDS) + [slow]
+    def __init__(self, lanes_seconds: Sequence[float], quick: int, slow: int = SLOW_READERS) -> None:
+        """`quick` may be under way in each of the lanes but the last, for so long; `slow` in the last."""
+        self._lanes_seconds = lanes_seconds
+        self._rooms = [quick] * len(lanes_seconds) + [slow]
         self._waiting: list[list[Errand]] = [[] for _ in self._rooms]
         self.under_way: dict[int, Errand] = {}
 
@@ -107,7 +100,7 @@ class Schedule:
                 errand = min(waiting, key=_turn)
                 waiting.remove(errand)
                 errand.tries += 1
-                errand.is_put_off, errand.sent_at = False, time.monotonic()
+                errand.sent_at = time.monotonic()
                 self.under_way[errand.order.number] = errand
                 return errand
         return None
@@ -137,6 +130,22 @@ class Schedule:
         self.under_way.pop(errand.order.number, None)
         self.add(errand)
 
+    def put_off(self, errand: Errand) -> None:
+        """It was under way for too long, and its reader is gone. If it is still wanted, it waits in the next lane."""
+        self.drop(errand)
+        if not errand.is_abandoned:
+            errand.tries -= 1
+            self._move(errand, errand.lane + 1)
+            self.add(errand)
+
+    def slow_down(self, errand: Errand) -> None:
+        """It was under way, and waits again in the last lane."""
+        self._move(errand, len(self._lanes_seconds))
+        self.put_back(errand)
+
+    def _move(self, errand: Errand, lane: int) -> None:
+        errand.lane, errand.is_slow = lane, lane == len(self._lanes_seconds)
+
     def all(self) -> Sequence[Errand]:
         """Everything that is not concluded."""
         return [*self.under_way.values(), *itertools.chain(*self._waiting)]
@@ -147,26 +156,24 @@ class Schedule:
         return [errand for errand in self.under_way.values() if errand.pid is None and errand.sent_at < since]
 
     def overtaken(self, cpu_seconds: Callable[[int], float]) -> tuple[Sequence[Errand], Sequence[Errand]]:
-        """Those that have been in their lane for too long: the ones that go on in a slower one; and those that have to wait for it.
+        """Those that have been in their lane for too long: the ones that go on in a slower lane; and those to be put off.
 
-        `cpu_seconds` tells the processor time of a process. The latter are in their lane until their readers are gone, and then
-        wait in the next one. Where nobody waits behind it, an errand may stay.
+        `cpu_seconds` tells the processor time of a process. Where nobody waits behind it, an errand may stay.
         """
         stay, leave = list[Errand](), list[Errand]()
         for errand in self.under_way.values():
-            if errand.is_put_off or errand.pid is None or errand.is_slow:
+            if errand.pid is None or errand.is_slow:
                 continue
             took = cpu_seconds(errand.pid) - errand.began_cpu_seconds
-            if took < LANE_SECONDS[errand.lane]:
+            if took < self._lanes_seconds[errand.lane]:
                 continue
             lane = self._slower_lane(errand.lane, took)
             if errand.is_abandoned:
                 leave.append(errand)
             elif lane is not None:
-                errand.lane = lane
+                self._move(errand, lane)
                 stay.append(errand)
             elif self._waiting[errand.lane]:
-                errand.is_put_off = True
                 leave.append(errand)
         return stay, leave
 
@@ -175,7 +182,7 @@ class Schedule:
         for slower in range(lane + 1, len(self._rooms)):
             if self._has_room(slower):
                 return slower
-            if slower < len(LANE_SECONDS) and took_seconds < LANE_SECONDS[slower]:
+            if slower < len(self._lanes_seconds) and took_seconds < self._lanes_seconds[slower]:
                 break
         return None
 
