@@ -57,29 +57,29 @@ def test_a_file_that_takes_time_goes_on_in_a_slower_lane_while_there_is_room() -
     for number in (1, 2, 3):
         schedule.add(errand(number))
     first = begun(schedule)
-    assert schedule.overtaken(taking(FIRST)) == ([first], []) and first.lane == 1
+    assert schedule.move_on(taking(FIRST)) == [] and first.lane == 1
     second = begun(schedule)
-    assert schedule.overtaken(taking(FIRST)) == ([], [second]), "there is no room in the second lane"
+    assert schedule.move_on(taking(FIRST)) == [second], "there is no room in the second lane"
     schedule.put_off(second)
     third = begun(schedule)
     assert third.order.number == 3, "before one that was put off"
     assert schedule.begin_next() is None, "there is still no room in the second lane"
     schedule.drop(third)
-    assert schedule.overtaken(taking(SECOND))[0][0] is first and first.is_slow
+    assert schedule.move_on(taking(SECOND)) == [] and first.is_slow
     assert begun(schedule) is second
     schedule.drop(first)
-    assert schedule.overtaken(taking(SECOND))[0][0].is_slow, "the last lane has room again"
+    assert schedule.move_on(taking(SECOND)) == [] and second.is_slow, "the last lane has room again"
 
 
 def test_a_file_that_has_taken_long_passes_over_a_lane_that_is_full() -> None:
     schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     for number in (1, 2):
         schedule.add(errand(number))
-    first = begun(schedule)
-    assert schedule.overtaken(taking(FIRST)) == ([first], [])
+    begun(schedule)
+    assert schedule.move_on(taking(FIRST)) == []
     second = begun(schedule)
     second.began_cpu_seconds = -SECOND
-    assert schedule.overtaken(taking(FIRST)) == ([second], []) and second.is_slow
+    assert schedule.move_on(taking(FIRST)) == [] and second.is_slow
 
 
 def test_a_file_may_stay_where_nobody_waits_for_its_place() -> None:
@@ -88,22 +88,34 @@ def test_a_file_may_stay_where_nobody_waits_for_its_place() -> None:
         schedule.add(errand(number))
     begun(schedule).lane = 1
     begun(schedule)
-    assert schedule.overtaken(taking(FIRST)) == ([], [])
+    assert schedule.move_on(taking(FIRST)) == []
+
+
+def test_slower_lanes_give_way_to_a_crowd_only() -> None:
+    schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
+    for number in (1, 2, 3):
+        schedule.add(errand(number))
+    first = begun(schedule)
+    schedule.move_on(taking(FIRST))
+    assert schedule.giving_way() == [], "there is a reader for each"
+    begun(schedule)
+    schedule.add(errand(4))
+    assert schedule.giving_way() == [first]
 
 
 def test_a_quick_file_keeps_its_reader() -> None:
     schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     schedule.add(errand(1))
     begun(schedule).began_cpu_seconds = 5.0
-    assert schedule.overtaken(taking(5.0)) == ([], [])
+    assert schedule.move_on(taking(5.0)) == []
 
 
 def test_what_nobody_wants_any_more_keeps_a_reader_only_while_it_is_quick() -> None:
     schedule = Schedule(LANES_SECONDS, quick=1, slow=1)
     schedule.add(errand(1))
     under_way = begun(schedule)
-    assert not schedule.abandon(under_way) and schedule.overtaken(taking(0.0)) == ([], [])
-    assert schedule.overtaken(taking(FIRST)) == ([], [under_way])
+    assert not schedule.abandon(under_way) and schedule.move_on(taking(0.0)) == []
+    assert schedule.move_on(taking(FIRST)) == [under_way]
 
 
 def test_an_order_that_no_reader_begins_is_lost() -> None:

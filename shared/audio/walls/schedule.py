@@ -155,12 +155,18 @@ class Schedule:
         since = time.monotonic() - BEGIN_SECONDS
         return [errand for errand in self.under_way.values() if errand.pid is None and errand.sent_at < since]
 
-    def overtaken(self, cpu_seconds: Callable[[int], float]) -> tuple[Sequence[Errand], Sequence[Errand]]:
-        """Those that have been in their lane for too long: the ones that go on in a slower lane; and those to be put off.
+    def giving_way(self) -> Sequence[Errand]:
+        """Those in slower lanes, while there is a crowd: more errands than readers."""
+        if len(self.all()) <= self.readers:
+            return []
+        return [errand for errand in self.under_way.values() if errand.lane and errand.pid is not None]
+
+    def move_on(self, cpu_seconds: Callable[[int], float]) -> Sequence[Errand]:
+        """Those that have been in their lane for too long go on in a slower one; returned are those that have to be put off.
 
         `cpu_seconds` tells the processor time of a process. Where nobody waits behind it, an errand may stay.
         """
-        stay, leave = list[Errand](), list[Errand]()
+        leave = list[Errand]()
         for errand in self.under_way.values():
             if errand.pid is None or errand.is_slow:
                 continue
@@ -172,10 +178,9 @@ class Schedule:
                 leave.append(errand)
             elif lane is not None:
                 self._move(errand, lane)
-                stay.append(errand)
             elif self._waiting[errand.lane]:
                 leave.append(errand)
-        return stay, leave
+        return leave
 
     def _slower_lane(self, lane: int, took_seconds: float) -> int | None:
         """The next lane with room for an errand that has taken so long; None if there is none."""
