@@ -11,7 +11,7 @@ from tests.benchmarks.readers import readers
 from tests.processes import ROOT
 from tests.report import Finding, machine, run_parts, table
 
-PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {"readers": readers, "hostile": hostile}
+PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {"hostile": hostile, "readers": readers}
 PAGE = ROOT / "docs" / "audio.md"
 
 

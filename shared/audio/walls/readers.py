@@ -38,7 +38,7 @@ SLOWER_NICENESS = 13
 #: How often a file is given to a reader in all, if its reader or the process that keeps readers is ended from outside.
 MOST_TRIES = 2
 #: How often we look about: as a rule, and while something is under way that may have to leave its lane.
-LOOK_SECONDS, LOOK_SOON_SECONDS = 0.1, 0.01
+LOOK_SECONDS, LOOK_SOON_SECONDS = 0.1, 0.003
 RESTART_SECONDS = 0.2
 #: Readers that stand ready beyond those that are kept busy: a fork is off the path of the next file.
 SPARE_READERS = 4
