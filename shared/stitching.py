@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from pydantic import BaseModel, ConfigDict
 
 from shared.audio.report import AudioReport, AudioWarning
+from shared.spoken_units import bare, units_of
 from shared.transcript import Segment, Transcript, Word, join_text, merged
 
 #: What Whisper hears at a time: a piece is no longer.
@@ -164,20 +165,21 @@ def _without_overlap(
     return _in_order(_without(before, dropped_left), _without(after, dropped_right))
 
 
-def _units(text: str) -> tuple[list[str], str]:
-    """Words and what stands between them; characters in a language that leaves no space."""
-    return (text.split(), " ") if " " in text.strip() else (list(text.strip()), "")
+def _units(segment: Segment) -> list[str]:
+    """Its words as the model tells them, where these make up its text; else by its script."""
+    words = [word.word for word in segment.words or ()]
+    return words if words and "".join(words).strip() == segment.text.strip() else units_of(segment.text.strip())
 
 
 def _spoken(segments: Sequence[Segment]) -> list[_Spoken]:
     spoken = []
     for number, segment in enumerate(segments):
-        said, _ = _units(segment.text)
+        said = _units(segment)
         step = (segment.end - segment.start) / max(1, len(said))
         timed = segment.words if segment.words and len(segment.words) == len(said) else None
         for place, word in enumerate(said):
             middle = (timed[place].start + timed[place].end) / 2 if timed else segment.start + (place + 0.5) * step
-            spoken.append(_Spoken(number, place, word.strip(".,;:!?\"'").lower(), middle))
+            spoken.append(_Spoken(number, place, bare(word), middle))
     return spoken
 
 
@@ -186,7 +188,7 @@ def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Se
     kept = []
     for number, segment in enumerate(segments):
         places = {word.word for word in dropped if word.segment == number}
-        said, _ = _units(segment.text)
+        said = _units(segment)
         if not places:
             kept.append(segment)
         elif len(places) < len(said):
@@ -196,14 +198,14 @@ def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Se
 
 def _only(segment: Segment, places: Sequence[int]) -> Segment:
     """These words, which stand next to each other; its times shrink in proportion where the words' own are not known."""
-    said, between = _units(segment.text)
+    said = _units(segment)
     step = (segment.end - segment.start) / len(said)
     start, end = segment.start + places[0] * step, segment.start + (places[-1] + 1) * step
     words = None
     if segment.words and len(segment.words) == len(said):
         words = [segment.words[place] for place in places]
         start, end = words[0].start, words[-1].end
-    text = between.join(said[place] for place in places)
+    text = "".join(said[place] for place in places).strip()
     return segment.model_copy(update={"text": text, "words": words, "start": round(start, 3), "end": round(end, 3)})
 
 

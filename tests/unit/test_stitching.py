@@ -113,6 +113,27 @@ def test_a_language_without_spaces_is_joined_by_its_characters() -> None:
     assert text == "我们去公园散步吧 然后去吃饭"
 
 
+def test_a_segment_of_one_word_is_a_word() -> None:
+    assert at_a_cut(segment(28, 29.5, "Unfortunately."), segment(0.5, 3, "Unfortunately not")) == "Unfortunately. not"
+    assert at_a_cut(segment(28, 29.5, "Unfortunate"), segment(0.5, 2, "unfortunately")) == "unfortunately"
+
+
+def test_a_text_of_several_scripts_keeps_its_words() -> None:
+    text = at_a_cut(segment(27, 29.5, "我们用 iPhone 打电话"), segment(0, 3, "iPhone 打电话然后 Facetime"))
+    assert text == "我们用 iPhone 打电话 然后 Facetime"
+
+
+_WORDS = st.sampled_from(
+    ["unfortunately", "Unfortunately.", "not", "we", "don't", "¿Qué?", "(well)", "naïve", "안녕하세요", "1,000"]
+)
+
+
+@given(st.lists(_WORDS, min_size=1, max_size=6), st.lists(_WORDS, min_size=1, max_size=6), st.floats(20, 29))
+def test_every_word_of_the_whole_is_a_word_of_one_side(left: list[str], right: list[str], start: float) -> None:
+    text = at_a_cut(segment(start, 29.5, " ".join(left)), segment(0, 30 - start, " ".join(right)))
+    assert set(text.split()) <= {*left, *right}
+
+
 @given(st.lists(st.sampled_from("that the river of stone went down".split()), min_size=8, max_size=40), st.data())
 def test_nothing_outside_the_overlap_is_lost(words: list[str], data: st.DataObject) -> None:
     """Whatever the two sides heard: what was said clearly before and clearly after is there."""
