@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,6 +27,7 @@ from shared.errors import (
     StoreUnavailable,
     UnknownJob,
 )
+from shared.redis_trouble import Trouble, trouble_of
 
 
 class UploadStalled(MalformedRequest):
@@ -89,19 +88,6 @@ _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {
     ReadersUnavailable: 2,
     JobNotFinished: 1,
 }
-#: Answers of a Redis that is there and cannot serve for now.
-_PASSING_TROUBLE = (
-    "OOM",
-    "MISCONF",
-    "NOREPLICAS",
-    "MASTERDOWN",
-    "LOADING",
-    "READONLY",
-    "BUSY",
-    "CLUSTERDOWN",
-    "DENIED",
-    "NOAUTH",
-)
 
 
 def status_of(error: FleetError) -> HTTPStatus:
@@ -135,8 +121,7 @@ def _headers(error: FleetError) -> dict[str, str]:
 
 def from_redis(error: RedisError) -> FleetError | None:
     """`StoreUnavailable` when Redis is away or cannot serve for now; None when the mistake is ours."""
-    away = isinstance(error, RedisConnectionError | RedisTimeoutError | BusyLoadingError | ReadOnlyError)
-    if away or (isinstance(error, ResponseError) and any(word in str(error) for word in _PASSING_TROUBLE)):
+    if trouble_of(error) is not Trouble.OURS:
         return StoreUnavailable(
             "The queue cannot be reached right now; try again shortly. With an Idempotency-Key a repeated submit stays one job."
         )

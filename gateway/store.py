@@ -16,6 +16,7 @@ from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.job import Job, JobState
 from shared.keys import UNREADABLE_SECONDS, Keys
 from shared.lanes import Lane
+from shared.redis_trouble import Trouble, trouble_of
 from shared.settings import GatewaySettings
 from shared.stitching import joined_text
 from shared.transcript import Segment, Transcript, join_text
@@ -98,7 +99,7 @@ class JobStore:
         try:
             ((verdict, *rest),) = await scripts.run(self._call("submit", self._submission(draft), audio, *rq_fields))
         except ResponseError as error:
-            if "OOM" in str(error):
+            if trouble_of(error) is Trouble.FULL:
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
             raise
         new = snapshot_of(rest[0]) if verdict in ("cached", "following", "queued") else None

@@ -1,0 +1,43 @@
+"""What an error of Redis means, as redis-py makes it of what servers of several versions send."""
+
+from collections.abc import Callable
+
+import pytest
+from redis._parsers.base import BaseParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from shared.redis_trouble import Trouble, trouble_of
+
+
+@pytest.mark.parametrize(
+    ("sent", "means"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", Trouble.FULL),
+        ("OOM command not allowed when used memory > 'maxmemory'. script: 5f, on @user_script:1.", Trouble.FULL),
+        (
+            "ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -OOM command not allowed.",
+            Trouble.FULL,
+        ),
+        ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", Trouble.AWAY),
+        (
+            "ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -MISCONF Errors writing to the AOF",
+            Trouble.AWAY,
+        ),
+        ("LOADING Redis is loading the dataset in memory", Trouble.AWAY),
+        ("READONLY You can't write against a read only replica.", Trouble.AWAY),
+        ("NOREPLICAS Not enough good replicas to write.", Trouble.AWAY),
+        ("BUSY Redis is busy running a script.", Trouble.AWAY),
+        ("NOAUTH Authentication required.", Trouble.AWAY),
+        ("ERR user_script:12: illegal move of job OOMA: queued -> queued script: 5f", Trouble.OURS),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", Trouble.OURS),
+    ],
+)
+def test_what_a_server_says(sent: str, means: Trouble) -> None:
+    parse: Callable[[str], RedisError] = BaseParser.parse_error
+    assert trouble_of(parse(sent)) is means
+
+
+def test_no_connection_is_away() -> None:
+    assert trouble_of(RedisConnectionError("refused")) is Trouble.AWAY
+    assert trouble_of(RedisError("what")) is Trouble.OURS
