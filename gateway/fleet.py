@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -59,19 +59,36 @@ class Load:
         return self.audio_seconds / self.drain_rate if self.drain_rate else None
 
 
-class _Fresh(Generic[T]):
-    """A value looked up at most once a second (unless it has to be newer), by one task for all."""
+class Fresh(Generic[T]):
+    """A value looked up at most once a second (unless it has to be newer), once for all who ask meanwhile.
 
-    def __init__(self, look_up: Callable[[], Awaitable[T]]) -> None:
-        self._look_up, self._lock = look_up, asyncio.Lock()
+    They all get what the look-up comes to, its error included: while Redis hangs, nobody waits for more than one.
+    """
+
+    def __init__(self, look_up: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._look_up = look_up
         self._value: T | None = None
         self._at = -math.inf
+        self._under_way: asyncio.Task[T] | None = None
 
     async def get(self, at_most_seconds_old: float = FRESH_SECONDS) -> T:
-        async with self._lock:
-            if self._value is None or time.monotonic() - self._at > at_most_seconds_old:
-                self._value, self._at = await self._look_up(), time.monotonic()
+        """Raises what the look-up raises."""
+        if self._value is not None and time.monotonic() - self._at <= at_most_seconds_old:
             return self._value
+        if self._under_way is None:
+            self._under_way = asyncio.create_task(self._renew())
+            self._under_way.add_done_callback(self._over)
+        # One that is cancelled takes nobody else along.
+        return await asyncio.shield(self._under_way)
+
+    async def _renew(self) -> T:
+        self._value, self._at = await self._look_up(), time.monotonic()
+        return self._value
+
+    def _over(self, ended: "asyncio.Task[T]") -> None:
+        self._under_way = None
+        if not ended.cancelled():
+            ended.exception()  # seen, even if nobody waits for it any more
 
 
 class Fleet:
@@ -79,7 +96,7 @@ class Fleet:
 
     def __init__(self, redis: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
-        self._workers, self._load = _Fresh(self._look_up_workers), _Fresh(self._look_up_load)
+        self._workers, self._load = Fresh(self._look_up_workers), Fresh(self._look_up_load)
 
     async def workers(self) -> list[Worker]:
         """Those alive, by name; at most a second old."""
