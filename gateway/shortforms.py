@@ -15,13 +15,11 @@ from gateway.views import job_body, waiting_headers
 from shared.errors import InvalidOption
 from shared.formats import ResultFormat
 
-#: Longest time that `POST /transcribe` keeps a caller waiting before it hands out the job instead.
-SYNCHRONOUS_SECONDS = 600.0
 _FORMAT_FIELDS = frozenset({"format", "response_format"})
 
 
 async def transcribe(request: Request) -> Response:
-    """The transcript in the wanted form; 202 and the job if it takes longer than ten minutes. Hanging up cancels nothing."""
+    """The transcript in the wanted form; 202 and the job after `max_sync_seconds`. Hanging up cancels nothing."""
     services, tenant = services_of(request), tenant_of(request)
     _wanted_format(dict(request.query_params))
     prepared = await services.submitter.prepare(
@@ -29,7 +27,8 @@ async def transcribe(request: Request) -> Response:
     )
     result_format = _wanted_format(prepared.extras)
     submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
-    snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, SYNCHRONOUS_SECONDS)
+    longest = services.settings.max_sync_seconds
+    snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, longest)
     if snapshot.job.state.is_terminal:
         response = result_response(snapshot, result_format)
         response.headers["X-Job-Id"] = snapshot.job.id

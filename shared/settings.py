@@ -132,7 +132,12 @@ class GatewaySettings(FleetSettings):
         1_000_000_000
     )
     max_queue_audio_seconds: Annotated[int, Field(ge=1, description="Seconds of audio that may wait, likewise.")] = 86_400
-    max_wait_seconds: Annotated[float, Field(gt=0, le=600, description="Longest that a long-poll is held.")] = 60.0
+    max_wait_seconds: Annotated[
+        float, Field(gt=0, le=600, description="Longest that a long-poll is held; proxies mostly give up after 60.")
+    ] = 50.0
+    max_sync_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="Longest that POST /transcribe waits before it answers 202 and the job.")
+    ] = 600.0
     upload_timeout_seconds: Annotated[float, Field(gt=0, description="An upload that stalls for so long is dropped.")] = 30.0
 
     @model_validator(mode="after")
