@@ -1,6 +1,8 @@
 """The composition root: every part of a gateway is made and joined here."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -16,7 +18,7 @@ from gateway.access import Access
 from gateway.audio import Prober
 from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
-from gateway.expiry import end_overdue_jobs
+from gateway.expiry import end_overdue_jobs, mend_lanes
 from gateway.fleet import Fleet
 from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
 from gateway.services import Services
@@ -28,8 +30,10 @@ from shared.audio.walls.schedule import PROBE_LANES_SECONDS
 from shared.cpu import usable_cores
 from shared.errors import FleetError
 from shared.keys import Keys
+from shared.logs import get_logger
 from shared.settings import GatewaySettings
 
+_LOG = get_logger(__name__)
 MOST_READERS = 4
 #: Of the processes that look at uploads: before the models, behind the gateway.
 READER_NICENESS = 5
@@ -56,7 +60,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     readers = Readers(_readers_at_once(), READER_NICENESS, PROBE_LANES_SECONDS)
     readers.start()
     app.state.services = services = _assemble(settings, keys, redis, uploads, readers)
-    background = [asyncio.create_task(services.waiters.run()), asyncio.create_task(end_overdue_jobs(services.store))]
+    running = (services.waiters.run(), end_overdue_jobs(services.store), mend_lanes(services.store))
+    background = [asyncio.create_task(one) for one in running]
+    for task in background:
+        task.add_done_callback(_end_without)
     await services.store.warm_up()
     try:
         yield
@@ -69,6 +76,13 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         readers.close()
         await redis.aclose()
         await uploads.aclose()
+
+
+def _end_without(task: "asyncio.Task[None]") -> None:
+    """A gateway without one of its background tasks would look well and leave jobs hanging: it ends, and says why."""
+    if not task.cancelled():
+        _LOG.critical("background_task_died", task=task.get_coro().__qualname__, error=repr(task.exception()))  # type: ignore[union-attr]
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _readers_at_once() -> int:

@@ -26,7 +26,7 @@ CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
-SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "clear_cache")
+SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
 LANES = [lane.value for lane in Lane]
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
@@ -37,6 +37,8 @@ ANSWER_SECONDS = 1.0
 UPLOAD_SECONDS = 20.0
 #: How many overdue jobs one sweep ends, and for how long no other gateway sweeps.
 EXPIRY_LIMIT, EXPIRY_LOCK_MS = 200, 900
+#: How many jobs of a lane are compared with its list, and for how long no other gateway does.
+RECONCILE_LIMIT, RECONCILE_LOCK_MS = 10_000, 4_500
 #: How many records a filtered listing looks at before it hands out a cursor.
 LIST_SCAN = 1_000
 
@@ -72,6 +74,24 @@ class Draft:
     @property
     def id(self) -> str:
         return str(self.record["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Ids of jobs that a sweep has ended; records that it could not handle, and why."""
+
+    ids: list[str]
+    broken: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Ids of jobs that were put back into their lane, cancelled, or are to be cut anew; broken records, and why."""
+
+    put_back: list[str]
+    canceled: list[str]
+    cut_anew: list[str]
+    broken: Mapping[str, str]
 
 
 class JobStore:
@@ -158,11 +178,19 @@ class JobStore:
         if verdict == "no_audio":
             raise JobNotRetryable("The audio of this job is kept no longer; submit it again as a new job.")
 
-    async def expire(self) -> list[str]:
-        """End jobs whose deadline has passed; their ids. None of them when another gateway has just done so."""
+    async def expire(self) -> Expired:
+        """End jobs whose deadline has passed. Nothing when another gateway has just done so."""
         if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
-            return []
-        return list(await self._run("expire", {"limit": EXPIRY_LIMIT}))
+            return Expired([], {})
+        ids, broken = await self._run("expire", {"limit": EXPIRY_LIMIT})
+        return Expired(ids, scripting.broken_records(broken))
+
+    async def reconcile(self) -> Reconciled:
+        """Mend what RQ's tools have taken away without asking. Nothing when another gateway has just done so."""
+        if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
+            return Reconciled([], [], [], {})
+        back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
+        return Reconciled(back, canceled, cut_anew, scripting.broken_records(broken))
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""

@@ -29,6 +29,12 @@ def rq_time() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def broken_records(flat: Sequence[bytes | str]) -> dict[str, str]:
+    """The records that a sweep has set aside (`guarded` in the prelude), by id, and what is wrong with each."""
+    parts = [text(part) for part in flat]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 def text(value: bytes | str) -> str:
     """A Redis answer as a string, whatever the client's decoding."""
     return value.decode() if isinstance(value, bytes) else value

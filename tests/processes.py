@@ -91,7 +91,7 @@ def start(command: list[str], log: Path, **environment: str) -> Running:
 
 def lasting_keys(client: "redis.Redis") -> set[bytes]:
     """All keys but the locks of sweeps, which come and go by themselves."""
-    return {key for key in client.scan_iter("*") if not key.endswith((b":expiring", b":sweeping"))}
+    return {key for key in client.scan_iter("*") if not key.endswith((b":expiring", b":sweeping", b":reconciling"))}
 
 
 def redis_binary() -> str:

@@ -21,6 +21,8 @@ class ScriptDriver:
         self.redis = client
         self.claims, self.last_execution = 0, ""
         self.to_stitch: dict[str, str] = {}
+        #: Of the last sweep: id, error, ... of the records that it could not handle.
+        self.broken: list[str] = []
 
     def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
         script = self.redis.register_script(scripting.source(name))
@@ -137,11 +139,19 @@ class ScriptDriver:
 
     def recover(self) -> list[list[str]]:
         poison = '{"code":"poison_job","message":"m","retryable":false}'
-        answer: list[list[str]] = self.run("recover", max_attempts=3, poison_error=poison, limit=50)
+        answer: list[list[str]]
+        *answer, self.broken = self.run("recover", max_attempts=3, poison_error=poison, limit=50)
         return answer
 
     def expire(self) -> list[str]:
-        answer: list[str] = self.run("expire", limit=50)
+        answer: list[str]
+        answer, self.broken = self.run("expire", limit=50)
+        return answer
+
+    def reconcile(self) -> list[list[str]]:
+        """Ids put back, cancelled, and of files to be cut anew."""
+        answer: list[list[str]]
+        *answer, self.broken = self.run("reconcile", most=1000)
         return answer
 
     def cancel(self, job_id: str, tenant: str = "default") -> str:

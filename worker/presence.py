@@ -91,6 +91,8 @@ class Presence:
         swept = self._register.recover()
         if swept and (swept.requeued or swept.failed):
             _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed)
+        if swept and swept.broken:
+            _LOG.error("broken_records", jobs=swept.broken)
 
     def postpone_sweep(self) -> None:
         """After an absence of Redis (or before our time) every lease may have lapsed: give the living one lease's time."""

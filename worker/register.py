@@ -23,6 +23,8 @@ class Swept:
 
     requeued: list[str]
     failed: list[str]
+    #: Records that could not be handled, and why.
+    broken: dict[str, str]
 
 
 class Register:
@@ -74,8 +76,8 @@ class Register:
             "retry it by its id once the workers are well.",
             retryable=True,
         )
-        back, failed = self._scripts.run(
+        back, failed, broken = self._scripts.run(
             "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
         )
         ids = [[scripting.text(i) for i in group] for group in (back, failed)]
-        return Swept(requeued=ids[0], failed=ids[1])
+        return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records(broken))

@@ -46,10 +46,11 @@ local function settle(job, state, fields)
   end
 
   local rq_job, registry = RQ .. ':job:' .. job.id, RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
-  hset(rq_job, { status = REGISTRY[state], ended_at = NOW_ISO })
-  redis.call('EXPIRE', rq_job, a.result_ttl)
   redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
-  redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+  if tell_rq(job.id, { status = REGISTRY[state], ended_at = NOW_ISO }) then
+    redis.call('EXPIRE', rq_job, a.result_ttl)
+    redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+  end
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
   redis.call('EXPIRE', registry, a.gone_ttl)
 

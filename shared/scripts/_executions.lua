@@ -3,13 +3,13 @@
 -- The worker gets a lease and a fencing token, and RQ's tools see it at work. Returns the job's hash as {field, value, ...}.
 -- Needs a.worker, a.execution, a.lease_ms and a.audio_ttl.
 local function begin_execution(job)
-  local token, name = redis.call('INCR', PREFIX .. ':token'), RQ .. ':job:' .. job.id
+  local token = redis.call('INCR', PREFIX .. ':token')
   hset(key('job', job.id), { token = token, worker = a.worker, execution = a.execution })
   redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
 
   local member, seconds = job.id .. ':' .. a.execution, NOW / 1000
-  hset(name, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
+  tell_rq(job.id, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
   redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
   hset(RQ .. ':execution:' .. member, {
     id = a.execution, job_id = job.id, worker_name = a.worker, created_at = seconds, last_heartbeat = seconds,

@@ -22,6 +22,7 @@ end
 -- The file is about to end, or to be cut anew: whoever decodes a piece of it finds itself without a lease. Also of pieces that
 -- were put and never queued nothing is left.
 local function drop_pieces(file)
+  redis.call('SREM', PREFIX .. ':split', file.id)
   local most = math.max(tonumber(file.pieces or 0), tonumber(file.put_pieces or 0))
   if most == 0 then
     return

@@ -71,6 +71,15 @@ local function hset(name, fields)
   redis.call('HSET', name, unpack(flat))
 end
 
+-- What RQ's tools see of a job. One that an operator has deleted there gets no half of a record back.
+local function tell_rq(id, fields)
+  local name = RQ .. ':job:' .. id
+  if redis.call('EXISTS', name) == 1 then
+    hset(name, fields)
+    return true
+  end
+end
+
 local function count(what)
   redis.call('HINCRBY', PREFIX .. ':totals', what, 1)
 end
@@ -115,7 +124,7 @@ local function enter_lane(job, at_front)
   check_move(job, 'queued')
   hset(key('job', job.id), { state = 'queued', queued_at_ms = integer(NOW) })
   redis.call('HDEL', key('job', job.id), 'token', 'leader')
-  hset(RQ .. ':job:' .. job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
+  tell_rq(job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
   redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
   redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   weigh(job, 1)
@@ -133,4 +142,26 @@ end
 local function leave_lane(job)
   redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id)
   weigh(job, -1)
+end
+
+-- A record that a sweep cannot handle keeps it from no other: it is taken out of `members` and remembered among the broken.
+-- Filled by `guarded`: id, error, ...
+local broken = {}
+local MOST_BROKEN = 1000
+
+local function guarded(id, members, handle)
+  local is_well, problem = pcall(handle)
+  if is_well then
+    return
+  end
+  broken[#broken + 1] = id
+  broken[#broken + 1] = type(problem) == 'table' and problem.err or tostring(problem)
+  if redis.call('TYPE', members).ok == 'set' then
+    redis.call('SREM', members, id)
+  else
+    redis.call('ZREM', members, id)
+  end
+  redis.call('ZADD', PREFIX .. ':broken', NOW, id)
+  redis.call('ZREMRANGEBYRANK', PREFIX .. ':broken', 0, -MOST_BROKEN - 1)
+  count('broken')
 end

@@ -183,7 +183,10 @@ local function take_from(lane, most)
       left[#left + 1], finished = id, verdict == 'stop'
     elseif verdict == 'expire' then
       withdraw(job, 'expired')
-    elseif verdict ~= 'drop' then
+    elseif verdict == 'drop' then
+      -- Of a record that is gone nothing else would take it out.
+      redis.call('ZREM', key('order', lane), not job and id or '')
+    else
       if verdict == 'revive' then
         revive(job)
         job.suspect = nil

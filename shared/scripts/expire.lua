@@ -4,11 +4,11 @@
 -- a.limit   how many to handle at most
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns the ids of the expired.
+-- Returns {ids of the expired, broken records as {id, error, ...}}.
 even_when_full()
 local expired = {}
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+local function look_at(id)
   local job = load_job(id)
   if not job or TERMINAL[job.state] then
     redis.call('ZREM', PREFIX .. ':deadlines', id)
@@ -24,4 +24,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', 
     withdraw(job, 'expired')
   end
 end
-return expired
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':deadlines', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+  guarded(id, PREFIX .. ':deadlines', function() look_at(id) end)
+end
+return { expired, broken }

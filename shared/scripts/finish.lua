@@ -62,6 +62,7 @@ if job.parent then
   if redis.call('HINCRBY', key('job', file.id), 'pieces_left', -1) > 0 then
     return { 'piece' }
   end
+  redis.call('SREM', PREFIX .. ':split', file.id)
   return { 'stitch', begin_execution(file) }
 end
 

@@ -5,29 +5,33 @@
 -- a.limit          how many to handle at most
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns {ids put back, ids failed}.
+-- Returns {ids put back, ids failed, broken records as {id, error, ...}}.
 even_when_full()
 local back, failed = {}, {}
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+local function look_at(id)
   local job = load_job(id)
   if not job or job.state ~= 'running' then
     redis.call('ZREM', PREFIX .. ':in_flight', id)
-  elseif tonumber(job.attempt) < a.max_attempts then
-    note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
-    -- A lost host is nobody's fault. Two of them with the same job are remarkable.
-    if tonumber(job.attempt) > 1 then
-      suspect(job)
-    end
-    end_execution(job)
-    enter_lane(job, true)
-    count('recovered')
-    back[#back + 1] = id
-  else
-    note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
+    return
+  end
+  note_attempt(job, 'worker_lost', 'The worker fell silent and its lease lapsed.')
+  if tonumber(job.attempt) >= a.max_attempts then
     give_up(job, a.poison_error)
     failed[#failed + 1] = id
+    return
   end
+  -- A lost host is nobody's fault. Two of them with the same job are remarkable.
+  if tonumber(job.attempt) > 1 then
+    suspect(job)
+  end
+  end_execution(job)
+  enter_lane(job, true)
+  count('recovered')
+  back[#back + 1] = id
 end
 
-return { back, failed }
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do
+  guarded(id, PREFIX .. ':in_flight', function() look_at(id) end)
+end
+return { back, failed, broken }

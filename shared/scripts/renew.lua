@@ -12,7 +12,7 @@ for i, mine in ipairs(a.jobs) do
   if job and job.state == 'running' and job.token == integer(mine.token) then
     redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, mine.id)
     hset(key('job', mine.id), { progress_seconds = mine.progress_seconds })
-    hset(RQ .. ':job:' .. mine.id, { last_heartbeat = NOW_ISO })
+    tell_rq(mine.id, { last_heartbeat = NOW_ISO })
     -- A renewal that is sent again after a lost answer finds its segments there already.
     if #mine.segments > 0 and redis.call('LLEN', key('partial', mine.id)) <= mine.published then
       redis.call('RPUSH', key('partial', mine.id), unpack(mine.segments))

@@ -77,6 +77,7 @@ if left == 0 then
 end
 redis.call('HDEL', key('job', file.id), 'token')
 -- RQ's word for a job that waits for others.
-hset(RQ .. ':job:' .. file.id, { status = 'deferred' })
+tell_rq(file.id, { status = 'deferred' })
+redis.call('SADD', PREFIX .. ':split', file.id)
 redis.call('ZADD', RQ .. ':deferred:' .. file.lane, math.floor(NOW / 1000), file.id)
 return { 'split' }

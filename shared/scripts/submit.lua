@@ -102,7 +102,7 @@ if leader then
   job.leader = leader
   hset(key('job', job.id), { leader = leader })
   redis.call('ZADD', key('followers', job.digest), NOW, job.id)
-  hset(RQ .. ':job:' .. job.id, { status = 'deferred' })
+  tell_rq(job.id, { status = 'deferred' })
   redis.call('ZADD', RQ .. ':deferred:' .. job.lane, math.floor(NOW / 1000), job.id)
   return { 'following', view(job) }
 end

@@ -9,6 +9,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from shared.lanes import Lane
+from shared.redis_trouble import Trouble, trouble_of
 from shared.rq_transport import queue_key
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, ScriptDriver
@@ -98,8 +99,9 @@ def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> 
     tokens = {name: fleet.claim()["token"] for name in "abc"}
     fleet.redis.config_set("maxmemory", "1")
     try:
-        with pytest.raises(redis.ResponseError, match="OOM"):
+        with pytest.raises(redis.ResponseError) as refused:
             fleet.submit("d")
+        assert trouble_of(refused.value) is Trouble.FULL
         assert fleet.renew("a", tokens["a"]) == "ok"
         assert fleet.finish("a", tokens["a"]) == "completed"
         assert fleet.fail("b", tokens["b"], retryable=False) == "failed"

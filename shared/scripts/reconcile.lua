@@ -1,0 +1,86 @@
+-- Compare what should wait with what the lanes hold, for RQ's tools empty queues and delete jobs without asking us. Any gateway
+-- may run it at any time.
+--
+-- A job that waits and stands in no list any more: if RQ's record of it is gone, too, an operator has deleted it or emptied its
+-- queue, and that cancels it; else it is put back to its place. A piece that is cancelled cancels its file. A long file whose
+-- pieces are gone is cut anew.
+--
+-- a.most   how many jobs of a lane to look at
+-- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
+--
+-- Returns {ids put back, ids cancelled, ids of files to be cut anew, broken records as {id, error, ...}}.
+even_when_full()
+local back, canceled, cut_anew = {}, {}, {}
+
+-- `behind`: the next job of the lane that stands in its list.
+local function settle_missing(id, lane, behind)
+  local job, queue = load_job(id), RQ .. ':queue:' .. lane
+  if not job or job.state ~= 'queued' or job.lane ~= lane then
+    redis.call('ZREM', key('order', lane), id)
+  elseif redis.call('EXISTS', RQ .. ':job:' .. id) == 0 then
+    canceled[#canceled + 1] = file_of(job).id
+    withdraw(job, 'canceled')
+  else
+    if not behind or redis.call('LINSERT', queue, 'BEFORE', behind, id) < 1 then
+      redis.call('RPUSH', queue, id)
+    end
+    redis.call('SADD', RQ .. ':queues', queue)
+    back[#back + 1] = id
+  end
+end
+
+local function look_at_lane(lane)
+  local should_wait = redis.call('ZRANGE', key('order', lane), 0, a.most - 1)
+  if #should_wait == 0 then
+    return
+  end
+  local stands = {}
+  for _, id in ipairs(redis.call('LRANGE', RQ .. ':queue:' .. lane, 0, -1)) do
+    stands[id] = true
+  end
+  local behind
+  for i = #should_wait, 1, -1 do
+    local id = should_wait[i]
+    -- A piece goes with its file: it may have been ended for another one's sake since.
+    if not stands[id] and redis.call('ZSCORE', key('order', lane), id) then
+      guarded(id, key('order', lane), function() settle_missing(id, lane, behind) end)
+      stands[id] = back[#back] == id
+    end
+    behind = stands[id] and id or behind
+  end
+end
+
+local function look_at_file(id)
+  local file = load_job(id)
+  if not file or file.state ~= 'running' or not file.pieces or file.execution then
+    redis.call('SREM', PREFIX .. ':split', id)
+    return
+  end
+  local there = 0
+  for number = 1, tonumber(file.pieces) do
+    there = there + redis.call('EXISTS', key('job', piece_id(file, number)))
+  end
+  if there < tonumber(file.pieces_left) then
+    note_attempt(file, 'pieces_lost', 'Pieces of the file were removed from outside; it is cut anew.')
+    drop_pieces(file)
+    enter_lane(file, true)
+    cut_anew[#cut_anew + 1] = id
+  end
+end
+
+local any_waits = false
+for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
+  local lane = string.match(field, '^through:(.*)$')
+  if lane then
+    look_at_lane(lane)
+    any_waits = any_waits or redis.call('EXISTS', key('order', lane)) == 1
+  end
+end
+for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
+  guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
+end
+-- Of records that were removed by hand nobody knows what they weighed. Where nothing waits nothing weighs.
+if not any_waits and tonumber(redis.call('HGET', PREFIX .. ':load', 'jobs') or 0) ~= 0 then
+  redis.call('HSET', PREFIX .. ':load', 'jobs', 0, 'bytes', 0, 'audio_ms', 0)
+end
+return { back, canceled, cut_anew, broken }
