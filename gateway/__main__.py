@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.protocol import BoundedProtocol, raise_descriptor_limit
 from gateway.service import service_version
 from shared import logs
 from shared.settings import GatewaySettings, complaint
@@ -50,6 +51,7 @@ def main() -> int:
         return WRONG_SETTINGS
     logs.configure(settings.log_level, settings.log_format)
     logs.get_logger("gateway").info("gateway_starts", version=service_version(), **settings.for_log())
+    raise_descriptor_limit()
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -61,6 +63,7 @@ def main() -> int:
         log_config=None,
         server_header=False,
         ws="none",
+        http=BoundedProtocol,
     )
     server = _Server(config, app)
     server.run()

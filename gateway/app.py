@@ -24,6 +24,7 @@ from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
 from gateway.services import Services
 from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
 from gateway.submission import Submitter
+from gateway.upload_budget import Uploads
 from gateway.waiting import LongPoll, Waiters
 from shared.audio.walls.readers import Readers
 from shared.audio.walls.schedule import PROBE_LANES_SECONDS
@@ -120,4 +121,10 @@ def _middleware(settings: GatewaySettings) -> list[Middleware]:
         expose_headers=["Location", "Retry-After", "X-Request-Id", "X-Job-Id", "ETag"],
     )
     allowed = [cors] if settings.cors_origins else []
-    return [Middleware(RequestIds), *allowed, Middleware(Shield), Middleware(Access, api_key=settings.api_key)]
+    return [
+        Middleware(RequestIds),
+        *allowed,
+        Middleware(Shield),
+        Middleware(Access, api_key=settings.api_key),
+        Middleware(Uploads, settings=settings),
+    ]

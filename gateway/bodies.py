@@ -12,9 +12,9 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from gateway.problems import UploadStalled
-from gateway.uploaded import SHARED_FROM_BYTES, UploadedAudio
-from shared.audio.walls.shared_memory import SharedFile
+from gateway.problems import TooManyUploads, UploadStalled
+from gateway.upload_budget import share_of
+from gateway.uploaded import ArrivingAudio, UploadedAudio
 from shared.errors import MalformedRequest, MissingAudio, RequestTooLarge, UnknownField
 from shared.settings import GatewaySettings
 
@@ -24,6 +24,8 @@ ROOM_FOR_FIELDS_BYTES = 128 * 1024
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 32 * 1024
 LINGER_SECONDS = 1.0
+#: An upload that is slower than this over such a stretch is dropped. Speech from a microphone comes faster, in any codec.
+LEAST_BYTES_PER_SECOND, STRETCH_SECONDS = 500, 10.0
 #: The names under which a multipart body may have its audio.
 _AUDIO_PARTS = frozenset({b"file", b"audio"})
 #: Query parameters that steer the answer and are no option of the job.
@@ -71,18 +73,11 @@ def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozen
 
 async def _read_audio(request: Request, settings: GatewaySettings, limit_bytes: int) -> UploadedAudio:
     """A large one goes to shared memory as it comes."""
-    held, size, shared = list[bytes](), 0, None
+    arriving = ArrivingAudio()
     with _patience(settings.upload_timeout_seconds) as patience:
         async for chunk in _bounded(request, limit_bytes, patience):
-            size += len(chunk)
-            if shared is None and size > SHARED_FROM_BYTES:
-                shared = SharedFile(b"".join(held))
-                held.clear()
-            if shared is None:
-                held.append(chunk)
-            else:
-                shared.append(chunk)
-    return UploadedAudio(shared or b"".join(held))
+            arriving.write(chunk)
+    return arriving.whole()
 
 
 async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -> bytes:
@@ -90,15 +85,25 @@ async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -
         return b"".join([chunk async for chunk in _bounded(request, limit_bytes, patience)])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Patience:
-    """How long the next chunk may take. One timer for a whole body, put off whenever something came."""
+    """How long the next chunk may take, and how slowly a body may trickle. One timer, put off whenever something came."""
 
     scope: anyio.CancelScope
     stall_seconds: float
+    stretch_since: float
+    stretch_bytes: int = 0
 
-    def renew(self) -> None:
-        self.scope.deadline = anyio.current_time() + self.stall_seconds
+    def renew(self, size_bytes: int) -> None:
+        now = anyio.current_time()
+        self.scope.deadline = now + self.stall_seconds
+        self.stretch_bytes += size_bytes
+        seconds = now - self.stretch_since
+        if seconds >= STRETCH_SECONDS:
+            if self.stretch_bytes < LEAST_BYTES_PER_SECOND * seconds:
+                least = f"{LEAST_BYTES_PER_SECOND} bytes per second"
+                raise UploadStalled(f"The upload came in at less than {least}, so it was dropped; send it again.")
+            self.stretch_since, self.stretch_bytes = now, 0
 
     def end(self) -> None:
         self.scope.deadline = math.inf
@@ -109,7 +114,7 @@ def _patience(stall_seconds: float) -> Iterator[_Patience]:
     """Raises `UploadStalled`."""
     try:
         with anyio.fail_after(stall_seconds) as scope:
-            yield _Patience(scope, stall_seconds)
+            yield _Patience(scope, stall_seconds, anyio.current_time())
     except TimeoutError as error:
         raise UploadStalled(f"No data came for {stall_seconds:g} s, so the upload was dropped; send it again.") from error
 
@@ -117,17 +122,23 @@ def _patience(stall_seconds: float) -> Iterator[_Patience]:
 async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> AsyncGenerator[bytes, None]:
     """The body's chunks, no more than the limit in all."""
     stream = request.stream()
+    budget, is_room = share_of(request), True
     received = int(request.headers.get("content-length", 0))
     if received <= limit_bytes:
         received = 0
         async for chunk in stream:
             if not chunk:  # Starlette's last one
                 continue
-            patience.renew()
+            patience.renew(len(chunk))
             received += len(chunk)
-            if received > limit_bytes:
+            is_room = budget.add(len(chunk))
+            if received > limit_bytes or not is_room:
                 break
             yield chunk
+    if not is_room:
+        patience.end()
+        await _linger(request, stream)
+        raise TooManyUploads("More audio is on its way in than this gateway holds at a time; try again in a moment.")
     if received > limit_bytes:
         patience.end()
         await _linger(request, stream)
@@ -144,14 +155,13 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, with one file that never spools to disk, few and small fields, and a known end.
+    """Starlette's parser, with one file that goes to shared memory and never to disk, few and small fields, and a known end.
 
     The part of the audio is a file also without a file name, which RFC 7578 (4.2) leaves to the sender.
     """
 
-    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], limit_bytes: int) -> None:
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
         super().__init__(headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-        self.spool_max_size = limit_bytes + 1
         self.complete = False
 
     def on_headers_finished(self) -> None:
@@ -160,6 +170,11 @@ class _InMemoryParser(MultiPartParser):
         if options.get(b"name") in _AUDIO_PARTS and b"filename" not in options:
             self._current_part.content_disposition = disposition + b'; filename="audio"'
         super().on_headers_finished()
+        file = self._current_part.file
+        if file is not None:
+            arriving: Any = ArrivingAudio()
+            self._files_to_close_on_error.append(arriving)
+            self._current_part.file = UploadFile(arriving, size=0, filename=file.filename, headers=file.headers)
 
     def on_end(self) -> None:
         self.complete = True
@@ -169,7 +184,7 @@ async def _read_multipart(request: Request, settings: GatewaySettings, query: Ma
     limit = int(settings.max_file_size_mb * MEGABYTE) + ROOM_FOR_FIELDS_BYTES
     try:
         with _patience(settings.upload_timeout_seconds) as patience:
-            parser = _InMemoryParser(request.headers, _bounded(request, limit, patience), limit)
+            parser = _InMemoryParser(request.headers, _bounded(request, limit, patience))
             form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequest(f"The multipart body is not well-formed. {error.message.rstrip('.')}.") from error
@@ -177,11 +192,11 @@ async def _read_multipart(request: Request, settings: GatewaySettings, query: Ma
         raise MalformedRequest("The multipart body breaks off before its closing boundary; send it whole.")
     fields = single_values([*query.items(), *form.multi_items()])
     part = _audio_part(fields)
-    audio = await part.read()
-    await part.close()
-    if len(audio) > settings.max_file_size_mb * MEGABYTE:
+    assert isinstance(part.file, ArrivingAudio)
+    audio = part.file.whole()
+    if audio.size_bytes > settings.max_file_size_mb * MEGABYTE:
         raise RequestTooLarge(f"The file is too large: at most {settings.max_file_size_mb:g} MB are taken.")
-    return Upload(audio=UploadedAudio(audio), fields=fields)
+    return Upload(audio=audio, fields=fields)
 
 
 def _audio_part(fields: dict[str, Any]) -> UploadFile:

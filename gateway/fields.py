@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from shared.errors import InvalidBase64, InvalidJson, InvalidOption, MissingAudio, UnknownField
+from shared.errors import InvalidBase64, InvalidJson, InvalidOption, MissingAudio, RequestTooLarge, UnknownField
 from shared.options import Submission, VadOptions
 
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 16
+#: What a JSON body may hold beside its audio, with room for prompts and metadata that are refused with better reasons.
+MOST_JSON_BYTES = 256 * 1024
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _TOLERATED = str.maketrans("-_", "+/", " \t\r\n")
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?\s*(?:$|[,;])", re.IGNORECASE)
@@ -27,7 +29,8 @@ Choice = TypeVar("Choice", bound=Enum)
 
 
 def json_fields(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """A JSON body's audio and its other fields. Raises `InvalidJson`, `MissingAudio`, `InvalidBase64`."""
+    """A JSON body's audio and its other fields. Raises `InvalidJson`, `MissingAudio`, `InvalidBase64`, `RequestTooLarge`."""
+    _check_size(body)
     fields = _parsed(body)
     if not isinstance(fields, dict):
         raise InvalidJson('The JSON body must be an object such as {"audio": "<base64>"}.')
@@ -35,6 +38,16 @@ def json_fields(body: bytes) -> tuple[bytes, dict[str, Any]]:
     if audio is None:
         raise MissingAudio('The JSON body has no "audio"; put the base64 of the audio file there.')
     return _from_base64(audio), fields
+
+
+#: Base64, also with line breaks or as a data URL, in a string of JSON: what a body may be large for.
+_LONG_STRING = re.compile(rb'"[A-Za-z0-9+/=_\-\\:;,.]{1000,}"')
+
+
+def _check_size(body: bytes) -> None:
+    """Millions of small fields would take a gigabyte as objects. Raises `RequestTooLarge` before there are any."""
+    if len(body) > MOST_JSON_BYTES and len(_LONG_STRING.sub(b'""', body)) > MOST_JSON_BYTES:
+        raise RequestTooLarge(f"Beside the audio the JSON body is larger than {MOST_JSON_BYTES} bytes; send less of it.")
 
 
 def _parsed(text: bytes | str) -> Any:

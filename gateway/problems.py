@@ -37,6 +37,26 @@ class UploadStalled(MalformedRequest):
     retryable = True
 
 
+class HeadersTooLarge(MalformedRequest):
+    """Request line and headers go beyond the limit."""
+
+    code = "headers_too_large"
+
+
+class RequestTooSlow(MalformedRequest):
+    """The headers of a request take too long."""
+
+    code = "request_too_slow"
+    retryable = True
+
+
+class TooManyUploads(FleetError):
+    """More audio is on its way in than the gateway holds at a time."""
+
+    code = "too_many_uploads"
+    retryable = True
+
+
 class JobCanceled(FleetError):
     """A result was asked for, yet the job was cancelled before it had one."""
 
@@ -61,6 +81,8 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     FleetError: HTTPStatus.INTERNAL_SERVER_ERROR,
     MalformedRequest: HTTPStatus.BAD_REQUEST,
     UploadStalled: HTTPStatus.REQUEST_TIMEOUT,
+    RequestTooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     AccessDenied: HTTPStatus.UNAUTHORIZED,
     UnknownJob: HTTPStatus.NOT_FOUND,
     NoSuchPage: HTTPStatus.NOT_FOUND,
@@ -77,6 +99,7 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     ReadersUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooManyUploads: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 #: What a job that failed answers when its result is asked for: its workers' fault (these codes), or its audio's.
@@ -86,6 +109,7 @@ _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {
     StoreUnavailable: 2,
     NotReady: 5,
     ReadersUnavailable: 2,
+    TooManyUploads: 5,
     JobNotFinished: 1,
 }
 
@@ -112,11 +136,16 @@ def problem(error: FleetError, headers: Mapping[str, str] | None = None) -> Resp
     return JSONResponse(body, status.value, _headers(error) | dict(headers or {}), media_type="application/problem+json")
 
 
+#: After these the client may go on sending what nobody reads.
+_BREAKS_OFF = (UploadStalled, TooManyUploads, RequestTooLarge)
+
+
 def _headers(error: FleetError) -> dict[str, str]:
     if isinstance(error, AccessDenied):
         return {"WWW-Authenticate": 'Bearer realm="whisper-fleet"'}
     seconds = error.retry_after_seconds if isinstance(error, QueueFull) else _RETRY_AFTER_SECONDS.get(type(error))
-    return {"Retry-After": str(seconds)} if seconds else {}
+    close = {"Connection": "close"} if isinstance(error, _BREAKS_OFF) else {}
+    return close | ({"Retry-After": str(seconds)} if seconds else {})
 
 
 def from_redis(error: RedisError) -> FleetError | None:

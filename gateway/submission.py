@@ -1,11 +1,13 @@
 """The steps of a submit: check the fields, probe the audio, find the model, and write the job in one atomic step."""
 
+import asyncio
 import hashlib
 import json
 import math
 import os
 import time
 import uuid
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,8 @@ from shared.options import Submission
 from shared.rq_transport import describe
 from shared.settings import GatewaySettings
 
+#: Of audio beyond this one upload at a time is stored.
+LARGE_BYTES = 16_000_000
 MAX_IDEMPOTENCY_KEY = 255
 UNMEASURED_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 60
@@ -60,6 +64,7 @@ class Submitter:
 
     def __init__(self, store: JobStore, fleet: Fleet, prober: Prober, keys: Keys, settings: GatewaySettings) -> None:
         self._store, self._fleet, self._prober, self._keys, self._settings = store, fleet, prober, keys, settings
+        self._turn_of_large = asyncio.Semaphore(1)
 
     async def prepare(self, request: Request, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
         """Check an upload, off the event loop unless that takes longer than the checks.
@@ -83,7 +88,10 @@ class Submitter:
         at_once = b"" if prepared.audio.is_large else prepared.audio.content()
         verdict, replayed, snapshot = await self._store.submit(draft, at_once)
         if verdict == "need_audio":
-            verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio.content())
+            # On its way to Redis audio is twice on the heap; the largest ones wait for each other.
+            turn = self._turn_of_large if prepared.audio.size_bytes > LARGE_BYTES else nullcontext()
+            async with turn:
+                verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio.content())
         if verdict == "conflict":
             raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
         if verdict == "full":

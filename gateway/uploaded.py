@@ -9,6 +9,45 @@ from shared.audio.walls.shared_memory import SharedFile
 SHARED_FROM_BYTES = 256 * 1024
 
 
+class ArrivingAudio:
+    """Audio that comes in, chunk by chunk; of a file object it has what Starlette's multipart parser calls."""
+
+    #: Of a SpooledTemporaryFile: it is in memory, so that writing needs no thread.
+    _rolled = False
+
+    def __init__(self) -> None:
+        self._held, self._size = list[bytes](), 0
+        self._shared: SharedFile | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """The next chunk."""
+        self._size += len(chunk)
+        if self._shared is None and self._size > SHARED_FROM_BYTES:
+            self._shared = SharedFile(b"".join(self._held))
+            self._held.clear()
+        if self._shared is None:
+            self._held.append(bytes(chunk))
+        else:
+            self._shared.append(chunk)
+
+    def tell(self) -> int:
+        """How much has come."""
+        return self._size
+
+    def seek(self, _offset: int) -> None:
+        """It has been written; nothing is read by parts."""
+
+    def close(self) -> None:
+        """It breaks off: let go of what has come."""
+        self._held.clear()
+        if self._shared is not None:
+            self._shared.close()
+
+    def whole(self) -> "UploadedAudio":
+        """All of it, once it is complete."""
+        return UploadedAudio(self._shared or b"".join(self._held))
+
+
 class UploadedAudio:
     """The bytes of a file as they came in."""
 

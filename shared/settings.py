@@ -138,7 +138,7 @@ class GatewaySettings(FleetSettings):
     max_sync_seconds: Annotated[
         float, Field(gt=0, le=3600, description="Longest that POST /transcribe waits before it answers 202 and the job.")
     ] = 600.0
-    upload_timeout_seconds: Annotated[float, Field(gt=0, description="An upload that stalls for so long is dropped.")] = 30.0
+    upload_timeout_seconds: Annotated[float, Field(gt=0, description="An upload that stalls for so long is dropped.")] = 20.0
 
     @model_validator(mode="after")
     def _no_open_door(self) -> "GatewaySettings":

@@ -63,7 +63,7 @@ async def end_while_waited_for(fleet: ScriptDriver, long_poll: LongPoll, text: s
     fleet.submit(job_id)
     job, looks = fleet.claim(), scripts_run(fleet) + 1
     poll = asyncio.create_task(long_poll.until_ended(patient_caller(), job_id, "default", 30))
-    await asyncio.to_thread(wait_until, lambda: scripts_run(fleet) == looks, "the waiter has looked", 10, 0.01)
+    await asyncio.to_thread(wait_until, lambda: scripts_run(fleet) >= looks, "the waiter has looked", 10, 0.01)
     fleet.finish(job_id, job["token"], transcript(text))
     answer = await asyncio.wait_for(poll, 10)
     return answer, scripts_run(fleet) - looks - 1
