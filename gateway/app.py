@@ -71,6 +71,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     finally:
         services.waiters.release()
         for task in background:
+            task.remove_done_callback(_end_without)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

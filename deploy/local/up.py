@@ -1,39 +1,53 @@
-"""`make up`: the fleet in the foreground, under honcho, with rq-dashboard, until Ctrl-C."""
+"""`make up`: a small real deployment in the foreground, until Ctrl-C. What dies is started again, and the data stays."""
 
+import fcntl
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from honcho.environ import expand_processes, parse_procfile
+from pydantic import ValidationError
 
-from deploy.local.foreground import ForegroundManager
+from deploy.local import redis_server
+from deploy.local.keeping import Keeper, Service
+from deploy.local.output import Output
 from deploy.local.ports import PortTaken, choose
 from deploy.local.processes import ROOT, ProcessEnded
-from deploy.local.redis_server import NoRedisServer, own_redis
+from deploy.local.readiness import Readiness
+from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
+from shared.settings import GatewaySettings, WorkerSettings, complaint
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
 DRAIN_SECONDS = 5.0
+#: Redis writes each command to its disk before it answers: an acknowledged job is there after a power cut, too.
+FSYNC = "always"
+
+
+class DataInUse(Exception):
+    """Another `make up` runs with the same data; the text says where."""
 
 
 def run() -> int:
-    """0 when it was told to stop, 1 when a process ended by itself or the stack could not start."""
+    """Runs until it is interrupted (`SystemExit`, see `interruptible`). 1 when something cannot run or start."""
     try:
-        with tempfile.TemporaryDirectory(prefix="whisper-fleet-") as folder, _environment(Path(folder)) as environment:
-            return _keep_running(environment)
-    except (NoRedisServer, PortTaken, ProcessEnded, TimeoutError, ValueError) as error:
+        environment = _environment()
+        _check_settings(environment)
+        with _data(environment) as lock:
+            _keep_running(environment, lock)
+    except (NoRedisServer, PortTaken, ProcessEnded, DataInUse, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        _forget_output()
+    return 0
 
 
-@contextmanager
-def _environment(folder: Path) -> Iterator[dict[str, str]]:
-    """All that the Procfile's processes need: `.env`, overridden by the environment, completed by what is chosen here."""
+def _environment() -> dict[str, str]:
+    """All that the services need: `.env`, overridden by the environment, completed by what is chosen here."""
     environment = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v} | os.environ
     environment |= {
         "PYTHONUNBUFFERED": "1",
@@ -42,25 +56,94 @@ def _environment(folder: Path) -> Iterator[dict[str, str]]:
     gateways, _ = set_sizes(environment)
     environment.setdefault("WHISPER_MODEL", "demo")
     environment.setdefault("DRAIN_SECONDS", f"{DRAIN_SECONDS:g}")
+    environment.setdefault("LOG_FORMAT", "console")
     host = environment.setdefault("API_HOST", "127.0.0.1")
     environment["API_PORT"] = str(choose(environment, "API_PORT", 8000, gateways, host))
     environment["DASHBOARD_PORT"] = str(choose(environment, "DASHBOARD_PORT", 9181))
+    return environment
+
+
+def _check_settings(environment: dict[str, str]) -> None:
+    """Before anything is started. Raises `ValueError` that names the variables."""
+    os.environ |= environment
+    for settings in (GatewaySettings, WorkerSettings):
+        try:
+            settings()
+        except ValidationError as error:
+            raise ValueError(complaint(error)) from error
+
+
+@contextmanager
+def _data(environment: dict[str, str]) -> Iterator[int | None]:
+    """A lock on the folder of our own Redis, as long as it runs; None if REDIS_URL names another one. Sets REDIS_URL."""
     if environment.get("REDIS_URL"):
-        yield environment
+        yield None
         return
-    with own_redis(choose({}, "", 6379), folder, environment) as environment["REDIS_URL"]:
-        yield environment
+    folder = Path(environment.setdefault("DATA_DIR", str(ROOT / "var")))
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder.joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataInUse(
+                f"Another fleet runs with the data in {folder}; stop it, wait a moment, or name another DATA_DIR."
+            ) from error
+        environment["REDIS_URL"] = f"redis://127.0.0.1:{choose({}, '', 6379)}/0"
+        yield lock.fileno()
 
 
-def _keep_running(environment: dict[str, str]) -> int:
-    procfile = parse_procfile(ROOT.joinpath("Procfile").read_text())
-    concurrency = {"gateway": int(environment["GATEWAYS"]), "worker": int(environment["WORKERS"])}
-    manager = ForegroundManager(patience_seconds=float(environment["DRAIN_SECONDS"]) + 5.0)
-    for process in expand_processes(procfile.processes, concurrency, environment, port=int(environment["API_PORT"])):
-        manager.add_process(process.name, process.cmd, env=process.env, cwd=str(ROOT))
-    print(_where(environment), flush=True)
-    manager.loop()
-    return 0 if manager.told_to_stop else 1
+def _keep_running(environment: dict[str, str], lock: int | None) -> None:
+    output = Output(as_json=environment["LOG_FORMAT"] == "json")
+    services = [*_dashboard(environment), *_gateways(environment), *_workers(environment)]
+    if lock is not None:
+        services.append(_redis(environment, lock))
+    url = f"http://{environment['API_HOST']}:{environment['API_PORT']}"
+    output.say(f"The fleet starts: {', '.join(service.name for service in services)}. Ctrl-C stops it.")
+    Keeper(services, output).run(Readiness(url, output.say, _where(environment)).look)
+
+
+def _dashboard(environment: dict[str, str]) -> list[Service]:
+    # It needs no more of the environment than this: no key, above all.
+    own = {name: value for name, value in environment.items() if name in ("PATH", "HOME", "LANG", "PYTHONUNBUFFERED")}
+    own["RQ_DASHBOARD_REDIS_URL"] = environment["REDIS_URL"]
+    command = ["rq-dashboard", "--json", "--bind", "127.0.0.1", "--port", environment["DASHBOARD_PORT"]]
+    return [Service(name="dashboard", command=[str(Path(sys.executable).parent / command[0]), *command[1:]], environment=own)]
+
+
+def _gateways(environment: dict[str, str]) -> list[Service]:
+    first, command = int(environment["API_PORT"]), [sys.executable, "-m", "gateway"]
+    return [
+        Service(
+            name=f"gateway.{n + 1}", command=command, environment=environment | {"API_PORT": str(first + n)}, patience_seconds=20
+        )
+        for n in range(int(environment["GATEWAYS"]))
+    ]
+
+
+def _workers(environment: dict[str, str]) -> list[Service]:
+    command, patience = [sys.executable, "-m", "worker"], float(environment["DRAIN_SECONDS"]) + 10
+    return [
+        Service(name=f"worker.{n + 1}", command=command, environment=environment, patience_seconds=patience)
+        for n in range(int(environment["WORKERS"]))
+    ]
+
+
+def _redis(environment: dict[str, str], lock: int) -> Service:
+    """The lock goes along: it is held until Redis has written everything, even if we are killed."""
+    folder, port = Path(environment["DATA_DIR"]) / "redis", urlsplit(environment["REDIS_URL"]).port or 6379
+    folder.mkdir(exist_ok=True)
+    fsync = environment.get("REDIS_APPENDFSYNC") or FSYNC
+    command = redis_server.command(port, folder, fsync)
+    return Service(name="redis", command=command, environment=environment, pass_fds=(lock,), patience_seconds=30)
+
+
+def _forget_output() -> None:
+    """Python flushes at its end: nobody may be there to read it any more."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - to the end of the process
+
+
+def _kept_in(environment: dict[str, str]) -> str:
+    return f", data in {environment['DATA_DIR']}" if environment.get("DATA_DIR") else ""
 
 
 def _where(environment: dict[str, str]) -> str:
@@ -75,9 +158,8 @@ def _where(environment: dict[str, str]) -> str:
             *(f"  gateway    {url}" for url in urls),
             f"  workers    {told(environment)} with model {model}",
             f"  dashboard  http://127.0.0.1:{environment['DASHBOARD_PORT']}",
-            f"  redis      {redis.scheme}://{redis.hostname}:{redis.port or 6379}{redis.path}",
+            f"  redis      {redis.scheme}://{redis.hostname}:{redis.port or 6379}{redis.path}{_kept_in(environment)}",
             "",
-            f"  ready?     curl {urls[0]}/ready",
             f"  try        .venv/bin/whisper-fleet transcribe --url {urls[0]} {sample}",
             f"  or         curl{key} -F file=@recording.wav {urls[0]}/transcribe",
             "  stop       Ctrl-C",

@@ -7,6 +7,7 @@ from pathlib import Path
 import ctranslate2
 import faster_whisper
 
+from tests.benchmarks.durability import durability
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
 from tests.benchmarks.sizing import sizing
@@ -20,6 +21,7 @@ from tests.report import Finding, machine, renewed, run_parts, table
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "submit": submit_latency,
     "submits": submits,
+    "durability": durability,
     "overhead": overhead,
     "waiting": waiting,
     "growth": growth,
