@@ -24,6 +24,8 @@ from shared.transcript import Segment, Transcript, join_text
 ID = re.compile(r"[0-9a-f-]{32,36}")
 CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
+#: How many equal submits may wait for one decode: to end that many with it takes Redis some 20 ms.
+MOST_FOLLOWERS = 250
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
@@ -133,6 +135,7 @@ class JobStore:
             "use_cache": settings.enable_cache,
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
+            "most_followers": MOST_FOLLOWERS,
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,
             "start_deadline_ms": draft.start_deadline_seconds * 1000,

@@ -51,6 +51,7 @@ class ScriptDriver:
             "use_cache": True,
             "alive_ms": 30_000,
             "idempotency": None,
+            "most_followers": 250,
             "max_bytes": 1000,
             "max_audio_ms": 100_000,
             "start_deadline_ms": 60_000,

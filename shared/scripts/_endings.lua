@@ -64,7 +64,8 @@ end
 -- Needs a.audio_ttl.
 local function revive(job)
   local name = key('job', job.id)
-  redis.call('HDEL', name, 'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds', 'suspect')
+  redis.call('HDEL', name,
+    'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds', 'suspect', 'ended_by', 'audio_of')
   hset(name, { state = 'queued', attempt = 0 })
   if job.deadline_ms then
     job.ends_by_ms = integer(NOW + tonumber(job.deadline_ms))
@@ -107,6 +108,10 @@ local function close_flight(job)
   return followers
 end
 
+local AUDIO_LOST = cjson.encode({
+  code = 'audio_lost', message = 'The audio was kept no longer when its turn came; submit it again.', retryable = false,
+})
+
 -- The leader leaves without a result that would suit the others: the first follower takes its audio and its place.
 -- Must run before the leader is settled, since that drops the audio.
 local function promote_follower(job)
@@ -122,8 +127,14 @@ local function promote_follower(job)
       break
     end
   end
-  if not heir or redis.call('EXISTS', key('audio', job.id)) == 0 then
+  if not heir then
     close_flight(job)
+    return
+  elseif redis.call('EXISTS', key('audio', job.id)) == 0 then
+    settle(heir, 'failed', { error = AUDIO_LOST })
+    for _, follower in ipairs(close_flight(job)) do
+      settle(follower, 'failed', { error = AUDIO_LOST })
+    end
     return
   end
   redis.call('RENAME', key('audio', job.id), key('audio', heir.id))
@@ -162,6 +173,6 @@ local function give_up(job, error)
   local followers, fields = close_flight(file), { error = cjson.encode(told) }
   settle(file, 'failed', fields)
   for _, follower in ipairs(followers) do
-    settle(follower, 'failed', { error = fields.error })
+    settle(follower, 'failed', { error = fields.error, audio_of = file.id })
   end
 end

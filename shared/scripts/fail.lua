@@ -8,9 +8,9 @@
 --
 -- Returns 'stale', 'requeued' or 'failed'. A piece that cannot be transcribed fails its file.
 even_when_full()
-local job = held(a.id, a.token)
+local job, ended = held(a.id, a.token)
 if not job then
-  return 'stale'
+  return ended == 'failed' and 'failed' or 'stale'
 end
 local error = cjson.decode(a.error)
 -- One death is a fact; that the job is poison is the verdict after the last.
@@ -28,4 +28,7 @@ if a.retryable and tonumber(job.attempt) < a.max_attempts then
   return 'requeued'
 end
 give_up(job, a.error)
+if not job.parent then
+  hset(key('job', job.id), { ended_by = job.token })
+end
 return 'failed'

@@ -26,9 +26,10 @@ local again = asked_again(string.match(a.id, '^(.*)_p%d+$'))
 if again then
   return { 'stitch', again }
 end
-local job, transcript = held(a.id, a.token), ARGV[5]
+local job, ended = held(a.id, a.token)
+local transcript = ARGV[5]
 if not job then
-  return { 'stale' }
+  return ended == 'completed' and { 'completed', 0 } or { 'stale' }
 end
 
 -- How fast workers are with what waits in a lane, while they have something to do, for the ETA: audio and their busy time, of
@@ -77,10 +78,12 @@ end
 
 local followers = close_flight(job)
 redis.call('SET', key('transcript', job.id), transcript, 'EX', a.result_ttl)
-settle(job, 'completed', { origin = 'decoded', progress_seconds = job.audio_seconds })
+settle(job, 'completed', { origin = 'decoded', progress_seconds = job.audio_seconds, ended_by = job.token })
 for _, follower in ipairs(followers) do
   redis.call('SET', key('transcript', follower.id), transcript, 'EX', a.result_ttl)
-  settle(follower, 'completed', { origin = 'shared', worker = job.worker, started_at_ms = job.started_at_ms })
+  settle(follower, 'completed', {
+    origin = 'shared', worker = job.worker, started_at_ms = job.started_at_ms, progress_seconds = job.audio_seconds,
+  })
 end
 
 if a.cache_ttl > 0 then

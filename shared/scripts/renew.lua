@@ -6,6 +6,21 @@
 --
 -- Returns one verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased).
 even_when_full()
+
+-- Lua's `unpack` takes no more at a time than its stack holds.
+local SLICE = 1000
+
+-- A renewal that is sent again after a lost answer finds some of its segments there already; the ones behind them are new.
+local function publish(mine)
+  local partial, segments = key('partial', mine.id), mine.segments
+  for first = math.max(0, redis.call('LLEN', partial) - mine.published) + 1, #segments, SLICE do
+    redis.call('RPUSH', partial, unpack(segments, first, math.min(first + SLICE - 1, #segments)))
+  end
+  if #segments > 0 then
+    redis.call('EXPIRE', partial, a.audio_ttl)
+  end
+end
+
 local verdicts = {}
 for i, mine in ipairs(a.jobs) do
   local job = load_job(mine.id)
@@ -13,11 +28,7 @@ for i, mine in ipairs(a.jobs) do
     redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, mine.id)
     hset(key('job', mine.id), { progress_seconds = mine.progress_seconds })
     tell_rq(mine.id, { last_heartbeat = NOW_ISO })
-    -- A renewal that is sent again after a lost answer finds its segments there already.
-    if #mine.segments > 0 and redis.call('LLEN', key('partial', mine.id)) <= mine.published then
-      redis.call('RPUSH', key('partial', mine.id), unpack(mine.segments))
-      redis.call('EXPIRE', key('partial', mine.id), a.audio_ttl)
-    end
+    publish(mine)
     verdicts[i] = 'ok'
   else
     verdicts[i] = 'stale'

@@ -5,6 +5,7 @@
 -- a.alive_ms     workers heard of within this time are alive
 -- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
+-- a.most_followers              how many may wait for one decode
 -- a.start_deadline_ms           how long it may wait
 -- a.deadline_ms                 null, or how long it may take in all
 -- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
@@ -24,6 +25,11 @@ if idempotency then
   if known[1] then
     return known[2] == idempotency.digest and { 'replay', known[1] } or { 'conflict' }
   end
+end
+
+-- Sent again, since the answer was lost on its way.
+if redis.call('EXISTS', key('job', job.id)) == 1 then
+  return { 'replay', job.id }
 end
 
 -- Workers on CPUs and on GPUs cache under revisions of their own. Those of living workers serve, or else the last one.
@@ -46,6 +52,12 @@ local leader_state = leader and redis.call('HGET', key('job', leader), 'state')
 if leader and (not leader_state or TERMINAL[leader_state]) then
   redis.call('DEL', key('flight', job.digest), key('followers', job.digest))
   leader = nil
+end
+
+-- All that follow a job end with it, in one step: so there is a limit to them.
+if leader and redis.call('ZCARD', key('followers', job.digest)) >= a.most_followers then
+  count('refused_full')
+  return { 'full', 0, 0 }
 end
 
 if not cached and not leader then
@@ -84,7 +96,9 @@ if cached then
   count('cache_hits')
   local cut = string.find(cached, '\n', 1, true)
   redis.call('SET', key('transcript', job.id), string.sub(cached, cut + 1), 'EX', a.result_ttl)
-  settle(job, 'completed', { origin = 'cache', cached_at_ms = string.sub(cached, 1, cut - 1) })
+  settle(job, 'completed', {
+    origin = 'cache', cached_at_ms = string.sub(cached, 1, cut - 1), progress_seconds = job.audio_seconds,
+  })
   return { 'cached', view(job) }
 end
 

@@ -76,6 +76,9 @@ class JobLife(RuleBasedStateMachine):
         token = data.draw(st.sampled_from(self.tokens[job_id]))
         before = self.fleet.job(job_id)
         ours = before.get("state") == "running" and before.get("token") == token
+        # A worker that gets no answer writes again, and is told how it went.
+        again = {"finish": "completed", "fail": "failed", "fail for good": "failed"}.get(what)
+        ours = ours or (before.get("ended_by") == token and before.get("state") == again)
         accepted = {
             "finish": lambda: self.fleet.finish(job_id, token, f'{{"by":{token}}}') == "completed",
             "fail": lambda: self.fleet.fail(job_id, token, retryable=True) != "stale",
