@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 SOURCES := gateway worker shared client deploy tests models
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check format test faults bench audio fuzz scaling accuracy demo-model lock env-example clean
+.PHONY: help demo up check format test test-redis faults bench audio fuzz scaling accuracy demo-model lock env-example clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,9 @@ format: $(VENV)/.installed-dev ## Put the code in its format and sort the import
 
 test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processes
 	$(PY) -m pytest tests
+
+test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here
+	$(PY) -m tests.redis_versions
 
 faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 10 minutes; ONLY=chaos for one part)
 	$(PY) -m tests.faults.experiments $(ONLY)

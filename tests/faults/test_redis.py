@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -45,28 +45,40 @@ def test_a_redis_that_hangs_is_told_from_one_that_is_busy(durable: Arena) -> Non
     durable.ended(job_id)
     server = durable.stack.server.running
     assert server is not None
-    assert {status for status, _ in asyncio.run(herd(durable, job_id))} == {200}, "a herd is no outage"
+    reads = [get(f"/v1/jobs/{job_id}")] * 400
+    assert {status for status, _ in asyncio.run(herd(durable, reads))} == {200}, "a herd is no outage"
     server.signal(signal.SIGSTOP)
-    answers = asyncio.run(herd(durable, job_id))
+    answers = asyncio.run(herd(durable, reads))
+    submits = asyncio.run(herd(durable, [post(clip(Animal.GOOD, number)) for number in range(200)]))
     server.signal(signal.SIGCONT)
-    assert {status for status, _ in answers} == {503}
+    assert {status for status, _ in answers + submits} == {503}
     assert max(seconds for _, seconds in answers) < 4
+    assert max(seconds for _, seconds in submits) < 2, "nobody waits behind another one's question"
     wait_until(lambda: durable.client.get("/ready").status_code == 200, "the gateway recovers by itself", 20)
 
 
-async def herd(fleet: Arena, job_id: str) -> list[tuple[int, float]]:
-    """Status and seconds of four hundred requests at once, from a client that costs next to nothing."""
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+
+def post(content: bytes) -> bytes:
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content
+
+
+async def herd(fleet: Arena, requests: Sequence[bytes]) -> list[tuple[int, float]]:
+    """Status and seconds of requests, all at once, from a client that costs next to nothing."""
     host, port = fleet.stack.urls[0].removeprefix("http://").split(":")
 
-    async def ask() -> tuple[int, float]:
+    async def ask(request: bytes) -> tuple[int, float]:
         started = time.monotonic()
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(request)
         status = int((await asyncio.wait_for(reader.read(), 30)).split()[1])
         writer.close()
         return status, time.monotonic() - started
 
-    return await asyncio.gather(*(ask() for _ in range(400)))
+    return await asyncio.gather(*(ask(request) for request in requests))
 
 
 def test_a_long_poll_survives_a_reconnect(durable: Arena) -> None:
