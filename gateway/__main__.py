@@ -13,6 +13,7 @@ from gateway.app import create_app
 from gateway.protocol import BoundedProtocol, raise_descriptor_limit
 from gateway.service import service_version
 from shared import logs
+from shared.redis_kind import unsuitable
 from shared.settings import GatewaySettings, complaint
 
 #: Longer than clients keep idle connections that they mean to use again.
@@ -48,6 +49,9 @@ def main() -> int:
         settings = GatewaySettings()
     except ValidationError as error:
         print(f"whisper-fleet gateway: {complaint(error)}", file=sys.stderr)
+        return WRONG_SETTINGS
+    if reason := unsuitable(settings.redis_url.get_secret_value()):
+        print(f"whisper-fleet gateway: {reason}", file=sys.stderr)
         return WRONG_SETTINGS
     logs.configure(settings.log_level, settings.log_format)
     logs.get_logger("gateway").info("gateway_starts", version=service_version(), **settings.for_log())

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.problems import problem
+from gateway.addresses import path_within
+from gateway.problems import preflight_hint, problem
 from shared.errors import AccessDenied
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready"})
@@ -22,10 +23,11 @@ class Access:
         self._key = api_key.get_secret_value().encode() if api_key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._key is None or scope["path"] in OPEN_PATHS or self._knows(scope):
+        if scope["type"] != "http" or self._key is None or path_within(scope) in OPEN_PATHS or self._knows(scope):
             await self._app(scope, receive, send)
             return
-        denied = AccessDenied("A valid key is needed: send it as X-API-Key, or as Authorization: Bearer.")
+        needed = f"A valid key is needed: send it as X-API-Key, or as Authorization: Bearer. {preflight_hint(scope)}"
+        denied = AccessDenied(needed.rstrip())
         await problem(denied)(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:

@@ -15,7 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway import jobs, metrics, service, shortforms
 from gateway.access import Access
+from gateway.addresses import Prefix
 from gateway.audio import Prober
+from gateway.browsers import Browsers
 from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
 from gateway.expiry import end_overdue_jobs, mend_lanes
@@ -110,22 +112,16 @@ def _middleware(settings: GatewaySettings) -> list[Middleware]:
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "HEAD", "POST", "DELETE"],
-        allow_headers=[
-            "X-API-Key",
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "Prefer",
-            "If-None-Match",
-            "X-Request-Id",
-        ],
+        allow_headers=["*"],  # SDKs and tracing send headers of their own
         expose_headers=["Location", "Retry-After", "X-Request-Id", "X-Job-Id", "ETag"],
     )
     allowed = [cors] if settings.cors_origins else []
     return [
+        Middleware(Prefix, root_path=settings.root_path),
         Middleware(RequestIds),
         *allowed,
         Middleware(Shield),
+        Middleware(Browsers, settings=settings),
         Middleware(Access, api_key=settings.api_key),
         Middleware(Uploads, settings=settings),
     ]

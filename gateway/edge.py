@@ -9,11 +9,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.addresses import path_within
 from gateway.problems import problem
 from shared.errors import FleetError
 from shared.logs import get_logger
 
 _LOG = get_logger(__name__)
+_OF_JOB = re.compile(r"/v1/jobs/([0-9a-f-]{32,36})(?:/.*)?")
 _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -36,7 +38,7 @@ class RequestIds:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **_job_in_path(scope)):
             await self._app(scope, receive, labelled)
             _log_request(scope, status, time.perf_counter() - started)
 
@@ -46,10 +48,21 @@ def _request_id(scope: Scope) -> str:
     return given.decode() if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
+def note_job(job_id: str) -> None:
+    """From here on the log lines of this request, also the one that closes it, say which job it concerns."""
+    structlog.contextvars.bind_contextvars(job_id=job_id)
+
+
+def _job_in_path(scope: Scope) -> dict[str, str]:
+    of_job = _OF_JOB.fullmatch(path_within(scope))
+    return {"job_id": of_job[1]} if of_job else {}
+
+
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
     """Without the query, which may hold a prompt. Successful reads are many and dull."""
     write = _LOG.debug if scope["method"] in ("GET", "HEAD") and status < 400 else _LOG.info
-    write("request", method=scope["method"], path=scope["path"][:200], status=status, milliseconds=round(seconds * 1000, 1))
+    path = path_within(scope)[:200]
+    write("request", method=scope["method"], path=path, status=status, milliseconds=round(seconds * 1000, 1))
 
 
 class Shield:

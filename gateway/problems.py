@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
+from starlette.types import Scope
 
 from shared.errors import (
     AccessDenied,
@@ -57,6 +58,18 @@ class TooManyUploads(FleetError):
     retryable = True
 
 
+class HostNotAllowed(FleetError):
+    """The request names a host that is not one of this gateway's."""
+
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(FleetError):
+    """A page of another site wants to change something."""
+
+    code = "origin_not_allowed"
+
+
 class JobCanceled(FleetError):
     """A result was asked for, yet the job was cancelled before it had one."""
 
@@ -84,6 +97,8 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     RequestTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     AccessDenied: HTTPStatus.UNAUTHORIZED,
+    OriginNotAllowed: HTTPStatus.FORBIDDEN,
+    HostNotAllowed: HTTPStatus.MISDIRECTED_REQUEST,
     UnknownJob: HTTPStatus.NOT_FOUND,
     NoSuchPage: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -177,12 +192,18 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request))
-        return problem(
-            MethodNotAllowed(f"This address does not take {request.method[:20]}; it takes {allowed}."), {"Allow": allowed}
-        )
+        refusal = f"This address does not take {request.method[:20]}; it takes {allowed}. {preflight_hint(request.scope)}"
+        return problem(MethodNotAllowed(refusal.rstrip()), {"Allow": allowed})
     if error.status_code == HTTPStatus.NOT_FOUND:
         return problem(NoSuchPage("There is no such page; GET / lists the entry points."))
     return problem(MalformedRequest("The request cannot be understood."))
+
+
+def preflight_hint(scope: Scope) -> str:
+    """For a browser that asks whether a page may call: with CORS_ORIGINS set its question is answered elsewhere. Else empty."""
+    names = {name for name, _ in scope["headers"]}
+    is_preflight = scope["method"] == "OPTIONS" and {b"origin", b"access-control-request-method"} <= names
+    return "To let web pages call from a browser, set CORS_ORIGINS to their origins." if is_preflight else ""
 
 
 def _allowed_methods(request: Request) -> list[str]:

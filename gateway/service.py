@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.access import tenant_of
+from gateway.addresses import path_to
 from gateway.problems import NotReady
 from gateway.services import services_of
 
@@ -21,9 +22,8 @@ def service_version() -> str:
 
 async def card(request: Request) -> Response:
     """Who this is, and where to go."""
-    root = request.scope.get("root_path", "")
     paths = ("/v1/jobs", "/transcribe", "/stats", "/metrics", "/health", "/ready")
-    links = {path.rsplit("/", 1)[1]: f"{root}{path}" for path in paths}
+    links = {path.rsplit("/", 1)[1]: path_to(request, path) for path in paths}
     return JSONResponse({"name": "whisper-fleet", "version": service_version(), "links": links})
 
 

@@ -6,12 +6,13 @@ from starlette.routing import Route
 
 from gateway.access import tenant_of
 from gateway.bodies import read_upload
+from gateway.edge import note_job
 from gateway.fields import choice, wait_seconds
 from gateway.results import canonical, result_response
 from gateway.services import services_of
 from gateway.store import Snapshot
 from gateway.submission import Prepared
-from gateway.views import job_body, waiting_headers
+from gateway.views import job_body, urls, waiting_headers
 from shared.errors import InvalidOption
 from shared.formats import ResultFormat
 
@@ -48,8 +49,10 @@ async def submit(request: Request) -> Response:
     services, tenant = services_of(request), tenant_of(request)
     prepared: Prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
     job = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job
+    note_job(job.id)
     body = {"job_id": job.id, "status": job.state.value}
-    return JSONResponse(body, 200 if job.state.is_terminal else 202, {"Location": f"/v1/jobs/{job.id}", **waiting_headers(body)})
+    headers = {"Location": urls(request, job.id)["self"], **waiting_headers(body)}
+    return JSONResponse(body, 200 if job.state.is_terminal else 202, headers)
 
 
 async def poll(request: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.addresses import path_to
 from gateway.results import canonical, iso
 from gateway.services import Services
 from gateway.store import Snapshot
@@ -76,8 +77,8 @@ def _done_seconds(job: Job) -> float:
 
 
 def urls(request: Request, job_id: str) -> dict[str, str]:
-    """Where to go on from here. Paths, so that they hold behind any proxy."""
-    self_path = f"{request.scope.get('root_path', '')}/v1/jobs/{job_id}"
+    """Where to go on from here."""
+    self_path = path_to(request, f"/v1/jobs/{job_id}")
     return {"self": self_path, "result": f"{self_path}/result"}
 
 

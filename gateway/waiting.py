@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from starlette.requests import ClientDisconnect, Request
 
+from gateway.edge import note_job
 from gateway.problems import from_redis
 from gateway.store import JobStore, Snapshot, snapshot_of
 from shared.job import Job
@@ -136,6 +137,7 @@ class LongPoll:
         """`look` tells how the job is, or how another is, which is not waited for. By then we listen: no end is missed."""
         with self._waiters.watch(job_id) as watch:
             snapshot = await look
+            note_job(snapshot.job.id)
             if snapshot.job.id != job_id or _nothing_to_wait_for(snapshot, deadline):
                 return snapshot
             hang_up = asyncio.create_task(_hang_up(request))

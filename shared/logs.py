@@ -18,21 +18,28 @@ def configure(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer = (
-        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    rendering = [structlog.processors.JSONRenderer()] if style == "json" else [_printable, console]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=numeric, handlers=[handler], force=True)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(numeric),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Terminals obey control characters, and some values are strangers' (paths): they are shown as in a Python string."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception" and not value.isprintable():
+            event[name] = "".join(one if one.isprintable() else repr(one)[1:-1] for one in value)
+    return event
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

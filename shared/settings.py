@@ -11,11 +11,15 @@ from redis.connection import parse_url
 from shared.audio.request import READING_REVISION
 from shared.languages import language_code
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
 
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
 def complaint(error: ValidationError) -> str:
@@ -48,7 +52,7 @@ class FleetSettings(BaseSettings):
         3_600
     )
     gone_ttl_seconds: Annotated[int, Field(ge=1, description="How long an expired or erased id answers 410 instead of 404.")] = (
-        604_800
+        172_800
     )
     max_audio_length_seconds: Annotated[float, Field(gt=0, description="Longer audio is refused.")] = 14_400.0
     min_audio_length_seconds: Annotated[float, Field(ge=0, description="Shorter audio is refused.")] = 0.1
@@ -120,12 +124,14 @@ class GatewaySettings(FleetSettings):
     api_port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on.")] = 8000
     api_key: Annotated[SecretStr | None, Field(description="Callers send it as X-API-Key or Authorization: Bearer.")] = None
     allow_anonymous: Annotated[bool, Field(description="Serve beyond loopback without a key.")] = False
-    cors_origins: Annotated[
-        list[str],
-        NoDecode,
-        BeforeValidator(_split),
-        Field(description="Browser origins that may call, comma-separated; * for any."),
+    cors_origins: Annotated[CommaSeparated, Field(description="Browser origins that may call, comma-separated; * for any.")] = []
+    allowed_hosts: Annotated[
+        CommaSeparated,
+        Field(description="Names to answer to beside loopback's, comma-separated; unset: any with a key, else none; * for any."),
     ] = []
+    root_path: Annotated[
+        str, Field(pattern=r"^((/[A-Za-z0-9._~-]+)+)?$", description="Path prefix that a proxy adds, such as /whisper.")
+    ] = ""
     max_file_size_mb: Annotated[float, Field(gt=0, description="Largest upload as multipart or raw body.")] = 100.0
     max_base64_size_mb: Annotated[float, Field(gt=0, description="Largest decoded audio in a JSON body.")] = 10.0
     max_queue_bytes: Annotated[int, Field(ge=1, description="Audio bytes that may wait before submits are answered 429.")] = (
@@ -143,7 +149,7 @@ class GatewaySettings(FleetSettings):
     @model_validator(mode="after")
     def _no_open_door(self) -> "GatewaySettings":
         host = self.api_published_host or self.api_host
-        local = host in ("127.0.0.1", "::1", "localhost")
+        local = host in LOOPBACK
         if not local and self.api_key is None and not self.allow_anonymous:
             raise ValueError(
                 f"{host} is reachable from other machines, yet no API_KEY is set: "
@@ -212,7 +218,8 @@ class WorkerSettings(FleetSettings):
         float,
         Field(
             ge=0,
-            description="How long a cancelled decode that is alone may take to stop before its process is killed.",
+            description="How long a cancelled decode that is alone may at least take to stop before its process is killed: "
+            "it has as long as that process took to start, if that is longer, but no longer than NO_PROGRESS_TIMEOUT_SECONDS.",
         ),
     ] = 0.4
 

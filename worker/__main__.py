@@ -11,6 +11,7 @@ from setproctitle import setproctitle
 
 from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
+from shared.redis_kind import unsuitable
 from shared.settings import WorkerSettings, complaint
 from worker.bell import Bell
 from worker.engine_settings import EngineSettings
@@ -39,6 +40,9 @@ def main() -> int:
     redis = _connect(settings)
     if not _store_answers(redis):
         return EXIT_NO_STORE
+    if reason := unsuitable(settings.redis_url.get_secret_value()):
+        print(f"whisper-fleet worker: {reason}", file=sys.stderr)
+        return EXIT_BAD_SETTINGS
     return _supervisor(settings, redis, name).run()
 
 

@@ -45,7 +45,7 @@ def test_a_client_that_hangs_up_cancels_nothing(zoo: Arena) -> None:
     content = clip(Animal.GOOD, 5, milliseconds=1500)
     host, port = zoo.stack.urls[0].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
-        head = f"POST /v1/jobs?wait=30 HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+        head = f"POST /v1/jobs?wait=30 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n"
         connection.sendall(head.encode() + content)
         wait_until(lambda: zoo.client.get("/stats").json()["in_flight"] == 1, "the job runs")
     (job,) = zoo.client.get("/v1/jobs").json()["jobs"]

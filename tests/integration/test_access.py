@@ -65,6 +65,8 @@ def test_browsers_of_an_allowed_origin_may_call_and_read_errors(anonymous: httpx
     preflight = {**ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key,content-type"}
     allowed = anonymous.options("/v1/jobs", headers=preflight)
     assert allowed.status_code == 200 and allowed.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+    own = preflight | {"Access-Control-Request-Headers": "x-stainless-lang,traceparent,x-api-key"}
+    assert anonymous.options("/v1/jobs", headers=own).status_code == 200, "SDKs and tracing send headers of their own"
     denied = anonymous.get("/v1/jobs", headers=ORIGIN)
     assert denied.status_code == 401 and denied.headers["access-control-allow-origin"] == ORIGIN["Origin"]
     stranger = anonymous.get("/v1/jobs", headers={"Origin": "https://evil.example"})

@@ -1,0 +1,22 @@
+"""Which kind of Redis this is: a fleet needs one server (with replicas, if wanted), for its scripts touch keys of many jobs."""
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+LOOK_SECONDS = 2.0
+NO_CLUSTER = "REDIS_URL: this is a Redis Cluster, which cannot hold a fleet; name a single server, or one with replicas"
+
+
+def unsuitable(url: str) -> str | None:
+    """A sentence for the operator if a fleet cannot live there. None if it can, or while there is no answer."""
+    client = redis.Redis.from_url(
+        url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
+    try:
+        about = client.info("cluster")
+    except (redis.RedisError, OSError):
+        return None
+    finally:
+        client.close()
+    return NO_CLUSTER if isinstance(about, dict) and about.get("cluster_enabled") else None
