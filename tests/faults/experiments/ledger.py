@@ -8,11 +8,23 @@ from shared.scripting import text, text_hash
 
 PREFIX = "fleet"
 #: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
-FLEETS_OWN = ("load", "pace", "totals", "token", "workers", "in_flight", "deadlines")
+FLEETS_OWN = ("load", "pace", "totals", "token", "workers", "in_flight", "deadlines", "split")
 #: One key of each lane, emptied with it.
 LANES_KINDS = ("order",)
 #: Keys that end by themselves.
-MORTAL_KINDS = ("revisions", "bell", "worker", "cached", "cache", "jobs", "idempotency", "sweeping", "expiring")
+MORTAL_KINDS = (
+    "revisions",
+    "bell",
+    "worker",
+    "cached",
+    "cache",
+    "jobs",
+    "idempotency",
+    "sweeping",
+    "expiring",
+    "reconciling",
+    "unreadable",
+)
 RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
 UNFINISHED = ("queued", "running")
 #: What Redis answers for a key that never expires.
@@ -72,6 +84,8 @@ class Ledger:
         split = {job_id for job_id in running if int(self.jobs[job_id].get("pieces_left", 0)) > 0}
         if leased != running - split:
             yield f"leases {sorted(leased ^ (running - split))} do not match the running jobs"
+        if (noted := self._members(f"{PREFIX}:split")) != split:
+            yield f"the set of split files differs by {sorted(noted ^ split)}"
         whole = {job["parent"] for job in self.jobs.values() if "parent" in job}
         if split != whole:
             yield f"pieces do not match the files that are split: {sorted(split ^ whole)}"

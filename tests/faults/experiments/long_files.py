@@ -17,21 +17,24 @@ DEMO = {"WHISPER_ENGINE": "worker.engine:Engine", "WHISPER_MODEL": "demo", "ENAB
 PATIENT = {"MAX_ATTEMPTS": "50"}
 
 
-def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_seconds: float = 5.0) -> Iterator[Finding]:
-    """The same files twice: undisturbed, then with one of two workers killed every few seconds."""
+def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_pieces: int = 6) -> Iterator[Finding]:
+    """The same files twice: undisturbed, then with one of two workers killed again and again.
+
+    By what has been decoded and not by the clock: a fast machine has as many kills as a slow one.
+    """
     wavs = [long_speech(60 * minutes, seed) for seed in range(files)]
     with arena(folder / "long", workers=2, **DEMO, **PATIENT) as fleet, fleet.kept_alive():  # type: ignore[arg-type]
         calm = _transcribed(fleet, wavs)
         decoded_calmly = fleet.totals()["pieces_decoded"]
-        with _killed(fleet, every_seconds) as kills:
+        with _killed(fleet, every_pieces) as kills:
             killed = _transcribed(fleet, wavs)
         decoded = fleet.totals()["pieces_decoded"] - decoded_calmly
         faults = fleet.faults()
     same = sum(_text(a) == _text(b) for a, b in zip(calm, killed, strict=True))
     again = sum(len(job["attempts"]) for job in killed)
     yield Finding(
-        experiment=f"{files} files of {minutes:g} min on two workers, one killed every {every_seconds:g} s, MAX_ATTEMPTS 50; "
-        "compared with the same fleet undisturbed",
+        experiment=f"{files} files of {minutes:g} min on two workers, one killed after every {every_pieces} pieces; "
+        "MAX_ATTEMPTS 50; compared with the same fleet undisturbed",
         must="all complete, transcripts identical, every piece written once",
         seen=f"{same} of {files} identical; {len(kills)} kills, {decoded} pieces written ({decoded_calmly} undisturbed), "
         f"{again} attempts lost" + (f"; {faults}" if faults else ""),
@@ -52,12 +55,16 @@ def _text(job: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _killed(fleet: Arena, every_seconds: float) -> Iterator[list[int]]:
+def _killed(fleet: Arena, every_pieces: int) -> Iterator[list[int]]:
     """Meanwhile a worker is killed again and again; which ones."""
     kills, over, chance = list[int](), threading.Event(), random.Random(1)
 
     def kill() -> None:
-        while not over.wait(every_seconds):
+        decoded = fleet.totals()["pieces_decoded"]
+        while not over.wait(0.05):
+            if fleet.totals()["pieces_decoded"] < decoded + every_pieces:
+                continue
+            decoded += every_pieces
             victim = chance.randrange(len(fleet.stack.workers))
             if fleet.stack.workers[victim].process.poll() is None:
                 fleet.stack.workers[victim].signal(signal.SIGKILL)
