@@ -9,12 +9,20 @@ class ClientError(Exception):
     """`code` is the fleet's stable code, or `unreachable`, `wait_timeout` or `not_a_fleet`, which the client itself finds.
 
     `status` is the HTTP status, None when there was no answer. `retry_after_seconds` is what the fleet asked for.
+    `retryable` is what the answer says about trying again, None when it says nothing.
     """
 
-    def __init__(self, code: str, message: str, status: int | None = None, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+        retryable: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.status = code, message, status
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds, self.retryable = retry_after_seconds, retryable
 
     def __str__(self) -> str:
         return f"{self.message} ({self.code})"
@@ -25,7 +33,9 @@ class ClientError(Exception):
         body = _mapping(response)
         code = str(body.get("code") or f"http_{response.status_code}")
         message = str(body.get("detail") or body.get("title") or f"The server answered {response.status_code}.")
-        return cls(code, message, response.status_code, retry_after_seconds(response.headers))
+        said = body.get("retryable")
+        retryable = said if isinstance(said, bool) else None
+        return cls(code, message, response.status_code, retry_after_seconds(response.headers), retryable)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -23,8 +23,8 @@ class FleetClient:
     """A synchronous client. Use it in a `with`, or call `close`. One instance may be shared between threads.
 
     Every method raises `ClientError`. Calls that meet a full queue, a store that is away or a broken connection are
-    tried again up to `retries` times, with growing pauses or the server's Retry-After. `timeout` is seconds without a
-    byte from the server, not counting the time for which it was asked to hold an answer.
+    tried again up to `retries` times, with growing pauses or the server's Retry-After; an answer that says `retryable: false`
+    is not. `timeout` is seconds without a byte from the server, not counting the time for which it was asked to hold an answer.
     """
 
     def __init__(

@@ -74,10 +74,9 @@ class Transport:
             if not response.is_error:
                 return response
             problem = ClientError.from_response(response)
-            asked = problem.retry_after_seconds
-            if last or response.status_code not in PASSING or (asked or 0.0) > MAX_PAUSE_SECONDS:
+            if last or not _passes(problem):
                 raise problem
-            self._patience.pause(attempt, asked)
+            self._patience.pause(attempt, problem.retry_after_seconds)
         raise AssertionError("the last attempt returns or raises")
 
     def _timeout(self, hold_seconds: float) -> httpx.Timeout:
@@ -89,6 +88,13 @@ class Transport:
         return ClientError(
             "unreachable", f"No answer from {self._http.base_url}: {(str(error) or type(error).__name__).rstrip('.')}."
         )
+
+
+def _passes(problem: ClientError) -> bool:
+    """Whether the next try may go better. A body that says no wins over the status: a job that failed for good is a 502."""
+    if problem.retryable is False or problem.status not in PASSING:
+        return False
+    return (problem.retry_after_seconds or 0.0) <= MAX_PAUSE_SECONDS
 
 
 def _opened(audio: Audio | None) -> AbstractContextManager[bytes | IO[bytes] | None]:

@@ -1,5 +1,7 @@
 """Which kind of Redis this is: a fleet needs one server (with replicas, if wanted), for its scripts touch keys of many jobs."""
 
+from typing import Any
+
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -14,9 +16,9 @@ def unsuitable(url: str) -> str | None:
         url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS, retry=Retry(NoBackoff(), 0)
     )
     try:
-        about = client.info("cluster")
+        about: Any = client.info("cluster")
     except (redis.RedisError, OSError):
         return None
     finally:
         client.close()
-    return NO_CLUSTER if isinstance(about, dict) and about.get("cluster_enabled") else None
+    return NO_CLUSTER if about.get("cluster_enabled") else None

@@ -4,17 +4,23 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
+from shared.logs import get_logger
 from worker import model_entry
 from worker.engine_settings import EngineSettings
 from worker.messages import FromModel, FromSupervisor
 from worker.process_memory import resident_bytes
 
 NOTE_MEMORY_SECONDS = 0.5
+#: A process that has closed its end of the pipe has this long to go by itself.
+LEAVE_SECONDS = 10.0
+
+_LOG = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +67,30 @@ class ModelHandle:
         self._process.join(timeout_seconds)
 
     def _read(self, pipe: Connection) -> None:
+        """Until the pipe ends. However the reading ends, the process ends with it, and the supervisor hears of its death."""
         try:
+            self._receive(pipe)
+            self._process.join(LEAVE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the death must be told
+            # A message that cannot be read, or no memory for it: nothing that the process says can be trusted to arrive.
+            _LOG.error("model_not_understood", error=type(error).__name__, pid=self.pid)
+        finally:
+            self._bury()
+
+    def _receive(self, pipe: Connection) -> None:
+        with suppress(EOFError, OSError):
             while True:
                 self._deliver(pipe.recv())
                 self._note_memory()
-        except (EOFError, OSError):
-            pass
-        self._process.join()
-        self._outbox.put(None)
-        cause = _cause(self._process.exitcode)
-        self._deliver(ModelDied(generation=self.generation, cause=cause, rss_bytes=self._rss_bytes))
+
+    def _bury(self) -> None:
+        """Nobody reads its messages any more: end the process if it still runs, and tell of its death in any case."""
+        try:
+            self.close(timeout_seconds=LEAVE_SECONDS)
+        finally:
+            self._outbox.put(None)
+            cause = _cause(self._process.exitcode)
+            self._deliver(ModelDied(generation=self.generation, cause=cause, rss_bytes=self._rss_bytes))
 
     def _note_memory(self) -> None:
         """While it lives: once it is gone, nobody can tell. Not after every message, which the loop is waiting to handle."""

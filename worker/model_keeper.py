@@ -34,6 +34,7 @@ class ModelKeeper:
         self.ready: Ready | None = None
         self._generation = self._failed_loads = self._jobs_done = 0
         self._started_at = self._successor_started_at = self._respawn_at = 0.0
+        self._start_seconds = self._successor_start_seconds = 0.0
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._dying = False
         self._proved_at = 0.0
@@ -44,6 +45,15 @@ class ModelKeeper:
         """A job may be sent: a model is ready, not being tested, and not waiting for a quiet moment to be replaced."""
         able = self.ready is not None and not self._dying and self._asked_at is None
         return able and not self._successor_ready and not (self._grown_old() and not self._room_for_two())
+
+    @property
+    def stop_patience_seconds(self) -> float:
+        """How long a cancelled decode that is alone may take to stop: at least as long as its process took to start.
+
+        To kill the process costs another start, so to wait for that long costs no more than to kill at once.
+        """
+        patience = max(self._settings.cancel_grace_seconds, self._start_seconds)
+        return min(patience, self._settings.no_progress_timeout_seconds)
 
     def send(self, message: FromSupervisor) -> None:
         """To the process that decodes now."""
@@ -66,18 +76,20 @@ class ModelKeeper:
     def became_ready(self, event: Ready) -> bool:
         """A process is loaded. True if it is the one to decode; a successor waits for a quiet moment."""
         began = self._successor_started_at if self._successor is not None else self._started_at
+        start_seconds = time.monotonic() - began
         _LOG.info(
             "model_ready",
             model=event.model,
             revision=event.revision,
             device=event.device,
             load_seconds=round(event.load_seconds, 3),
-            start_seconds=round(time.monotonic() - began, 3),
+            start_seconds=round(start_seconds, 3),
         )
         if self._successor is not None:
-            self._successor_ready = event
+            self._successor_ready, self._successor_start_seconds = event, start_seconds
             return False
         self.ready, self._failed_loads, self._dying = event, 0, False
+        self._start_seconds = start_seconds
         self.proved()
         return True
 
@@ -177,6 +189,7 @@ class ModelKeeper:
         self._current, self.ready = self._successor, self._successor_ready
         self._successor = self._successor_ready = None
         self._started_at, self._dying, self._jobs_done = self._successor_started_at, False, 0
+        self._start_seconds = self._successor_start_seconds
         self.proved()
 
     def _grown_old(self) -> bool:

@@ -22,6 +22,8 @@ from worker.scripts import Scripts
 
 #: How long the audio of a piece lasts until its file has been cut to the end.
 UNSPLIT_TTL_SECONDS = 3600
+#: Segments of a job that one renewal publishes; what is left waits for the next. No lease may lapse because one job has many.
+RENEWAL_SEGMENTS = 500
 
 
 class PiecesLost(Exception):
@@ -58,21 +60,25 @@ class WorkerStore:
         return [next(fetched) if h.audio is None else h.audio for h in held]
 
     def renew(self, held: Sequence[Held]) -> list[bool]:
-        """Keep the leases and publish progress. False for each job that is no longer ours."""
+        """Keep the leases and publish progress. False for each job that is no longer ours.
+
+        A renewal that fails sends the same segments again next time, before those that have come since.
+        """
+        batches = [h.unsent[:RENEWAL_SEGMENTS] for h in held]
         jobs = [
             {
                 "id": h.job.id,
                 "token": h.token,
                 "progress_seconds": h.done_seconds,
                 "published": h.published,
-                "segments": [s.model_dump_json() for s in h.unsent],
+                "segments": [s.model_dump_json() for s in batch],
             }
-            for h in held
+            for h, batch in zip(held, batches, strict=True)
         ]
         verdicts = self._scripts.run("renew", jobs=jobs, **self._scripts.lease)
-        for h in held:
-            h.published += len(h.unsent)
-            h.unsent.clear()
+        for h, batch in zip(held, batches, strict=True):
+            h.published += len(batch)
+            del h.unsent[: len(batch)]
         return [scripting.text(v) == "ok" for v in verdicts]
 
     def put_piece(self, held: Held, number: int, audio: bytes) -> bool:

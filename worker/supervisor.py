@@ -202,7 +202,9 @@ class Supervisor:
 
     def _end_overdue(self, now: float) -> None:
         """Kill a model process that does not stop when told to, or makes no progress."""
-        patience = self._settings.no_progress_timeout_seconds if self._work.others_decode else self._settings.cancel_grace_seconds
+        # A kill would hurt the others, too; a decode that is alone is waited for while that costs less than a new process.
+        alone = not self._work.others_decode
+        patience = self._model.stop_patience_seconds if alone else self._settings.no_progress_timeout_seconds
         if self._work.stopping_since(now) > patience:
             self._work.forget_withdrawn()
             self._kill("a cancelled decode did not stop")

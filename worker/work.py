@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from shared.job import JobError
 from shared.logs import get_logger
+from shared.redis_trouble import Trouble, trouble_of
 from shared.stitching import Cut, Piece
 from shared.transcript import Transcript
 from worker.busy_clock import BusyClock
@@ -19,6 +20,8 @@ from worker.store import PiecesLost, WorkerStore
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
 RENEW_SECONDS = 0.25
+#: A result that Redis refuses by a mistake of ours is written again after pauses that double, and given up after the last try.
+FIRST_REFUSED_SECONDS, LONGEST_REFUSED_SECONDS, REFUSED_TRIES = 1.0, 60.0, 10
 
 PIECES_LOST = JobError(
     code="pieces_lost", message="Pieces of the file were lost before it was done; retry it to have it cut anew.", retryable=True
@@ -58,6 +61,22 @@ class Outcome:
     is_unreadable: bool = False
 
 
+@dataclass(kw_only=True, eq=False)
+class Unwritten:
+    """A job that has ended here, of which the store has not heard yet."""
+
+    held: Held
+    outcome: Outcome
+    #: How often it was refused by a mistake of ours, and before when it is not tried again (monotonic seconds).
+    refused: int = 0
+    due_at: float = float("-inf")
+
+    def postpone(self) -> None:
+        """It was refused once more."""
+        self.refused += 1
+        self.due_at = time.monotonic() + min(LONGEST_REFUSED_SECONDS, FIRST_REFUSED_SECONDS * 2 ** (self.refused - 1))
+
+
 class Work:
     """Keeps what has been claimed until the store has heard how it ended, through any absence of Redis."""
 
@@ -65,7 +84,7 @@ class Work:
         self._store = store
         #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
         self.assignments: dict[str, Assignment] = {}
-        self._unwritten: list[tuple[Held, Outcome]] = []
+        self._unwritten: list[Unwritten] = []
         #: Files that are ours to put together.
         self._to_stitch: list[Held] = []
         self._renewed_at = 0.0
@@ -136,7 +155,7 @@ class Work:
         if assignment is not None and assignment.withdrawn_at is None:
             if outcome.transcript is not None:
                 assignment.held.busy_seconds = self._clock.take_seconds()
-            self._unwritten.append((assignment.held, outcome))
+            self._unwritten.append(Unwritten(held=assignment.held, outcome=outcome))
             self.write_back_if_possible()
 
     def forget(self, attempt_id: str) -> None:
@@ -144,7 +163,7 @@ class Work:
         self._drop(attempt_id)
 
     def forget_withdrawn(self) -> None:
-        """Likewise, for all that did not stop when told to."""
+        """The same for all decodes that did not stop when told to."""
         for attempt_id in [k for k, v in self.assignments.items() if v.withdrawn_at is not None]:
             self._drop(attempt_id)
 
@@ -181,7 +200,7 @@ class Work:
     def renew(self, now: float) -> list[Assignment]:
         """Renew all leases if it is time; the assignments that turned out not to be ours any more."""
         mine = [a for a in self.assignments.values() if a.withdrawn_at is None]
-        waiting = [held for held, _ in self._unwritten] + self._to_stitch
+        waiting = [entry.held for entry in self._unwritten] + self._to_stitch
         if now - self._renewed_at < RENEW_SECONDS or not (mine or waiting):
             return []
         verdicts = self._store.renew([a.held for a in mine] + waiting)
@@ -189,32 +208,51 @@ class Work:
         return [a for a, ours in zip(mine, verdicts, strict=False) if not ours]
 
     def write_back(self) -> None:
-        """Write every concluded job. What cannot be written now is kept for later, and the last `RedisError` raised."""
+        """Write every concluded job that is due. What cannot be written now is kept for later.
+
+        Raises the last `RedisError` of a Redis that is away or full; one that is our mistake concerns its job alone.
+        """
         trouble: RedisError | None = None
-        for entry in list(self._unwritten):
+        now = time.monotonic()
+        for entry in [e for e in self._unwritten if e.due_at <= now]:
             try:
-                self._write(*entry)
+                self._write(entry.held, entry.outcome)
             except RedisError as error:
-                # The next may go through: a full Redis takes what frees memory.
-                trouble = error
+                if trouble_of(error) is Trouble.OURS:
+                    self._refused(entry, error)
+                else:
+                    # The next may go through: a full Redis takes what frees memory.
+                    trouble = error
             else:
                 self._unwritten.remove(entry)
         if trouble is not None:
             raise trouble
         self._stitch()
 
+    def _refused(self, entry: Unwritten, error: RedisError) -> None:
+        """To write it again will hardly help. Given up, it is not renewed any more: its lease lapses and recovery has it."""
+        entry.postpone()
+        about = {"error": type(error).__name__, "reason": str(error)[:300], **entry.held.job.log_context()}
+        if entry.refused == 1:
+            _LOG.error("cannot_write", **about)
+        elif entry.refused >= REFUSED_TRIES:
+            _LOG.error("write_given_up", tries=entry.refused, **about)
+            self._unwritten.remove(entry)
+
     def _stitch(self) -> None:
         """Put together the files that are ours, and write them."""
         while self._to_stitch:
             outcome = self._stitched(self._to_stitch[0])
-            self._unwritten.append((self._to_stitch.pop(0), outcome))
+            self._unwritten.append(Unwritten(held=self._to_stitch.pop(0), outcome=outcome))
             self.write_back()
 
     def _stitched(self, held: Held) -> Outcome:
         """Whatever is wrong with a file's pieces is that file's misfortune: it is cut anew, and this worker goes on."""
         try:
             return Outcome(transcript=self._store.stitch(held))
-        except (PiecesLost, ValueError) as error:
+        except (PiecesLost, ValueError, ResponseError) as error:
+            if isinstance(error, ResponseError) and trouble_of(error) is not Trouble.OURS:
+                raise
             _LOG.warning("cannot_stitch", error=type(error).__name__, **held.job.log_context())
             return Outcome(error=PIECES_LOST)
 

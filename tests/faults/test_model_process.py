@@ -45,6 +45,25 @@ def test_a_cancelled_decode_frees_its_worker_within_a_second(zoo: Arena) -> None
         zoo.runs(running)
         zoo.client.delete(f"/v1/jobs/{running}").raise_for_status()
         wait_until(lambda job_id=waiting: zoo.job(job_id)["status"] == "completed", "the next job is done", 1 + 3)  # type: ignore[misc]
+        killed = int(animal is Animal.SILENT)
+        wait_until(lambda count=killed: kills(zoo) == count, f"{killed} processes were killed", 3)  # type: ignore[misc]
+
+
+def kills(zoo: Arena) -> int:
+    """How often the worker has killed its model process over a cancelled decode."""
+    return zoo.stack.workers[0].log_text().count("a cancelled decode did not stop")
+
+
+def test_a_cancelled_decode_is_waited_for_while_that_costs_less_than_a_new_process(zoo: Arena) -> None:
+    zoo.stack.workers.pop().stop()
+    zoo.stack.start_worker(ZOO_LOAD_SECONDS="3", NO_PROGRESS_TIMEOUT_SECONDS="30", WHISPER_BATCH_SIZE="1")
+    zoo.stack.wait_ready()
+    for milliseconds, killed in ((2000, 0), (20_000, 1)):
+        running = zoo.submit(Animal.SILENT, 1, milliseconds)
+        zoo.runs(running)
+        zoo.client.delete(f"/v1/jobs/{running}").raise_for_status()
+        assert zoo.ended(zoo.submit(Animal.GOOD, 2, milliseconds // 1000), within=3 + 3 + 5)["status"] == "completed"
+        assert kills(zoo) == killed
 
 
 def test_a_leaking_model_is_recycled_before_it_takes_the_machine(zoo: Arena) -> None:

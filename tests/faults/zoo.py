@@ -57,6 +57,7 @@ class ZooEngine:
         self._name, self.revision, self.device = settings.name, "zoo", os.environ.get("ZOO_DEVICE", "cpu")
         self._leaked: list[bytearray] = []
         self._sick = False
+        time.sleep(float(os.environ.get("ZOO_LOAD_SECONDS", "0")))
 
     def canary(self) -> None:
         """Nothing to warm; raises when it has been sickened."""

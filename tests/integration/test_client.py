@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from client.errors import ClientError
@@ -60,6 +61,23 @@ def test_nobody_there_is_an_error_after_a_few_tries() -> None:
     with FleetClient("http://127.0.0.1:9", retries=2, sleep=waits.append) as lonely, pytest.raises(ClientError):
         lonely.stats()
     assert len(waits) == 2
+
+
+@pytest.mark.parametrize(("said", "calls"), [({"retryable": False}, 1), ({"retryable": True}, 3), ({}, 3)])
+def test_what_an_answer_says_about_trying_again_wins_over_its_status(said: dict[str, bool], calls: int) -> None:
+    asked, waits = list[str](), list[float]()
+
+    def failed(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(502, json={"status": 502, "code": "transcription_failed", "detail": "The decode failed."} | said)
+
+    with (
+        FleetClient(transport=httpx.MockTransport(failed), retries=2, sleep=waits.append) as client,
+        pytest.raises(ClientError) as raised,
+    ):
+        client.result("a")
+    assert (raised.value.code, raised.value.status) == ("transcription_failed", 502)
+    assert (len(asked), len(waits)) == (calls, calls - 1)
 
 
 def test_the_command_line_transcribes_files(stack: Stack, clips: list[Clip]) -> None:

@@ -6,10 +6,11 @@ from shared.lanes import Lane
 from shared.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.stitching import Cut, Piece
-from shared.transcript import Transcript
+from shared.transcript import Segment, Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
 from worker.claims import INLINE_BYTES
 from worker.services import Services, assemble
+from worker.store import RENEWAL_SEGMENTS
 
 SMALL, LARGE = b"s" * INLINE_BYTES, b"l" * (INLINE_BYTES + 1)
 TRANSCRIPT = Transcript(
@@ -88,3 +89,25 @@ def test_short_windows_are_counted_and_those_that_were_not_believed(fleet: Scrip
     worker.store.finish(held, TRANSCRIPT.model_copy(update={"short_windows": 3, "window_fallbacks": 2}))
     totals = fleet.redis.hmget(KEYS.totals, "short_windows", "window_fallbacks")
     assert totals == [b"3", b"2"]
+
+
+def segment(number: int) -> Segment:
+    return Segment(
+        id=number, start=number, end=number + 1, text="word", confidence=1.0, avg_logprob=0.0, no_speech_prob=0.0,
+        compression_ratio=1.0,
+    )  # fmt: skip
+
+
+def test_a_job_with_thousands_of_segments_keeps_no_lease_from_being_renewed(fleet: ScriptDriver, worker: Services) -> None:
+    for name in ("many", "none"):
+        fleet.submit(name)
+    held = worker.claims.claim(1, []) + worker.claims.claim(1, [])
+    many = held[0]
+    many.unsent.extend(segment(number) for number in range(8000))
+    assert worker.store.renew(held) == [True, True]
+    assert (many.published, len(many.unsent)) == (RENEWAL_SEGMENTS, 8000 - RENEWAL_SEGMENTS)
+    while many.unsent:
+        assert worker.store.renew(held) == [True, True]
+    published = fleet.redis.lrange(KEYS.partial(many.job.id), 0, -1)
+    assert [Segment.model_validate_json(text).id for text in published] == list(range(8000))
+    assert many.published == 8000

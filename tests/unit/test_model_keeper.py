@@ -1,5 +1,6 @@
 """When a model process may be sent jobs, without processes."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,35 @@ def keeper(monkeypatch: pytest.MonkeyPatch) -> ModelKeeper:
     keeper.tick(idle=True)
     keeper.became_ready(READY)
     return keeper
+
+
+@pytest.mark.parametrize(("start_seconds", "patience_seconds"), [(0.1, 0.4), (7.0, 7.0), (500.0, 120.0)])
+def test_a_cancelled_decode_is_waited_for_as_long_as_its_process_took_to_start(
+    keeper: ModelKeeper, monkeypatch: pytest.MonkeyPatch, start_seconds: float, patience_seconds: float
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    keeper.died(ModelDied(generation=1, cause="SIGSEGV", rss_bytes=0))
+    clock[0] += 60.0
+    keeper.tick(idle=True)
+    clock[0] += start_seconds
+    keeper.became_ready(READY)
+    assert keeper.stop_patience_seconds == pytest.approx(patience_seconds)
+
+
+def test_a_successor_is_waited_for_as_long_as_it_took_to_start_itself(
+    keeper: ModelKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(keeper, "_room_for_two", lambda: True)
+    keeper.job_done()
+    keeper.tick(idle=False)
+    clock[0] += 9.0
+    assert not keeper.became_ready(READY)
+    assert keeper.stop_patience_seconds == pytest.approx(0.4), "the old one decodes"
+    keeper.tick(idle=True)
+    assert keeper.stop_patience_seconds == pytest.approx(9.0)
 
 
 def test_one_that_is_killed_while_it_is_due_for_replacement_is_replaced_by_an_able_one(keeper: ModelKeeper) -> None:

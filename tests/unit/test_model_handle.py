@@ -1,0 +1,43 @@
+"""Whatever a model process does to its pipe, its death is told."""
+
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from types import SimpleNamespace
+
+import pytest
+
+from shared.settings import WorkerSettings
+from worker import model_handle
+from worker.engine_settings import EngineSettings
+from worker.messages import FromModel
+from worker.model_handle import ModelDied, ModelHandle
+
+
+def talks_nonsense(pipe: Connection, _settings: EngineSettings) -> None:
+    """Sends what is no message, and lives on."""
+    pipe.send_bytes(b"no pickle")
+    time.sleep(60)
+
+
+def hangs_up(pipe: Connection, _settings: EngineSettings) -> None:
+    """Closes its end, and lives on."""
+    pipe.close()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("does", [talks_nonsense, hangs_up])
+def test_a_process_that_is_heard_no_more_is_ended_and_its_death_told(
+    monkeypatch: pytest.MonkeyPatch, does: Callable[[Connection, EngineSettings], None]
+) -> None:
+    monkeypatch.setattr(model_handle, "model_entry", SimpleNamespace(run=does))
+    monkeypatch.setattr(model_handle, "LEAVE_SECONDS", 0.5, raising=False)
+    events: SimpleQueue[FromModel | ModelDied] = SimpleQueue()
+    handle = ModelHandle(EngineSettings.of(WorkerSettings()), 7, events.put)
+    try:
+        died = events.get(timeout=20)
+    finally:
+        handle.close(5)
+    assert isinstance(died, ModelDied)
+    assert (died.generation, died.cause) == (7, "SIGKILL")
