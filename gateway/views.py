@@ -14,7 +14,7 @@ from gateway.services import Services
 from gateway.store import Snapshot
 from shared.audio.request import Channels
 from shared.job import Job, JobState
-from shared.lanes import lane_for
+from shared.lanes import lane_for, lane_of
 from shared.transcript import Transcript
 
 LONGEST_RETRY_SECONDS = 10
@@ -87,7 +87,7 @@ async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
     job, ahead = snapshot.job, snapshot.ahead
     if ahead is None:
         return {"position": None, "eta_seconds": None}
-    lane = lane_for(job.priority, job.audio_seconds, services.settings.long_above_seconds)
+    lane = lane_of(job.lane) or lane_for(job.priority, job.audio_seconds, services.settings.long_above_seconds)
     pace = await services.fleet.pace(job.model, lane)
     is_cut = 0 < services.settings.split_above_seconds < job.audio_seconds
     seconds = pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut) if pace else None

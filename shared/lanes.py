@@ -27,6 +27,12 @@ CPU, GPU = "cpu", "cuda"
 OWNERS = {Lane.INTERACTIVE: CPU, Lane.LONG: GPU}
 
 
+def lane_of(queue: str | None) -> Lane | None:
+    """The lane that an RQ queue's name stands for; None if it is none of ours."""
+    last = (queue or "").rpartition(".")[2]
+    return Lane(last) if last in Lane._value2member_map_ else None
+
+
 def lane_for(priority: Priority, audio_seconds: float, long_above_seconds: float) -> Lane:
     """Where a job waits. `long_above_seconds`: 0 calls nothing long."""
     if priority is Priority.BATCH:

@@ -23,7 +23,7 @@ def test_a_killed_worker_is_replaced_within_its_lease_and_a_sweep(zoo: Arena) ->
     assert job["attempts"][0]["code"] == "worker_lost"
 
 
-def test_a_zombies_late_result_is_refused(tmp_path: Path) -> None:
+def test_a_zombie_is_fenced_off(tmp_path: Path) -> None:
     finding = zombie(tmp_path)
     assert finding.holds, finding.seen
 

@@ -88,7 +88,7 @@ def zombie(folder: Path) -> Finding:
     right = before == after and after["result"]["transcript"] == "9"
     return Finding(
         experiment="zombie: SIGSTOP of a supervisor past its lease (2 s), then SIGCONT",
-        must="its result refused, one terminal state, the right transcript",
+        must="fenced off (its write refused, or its job withdrawn before it wrote), one terminal state, the right transcript",
         seen=f"{refused} writes refused, {withdrawn} jobs withdrawn before it wrote; completed {totals['completed']} time; "
         f"transcript right and unchanged: {right}" + _told(faults),
         holds=right and refused + withdrawn > 0 and totals["completed"] == 1 and not faults,
