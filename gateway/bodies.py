@@ -23,7 +23,7 @@ MEGABYTE = 1_000_000
 ROOM_FOR_FIELDS_BYTES = 128 * 1024
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 32 * 1024
-LINGER_SECONDS = 1.0
+LINGER_SECONDS, LINGER_PAUSE_SECONDS = 1.0, 0.02
 #: An upload that is slower than this over such a stretch is dropped. Speech from a microphone comes faster, in any codec.
 LEAST_BYTES_PER_SECOND, STRETCH_SECONDS = 500, 10.0
 #: The names under which a multipart body may have its audio.
@@ -151,7 +151,8 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
         return
     with anyio.move_on_after(LINGER_SECONDS):
         async for _ in stream:
-            pass
+            # Not as fast as it comes: others have something to say.
+            await anyio.sleep(LINGER_PAUSE_SECONDS)
 
 
 class _InMemoryParser(MultiPartParser):

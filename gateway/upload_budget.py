@@ -6,45 +6,60 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.settings import GatewaySettings
 
 MEGABYTE = 1_000_000
-#: Two of the largest uploads, and at least so much.
+#: Two and a half of the largest uploads, and at least so much.
 FEWEST_MB = 256
+#: A clip is never refused: it is here and gone.
+SMALL_BYTES = MEGABYTE
 _SHARE = "upload_share"
-
-
-class UploadBudget:
-    """Bytes under way, of all requests together."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
-
-    def take(self, size_bytes: int) -> bool:
-        """Whether there was room for them."""
-        if self._bytes + size_bytes > self._most_bytes:
-            return False
-        self._bytes += size_bytes
-        return True
-
-    def give_back(self, size_bytes: int) -> None:
-        """They are stored or dropped."""
-        self._bytes -= size_bytes
 
 
 class Share:
     """What one request has of the budget."""
 
-    def __init__(self, budget: UploadBudget) -> None:
-        self._budget, self._bytes = budget, 0
+    def __init__(self, budget: "UploadBudget") -> None:
+        self._budget, self.size_bytes, self.is_refused = budget, 0, False
 
     def add(self, size_bytes: int) -> bool:
         """More has come in. False if there is no room for it: then the request has to end."""
-        is_room = self._budget.take(size_bytes)
-        self._bytes += size_bytes if is_room else 0
-        return is_room
+        return self._budget.take(self, size_bytes)
 
     def end(self) -> None:
         """The request is answered."""
-        self._budget.give_back(self._bytes)
-        self._bytes = 0
+        self._budget.give_back(self)
+
+
+class UploadBudget:
+    """Bytes under way, of all requests together.
+
+    Where there are too many, the upload that has begun last has to go: of a hundred that begin at once the first ones are taken,
+    while each in turn would be refused if all were treated alike.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes, self._bytes = most_bytes, 0
+        #: In the order in which they have begun.
+        self._shares: dict[Share, None] = {}
+
+    def take(self, share: Share, size_bytes: int) -> bool:
+        """Whether a request may go on. It may have been refused for the sake of an earlier one since it last asked."""
+        if share.is_refused:
+            return False
+        self._shares.setdefault(share)
+        share.size_bytes += size_bytes
+        self._bytes += size_bytes
+        while self._bytes > self._most_bytes and share.size_bytes > SMALL_BYTES:
+            last = next(one for one in reversed(self._shares) if one.size_bytes > SMALL_BYTES)
+            last.is_refused = True
+            self.give_back(last)
+            if last is share:
+                return False
+        return True
+
+    def give_back(self, share: Share) -> None:
+        """Its bytes are stored or dropped."""
+        self._bytes -= share.size_bytes
+        share.size_bytes = 0
+        self._shares.pop(share, None)
 
 
 class Uploads:
