@@ -32,12 +32,15 @@ class DataInUse(Exception):
 
 
 def run() -> int:
-    """Runs until it is interrupted (`SystemExit`, see `interruptible`). 1 when something cannot run or start."""
+    """0 when it was told to stop, 1 when something cannot run or start."""
     try:
         environment = _environment()
         _check_settings(environment)
         with _data(environment) as lock:
             _keep_running(environment, lock)
+    except SystemExit:
+        # Of `interruptible`: to be stopped is how it ends.
+        return 0
     except (NoRedisServer, PortTaken, ProcessEnded, DataInUse, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
