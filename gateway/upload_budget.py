@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.settings import GatewaySettings
 
 MEGABYTE = 1_000_000
-#: Two and a half of the largest uploads, and at least so much.
+#: The budget is two and a half times the largest upload, but at least this.
 FEWEST_MB = 256
 #: A clip is never refused: it is here and gone.
 SMALL_BYTES = MEGABYTE

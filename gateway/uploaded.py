@@ -38,7 +38,7 @@ class ArrivingAudio:
         """It has been written; nothing is read by parts."""
 
     def close(self) -> None:
-        """It breaks off: let go of what has come."""
+        """The upload broke off: free the memory of the chunks that have come."""
         self._held.clear()
         if self._shared is not None:
             self._shared.close()

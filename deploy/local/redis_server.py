@@ -43,7 +43,7 @@ def command(port: int, folder: Path, fsync: str = "everysec") -> list[str]:
 
 @contextmanager
 def own_redis(port: int, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Its URL, once it answers. What it holds goes with its folder."""
+    """The URL of a server, once it answers. Its data are gone when the caller removes the folder."""
     with child("redis", command(port, folder), environment, folder / "redis.log", STOP_SECONDS) as server:
         _wait(server, port)
         yield f"redis://127.0.0.1:{port}/0"
