@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.protocol import BoundedProtocol, raise_descriptor_limit
-from gateway.service import service_version
+from gateway.routes.about import service_version
 from shared import logs
 from shared.redis_kind import unsuitable
 from shared.settings import GatewaySettings, complaint

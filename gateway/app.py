@@ -13,26 +13,26 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway import jobs, metrics, service, shortforms
 from gateway.access import Access
 from gateway.addresses import Prefix
-from gateway.audio import Prober
 from gateway.browsers import Browsers
-from gateway.connections import connect
 from gateway.edge import RequestIds, Shield
-from gateway.expiry import end_overdue_jobs, mend_lanes
-from gateway.fleet import Fleet
+from gateway.fleet.connections import connect
+from gateway.fleet.expiry import end_overdue_jobs, mend_lanes
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
+from gateway.following.waiting import LongPoll, Waiters
 from gateway.problems import on_fleet_error, on_http_exception, on_redis_error
+from gateway.routes import about, jobs, metrics, shortforms
 from gateway.services import Services
-from gateway.store import ANSWER_SECONDS, UPLOAD_SECONDS, JobStore
-from gateway.submission import Submitter
-from gateway.upload_budget import Uploads
-from gateway.waiting import LongPoll, Waiters
+from gateway.submitting.probing import Prober
+from gateway.submitting.submission import Submitter
+from gateway.submitting.upload_budget import Uploads
 from shared.audio.walls.readers import Readers
 from shared.audio.walls.schedule import PROBE_LANES_SECONDS
 from shared.cpu import usable_cores
 from shared.errors import FleetError
-from shared.keys import Keys
+from shared.jobs.keys import Keys
 from shared.logs import get_logger
 from shared.settings import GatewaySettings
 
@@ -45,7 +45,7 @@ READER_NICENESS = 5
 def create_app(settings: GatewaySettings) -> Starlette:
     """A gateway, ready to be served. Connects to Redis when it starts, and works through Redis' outages."""
     app = Starlette(
-        routes=[*jobs.ROUTES, *shortforms.ROUTES, *service.ROUTES, *metrics.ROUTES],  # tried in this order: submits first
+        routes=[*jobs.ROUTES, *shortforms.ROUTES, *about.ROUTES, *metrics.ROUTES],  # tried in this order: submits first
         middleware=_middleware(settings),
         exception_handlers={HTTPException: on_http_exception, FleetError: on_fleet_error, RedisError: on_redis_error},
         lifespan=_lifespan,

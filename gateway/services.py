@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from gateway.fleet import Fleet
-from gateway.store import JobStore
-from gateway.submission import Submitter
-from gateway.waiting import LongPoll, Waiters
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.store import JobStore
+from gateway.following.waiting import LongPoll, Waiters
+from gateway.submitting.submission import Submitter
 from shared.settings import GatewaySettings
 
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
 from shared.audio.request import READING_REVISION
-from shared.languages import language_code
+from shared.transcripts.languages import language_code
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
@@ -167,7 +167,7 @@ class WorkerSettings(FleetSettings):
             pattern=r"^[A-Za-z0-9_.]+:[A-Za-z0-9_]+$",
             description="module:class that loads and decodes; for tests and other back ends.",
         ),
-    ] = "worker.engine:Engine"
+    ] = "worker.model.engine:Engine"
     whisper_device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where the model runs.")] = "auto"
     whisper_compute_type: Annotated[str, Field(description="CTranslate2 compute type: default, int8, float16, ...")] = "default"
     whisper_beam_size: Annotated[int, Field(ge=1, le=20, description="Beam size of jobs that name none.")] = 5

@@ -4,9 +4,9 @@ from typing import Any
 
 import redis
 
-from shared import rq_transport, scripting
-from shared.keys import Keys, piece_id
-from shared.lanes import Lane
+from shared.jobs import rq_transport, scripting
+from shared.jobs.keys import Keys, piece_id
+from shared.jobs.lanes import Lane
 
 PREFIX = "test"
 KEYS = Keys(PREFIX)

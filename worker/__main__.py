@@ -13,12 +13,12 @@ from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
 from shared.redis_kind import unsuitable
 from shared.settings import WorkerSettings, complaint
-from worker.bell import Bell
 from worker.engine_settings import EngineSettings
-from worker.presence import Presence, worker_name
-from worker.rq_worker import FleetWorker
-from worker.services import assemble
-from worker.supervisor import Supervisor
+from worker.queue.assembly import assemble
+from worker.queue.bell import Bell
+from worker.queue.rq_worker import FleetWorker
+from worker.supervising.presence import Presence, worker_name
+from worker.supervising.supervisor import Supervisor
 
 EXIT_BAD_SETTINGS, EXIT_NO_STORE = 2, 69
 #: How long Redis may be away at the start.

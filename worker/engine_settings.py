@@ -1,4 +1,4 @@
-"""How the model is loaded and its process logs. Not in `worker.engine`: the supervisor must never import the model code."""
+"""How the model is loaded and its process logs. Not in `worker.model.engine`: the supervisor must never import the model code."""
 
 from dataclasses import dataclass
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.options import TranscriptionOptions
-from shared.stitching import Cut, Piece
-from shared.transcript import Segment, Transcript
+from shared.jobs.options import TranscriptionOptions
+from shared.transcripts.stitching import Cut, Piece
+from shared.transcripts.transcript import Segment, Transcript
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

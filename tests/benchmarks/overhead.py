@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from shared.scripting import text
+from shared.jobs.scripting import text
 from tests.benchmarks.load import Connection, request
 from tests.faults import zoo
 from tests.faults.zoo import Animal

@@ -24,7 +24,7 @@ from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import PcmEncoding, wav_of_pcm
 from tests.processes import ROOT
 from tests.report import Finding
-from worker.decoder import Decoder
+from worker.model.decode import Decoder
 
 HOUR = 3_600
 LONG_SECONDS = 4 * HOUR

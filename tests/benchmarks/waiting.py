@@ -9,12 +9,12 @@ from typing import Any
 import psutil
 
 from shared.settings import WorkerSettings
-from shared.transcript import Transcript
+from shared.transcripts.transcript import Transcript
 from tests.faults import zoo
 from tests.faults.zoo import Animal
 from tests.processes import Stack, running_stack, wait_until
 from tests.report import Finding, milliseconds
-from worker.services import assemble
+from worker.queue.assembly import assemble
 
 WAITERS, QUIET_SECONDS, SETTLED_SECONDS = 2_000, 3.0, 0.5
 

@@ -14,7 +14,7 @@ from shared.audio.walls.shared_memory import SharedFile
 from shared.audio.wav import plain_info, plain_wav
 from shared.errors import AudioTooLong, AudioTooShort, FleetError, HarmfulAudio, ReadersUnavailable
 from shared.settings import FleetSettings
-from worker.decoder import Decoder
+from worker.model.decode import Decoder
 
 #: Far more than any of these small files may take.
 PATIENCE_SECONDS, LOOK_SECONDS = 90.0, 0.25

@@ -13,11 +13,11 @@ import numpy as np
 
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import Samples
-from shared.options import TranscriptionOptions
-from shared.transcript import Segment, Transcript
+from shared.jobs.options import TranscriptionOptions
+from shared.transcripts.transcript import Segment, Transcript
 from tests.audio_files import with_soundfile
-from worker.engine_protocol import Language, Listener
 from worker.engine_settings import EngineSettings
+from worker.model.engine_protocol import Language, Listener
 
 SLICE_SECONDS = 0.05
 

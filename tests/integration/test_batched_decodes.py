@@ -11,13 +11,13 @@ import soundfile
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from shared.audio.sound import Samples
-from shared.options import TranscriptionOptions
+from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from shared.transcript import Segment, Transcript
+from shared.transcripts.transcript import Segment, Transcript
 from tests.conftest import Clip
-from worker.engine import Engine
-from worker.engine_protocol import DecodeStopped
 from worker.engine_settings import EngineSettings
+from worker.model.engine import Engine
+from worker.model.engine_protocol import DecodeStopped
 
 KINDS = (
     TranscriptionOptions(),

@@ -5,8 +5,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from tests.conftest import Clip
-from worker.calibrate import calibrate
-from worker.window_comparison import Comparison, recommendation
+from worker.calibrate.command import calibrate
+from worker.calibrate.window_comparison import Comparison, recommendation
 
 app = Typer()
 app.command()(calibrate)

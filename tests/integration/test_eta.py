@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.scripting import text_hash
+from shared.jobs.scripting import text_hash
 from tests.faults.zoo import Animal, clip
 from tests.processes import running_stack
 from tests.script_driver import KEYS, LANE, ScriptDriver

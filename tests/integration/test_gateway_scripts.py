@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from gateway.connections import connect
-from gateway.scripts import LARGEST_BATCH, Call, Scripts
-from shared import scripting
+from gateway.fleet.connections import connect
+from gateway.fleet.script_batches import LARGEST_BATCH, Call, Scripts
+from shared.jobs import scripting
 from tests.processes import RedisServer, free_port
 
 NOBODY = {"id": "00000000-0000-7000-8000-000000000000", "tenant": "default"}

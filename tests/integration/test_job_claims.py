@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.lanes import Lane
+from shared.jobs.lanes import Lane
 from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
 
 

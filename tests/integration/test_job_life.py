@@ -8,9 +8,9 @@ import redis
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from shared.lanes import Lane
+from shared.jobs.lanes import Lane
+from shared.jobs.rq_transport import queue_key
 from shared.redis_trouble import Trouble, trouble_of
-from shared.rq_transport import queue_key
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, ScriptDriver
 

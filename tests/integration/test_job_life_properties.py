@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from shared.job import LEGAL_MOVES, JobState
-from shared.scripting import text
+from shared.jobs.job import LEGAL_MOVES, JobState
+from shared.jobs.scripting import text
 from tests.processes import RedisServer
 from tests.script_driver import KEYS, LANE, ScriptDriver
 

@@ -8,8 +8,8 @@ import pytest
 from shared.settings import WorkerSettings
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, LONG_LANE, PREFIX, ScriptDriver
-from worker.services import assemble
-from worker.work import Work
+from worker.queue.assembly import assemble
+from worker.supervising.in_flight import Work
 
 PIECES = ["0-20000", "20000-40000", "40000-60000"]
 FILE = {"audio_seconds": 60.0}

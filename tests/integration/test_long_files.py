@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.keys import Keys
+from shared.jobs.keys import Keys
 from tests.audio_files import with_soundfile
 from tests.conftest import Clip
 from tests.processes import Stack, running_stack, wait_until

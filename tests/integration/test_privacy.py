@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.scripting import text
+from shared.jobs.scripting import text
 from tests.conftest import Clip
 from tests.processes import Stack, free_port, start, wait_until
 

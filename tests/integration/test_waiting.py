@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 from starlette.requests import Request
 
-from gateway.connections import connect
-from gateway.store import JobStore, Snapshot
-from gateway.waiting import LongPoll, Waiters
-from shared.job import JobState
+from gateway.fleet.connections import connect
+from gateway.fleet.store import JobStore, Snapshot
+from gateway.following.waiting import LongPoll, Waiters
+from shared.jobs.job import JobState
 from shared.settings import GatewaySettings
-from shared.transcript import Transcript
+from shared.transcripts.transcript import Transcript
 from tests.processes import RedisServer, wait_until
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
 

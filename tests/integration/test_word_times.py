@@ -8,15 +8,15 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from shared.options import TranscriptionOptions
+from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from shared.transcript import Word
+from shared.transcripts.transcript import Word
 from tests.audio_files import with_soundfile
 from tests.conftest import CLIPS
 from tests.processes import Stack
-from worker.engine import Engine
-from worker.engine_protocol import Nobody
 from worker.engine_settings import EngineSettings
+from worker.model.engine import Engine
+from worker.model.engine_protocol import Nobody
 
 RATE_HZ = 16_000
 NAMES = [f"everyday_{number:03d}.wav" for number in range(8)]

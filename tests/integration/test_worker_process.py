@@ -9,7 +9,7 @@ import pytest
 
 from tests.audio_files import tone, with_soundfile
 from tests.processes import Stack, model_process, redis_server, wait_until
-from worker.supervisor import EXIT_CANNOT_LOAD
+from worker.supervising.supervisor import EXIT_CANNOT_LOAD
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 import pytest
 
-from shared.lanes import Lane
-from shared.options import TranscriptionOptions
+from shared.jobs.lanes import Lane
+from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from shared.stitching import Cut, Piece
-from shared.transcript import Segment, Transcript
+from shared.transcripts.stitching import Cut, Piece
+from shared.transcripts.transcript import Segment, Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
-from worker.claims import INLINE_BYTES
-from worker.services import Services, assemble
-from worker.store import RENEWAL_SEGMENTS
+from worker.queue.assembly import Services, assemble
+from worker.queue.claims import INLINE_BYTES
+from worker.queue.leases import RENEWAL_SEGMENTS
 
 SMALL, LARGE = b"s" * INLINE_BYTES, b"l" * (INLINE_BYTES + 1)
 TRANSCRIPT = Transcript(

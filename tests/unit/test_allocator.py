@@ -6,7 +6,7 @@ import sys
 CALLS, BLOCK_BYTES, PAGE_BYTES = 20, 72_000_000, 4096
 TAKES_AND_GIVES_BACK = f"""
 import resource, sys, threading
-from worker.allocator import keep_freed_memory
+from worker.model.allocator import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()

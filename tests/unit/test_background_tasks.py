@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from gateway import app
-from shared.lanes import Lane, lane_of
+from shared.jobs.lanes import Lane, lane_of
 
 
 @pytest.mark.parametrize("error", [None, ValueError("a mistake of ours")])

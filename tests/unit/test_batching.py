@@ -11,7 +11,7 @@ import pytest
 from ctranslate2.models import Whisper
 
 from tests.processes import wait_until
-from worker.batching import BatchingModel
+from worker.model.batching import BatchingModel
 
 
 class Recorder:
@@ -153,7 +153,7 @@ def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> N
 
 
 def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.batching.YIELD_SECONDS", 0.05)
+    monkeypatch.setattr("worker.model.batching.YIELD_SECONDS", 0.05)
     recorder = Recorder()
     model = BatchingModel(cast("Whisper", recorder), 8, at_once=2)
     with ThreadPoolExecutor(2) as pool:
@@ -205,7 +205,7 @@ def test_urgent_windows_take_all_places_if_they_may_others_leave_one() -> None:
 
 
 def test_nobody_stays_for_the_call_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.batching.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("worker.model.batching.LINGER_SECONDS", 0.05)
     recorder = Recorder()
     quick_may_go, slow_may_go = recorder.held_until[1.0], recorder.held_until[2.0] = threading.Event(), threading.Event()
     model = BatchingModel(cast("Whisper", recorder), 8, at_once=2, at_once_urgent=2)

@@ -8,8 +8,8 @@ import ctranslate2
 import numpy as np
 import pytest
 
-from worker.batching import BatchingModel
-from worker.encoder_window import AdaptiveWindow, Windows, believable, content_frames
+from worker.model.batching import BatchingModel
+from worker.model.encoder_window import AdaptiveWindow, Windows, believable, content_frames
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.formats import ResultFormat, render
-from shared.transcript import Segment, Transcript
+from shared.transcripts.formats import ResultFormat, render
+from shared.transcripts.transcript import Segment, Transcript
 
 
 def transcript(*pieces: tuple[float, float, str]) -> Transcript:

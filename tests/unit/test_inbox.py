@@ -6,8 +6,8 @@ from queue import Empty
 import pytest
 
 from tests.processes import wait_until
-from worker.inbox import MOST_PIECES, Inbox, StopAsked
 from worker.messages import CutPiece
+from worker.supervising.inbox import MOST_PIECES, Inbox, StopAsked
 
 
 def piece(number: int) -> CutPiece:

@@ -3,7 +3,7 @@
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-from shared.languages import LANGUAGES, language_code
+from shared.transcripts.languages import LANGUAGES, language_code
 
 
 def test_the_languages_are_whispers() -> None:

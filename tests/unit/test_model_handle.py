@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from shared.settings import WorkerSettings
-from worker import model_handle
 from worker.engine_settings import EngineSettings
 from worker.messages import FromModel
-from worker.model_handle import ModelDied, ModelHandle
+from worker.supervising import model_handle
+from worker.supervising.model_handle import ModelDied, ModelHandle
 
 
 def talks_nonsense(pipe: Connection, _settings: EngineSettings) -> None:
@@ -31,7 +31,7 @@ def hangs_up(pipe: Connection, _settings: EngineSettings) -> None:
 def test_a_process_that_is_heard_no_more_is_ended_and_its_death_told(
     monkeypatch: pytest.MonkeyPatch, does: Callable[[Connection, EngineSettings], None]
 ) -> None:
-    monkeypatch.setattr(model_handle, "model_entry", SimpleNamespace(run=does))
+    monkeypatch.setattr(model_handle, "entry", SimpleNamespace(run=does))
     monkeypatch.setattr(model_handle, "LEAVE_SECONDS", 0.5, raising=False)
     events: SimpleQueue[FromModel | ModelDied] = SimpleQueue()
     handle = ModelHandle(EngineSettings.of(WorkerSettings()), 7, events.put)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from shared.settings import WorkerSettings
-from worker import model_keeper
 from worker.messages import Ready
-from worker.model_handle import ModelDied
-from worker.model_keeper import ModelKeeper
+from worker.supervising import model_keeper
+from worker.supervising.model_handle import ModelDied
+from worker.supervising.model_keeper import ModelKeeper
 
 READY = Ready(model="m", revision="r", device="cuda", load_seconds=0.1)
 

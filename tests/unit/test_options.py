@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.languages import LANGUAGES, language_code
-from shared.options import Submission, TranscriptionOptions
-from shared.stitching import Piece
-from worker.store import _options_of
+from shared.jobs.options import Submission, TranscriptionOptions
+from shared.transcripts.languages import LANGUAGES, language_code
+from shared.transcripts.stitching import Piece
+from worker.queue.leases import _options_of
 
 
 def test_the_canonical_form_does_not_depend_on_how_it_was_written() -> None:

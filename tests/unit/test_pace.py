@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.fleet import Load
-from gateway.pace import Measured, Pace
-from shared.keys import Keys
-from shared.lanes import CPU, GPU, Lane
-from worker.busy_clock import BusyClock
+from gateway.fleet.fleet import Load
+from gateway.fleet.pace import Measured, Pace
+from shared.jobs.keys import Keys
+from shared.jobs.lanes import CPU, GPU, Lane
+from worker.supervising.busy_clock import BusyClock
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def test_what_waits_goes_away_as_fast_as_all_are() -> None:
 
 def test_the_clock_runs_while_something_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("worker.busy_clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("worker.supervising.busy_clock.time.monotonic", lambda: now[0])
 
     def after(seconds: float) -> None:
         now[0] += seconds

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.room import Kind, Room, room_beside
+from worker.queue.room import Kind, Room, room_beside
 
 
 def kind(**differently: object) -> Kind:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.lanes import Lane, lane_for
-from shared.options import Priority
+from shared.jobs.lanes import Lane, lane_for
+from shared.jobs.options import Priority
 from shared.settings import WorkerSettings
-from worker.routing import route_for
+from worker.queue.routing import route_for
 
 
 def test_without_routing_everybody_serves_everything() -> None:

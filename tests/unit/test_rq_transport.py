@@ -5,7 +5,7 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
-from shared.rq_transport import FUNCTION, hash_fields
+from shared.jobs.rq_transport import FUNCTION, hash_fields
 
 ID, LANE = "0199a200-0000-7000-8000-00000000000a", "fleet.demo.interactive"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audio.request import SAMPLE_RATE_HZ
-from worker.speech import Kept, Speech, own_limits
+from worker.model.speech import Kept, Speech, own_limits
 
 FIRST_TIMESTAMP = 1000
 

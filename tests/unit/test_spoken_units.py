@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.spoken_units import bare, units_of
+from shared.transcripts.spoken_units import bare, units_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.stitching import Cut, joined_segments, joined_text, stitched
-from shared.transcript import Segment, Transcript, Word, join_text
+from shared.transcripts.stitching import Cut, joined_segments, joined_text, stitched
+from shared.transcripts.transcript import Segment, Transcript, Word, join_text
 
 
 def segment(start: float, end: float, text: str, *, words: bool = False) -> Segment:

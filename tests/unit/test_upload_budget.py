@@ -1,6 +1,6 @@
 """Who is refused when more audio comes in than there is room for."""
 
-from gateway.upload_budget import SMALL_BYTES, Share, UploadBudget
+from gateway.submitting.upload_budget import SMALL_BYTES, Share, UploadBudget
 
 MEGABYTE = 1_000_000
 

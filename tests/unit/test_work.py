@@ -9,11 +9,11 @@ from redis import RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from shared.job import Job, JobError
-from shared.transcript import Transcript
-from worker.held import Held
-from worker.store import WorkerStore
-from worker.work import Outcome, Work
+from shared.jobs.job import Job, JobError
+from shared.transcripts.transcript import Transcript
+from worker.queue.leased_job import Held
+from worker.queue.leases import WorkerStore
+from worker.supervising.in_flight import Outcome, Work
 
 FAILED = Outcome(error=JobError(code="transcription_failed", message="It failed."))
 

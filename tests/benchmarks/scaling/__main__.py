@@ -47,10 +47,10 @@ from tests.host import HostClock
 from tests.processes import ROOT, redis_server
 from tests.report import machine
 from tests.script_driver import PREFIX
-from worker.bell import RING_SECONDS
-from worker.intake import TOP_UP_SECONDS
-from worker.presence import SWEEP_SECONDS
-from worker.work import RENEW_SECONDS
+from worker.queue.bell import RING_SECONDS
+from worker.supervising.in_flight import RENEW_SECONDS
+from worker.supervising.intake import TOP_UP_SECONDS
+from worker.supervising.presence import SWEEP_SECONDS
 
 #: As docker-compose.yml and `make up` start it.
 AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")

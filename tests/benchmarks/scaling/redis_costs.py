@@ -6,18 +6,18 @@ from uuid import uuid4
 
 import redis
 
-from shared.lanes import Lane
-from shared.options import TranscriptionOptions
+from shared.jobs.lanes import Lane
+from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from shared.transcript import Segment, Transcript
+from shared.transcripts.transcript import Segment, Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
-from worker.bell import RING_SECONDS, Bell
-from worker.held import Held
-from worker.intake import TOP_UP_SECONDS
-from worker.presence import SWEEP_SECONDS
-from worker.rq_worker import FleetWorker
-from worker.services import Services, assemble
-from worker.work import RENEW_SECONDS
+from worker.queue.assembly import Services, assemble
+from worker.queue.bell import RING_SECONDS, Bell
+from worker.queue.leased_job import Held
+from worker.queue.rq_worker import FleetWorker
+from worker.supervising.in_flight import RENEW_SECONDS
+from worker.supervising.intake import TOP_UP_SECONDS
+from worker.supervising.presence import SWEEP_SECONDS
 
 JOBS, CLIP_SECONDS, CLIP_BYTES = 400, 3, 44 + 3 * 16_000 * 2
 RENEW, NOTHING, RING, SWEEP, BEAT = (

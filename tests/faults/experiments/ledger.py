@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import redis
 
-from shared.scripting import text, text_hash
+from shared.jobs.scripting import text, text_hash
 
 PREFIX = "fleet"
 #: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.

@@ -12,7 +12,7 @@ from tests.audio_files import long_speech
 from tests.faults.experiments.arena import Arena, arena
 from tests.report import Finding
 
-DEMO = {"WHISPER_ENGINE": "worker.engine:Engine", "WHISPER_MODEL": "demo", "ENABLE_CACHE": "false", "LEASE_SECONDS": "2"}
+DEMO = {"WHISPER_ENGINE": "worker.model.engine:Engine", "WHISPER_MODEL": "demo", "ENABLE_CACHE": "false", "LEASE_SECONDS": "2"}
 #: Whoever is hit by chance again and again is no poison; the killer is to blame.
 PATIENT = {"MAX_ATTEMPTS": "50"}
 

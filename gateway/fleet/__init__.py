@@ -1,0 +1,1 @@
+"""The Redis side of a gateway: the jobs, the workers, the load, and the sweeps that keep them right."""

@@ -1,0 +1,116 @@
+"""Calls of the Lua scripts: what is asked for at the same time goes out in one write, on one connection."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import hiredis
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from shared.jobs import scripting
+
+#: How many callers travel together: few enough that their audio is written within the time that an answer may take.
+LARGEST_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script by its name, and its ARGV."""
+
+    script: str
+    arguments: Sequence[str | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Commands of one caller, and where their answers go."""
+
+    commands: Sequence[bytes]
+    answers: "asyncio.Future[list[Any]]"
+
+
+class Scripts:
+    """The scripts that a gateway runs. A server that does not know them (it has been restarted) is given them.
+
+    A busy gateway has several callers in one turn of its event loop. They share a connection, a write and a wake-up, and do
+    without redis-py's command layer, which together cost more than all that Python does between two commands.
+    """
+
+    def __init__(self, redis: "Redis", names: Iterable[str]) -> None:
+        self._redis = redis
+        self._sources = {name: scripting.source(name) for name in names}
+        self._hashes = {
+            name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
+        }
+        self._batch: list[_Asked] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def load(self) -> None:
+        """Have the server know the scripts."""
+        for source in self._sources.values():
+            await self._redis.script_load(source)
+
+    async def run(self, *calls: Call) -> list[Any]:
+        """What the scripts answer, run in this order; others may run in between. Raises the first error that one answers with.
+
+        A caller that is cancelled takes nobody else along, and what it asked for may happen.
+        """
+        answers = await self._ask(calls)
+        for done, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                await self.load()
+                answers[done:] = await self._ask(calls[done:])
+                break
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
+
+    async def _ask(self, calls: Sequence[Call]) -> list[Any]:
+        """Errors among the answers are returned."""
+        asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future())
+        if not self._batch or len(self._batch) == LARGEST_BATCH:
+            self._batch = batch = list[_Asked]()
+            delivery = asyncio.create_task(self._deliver(batch))
+            self._under_way.add(delivery)
+            delivery.add_done_callback(lambda ended: self._conclude(batch, ended))
+        self._batch.append(asked)
+        return await asked.answers
+
+    def _packed(self, call: Call) -> bytes:
+        parts: Any = ("EVALSHA", self._hashes[call.script], 0, *call.arguments)  # hiredis' types allow for one part only
+        packed: bytes = hiredis.pack_command(parts)
+        return packed
+
+    async def _deliver(self, batch: list[_Asked]) -> None:
+        """Runs when this turn of the event loop is over: until then others join."""
+        if batch is self._batch:
+            self._batch = []
+        pool: Any = self._redis.connection_pool
+        connection = await pool.get_connection()
+        try:
+            await connection.send_packed_command([command for asked in batch for command in asked.commands])
+            for asked in batch:
+                answers = [await _answer(connection) for _ in asked.commands]
+                if not asked.answers.done():
+                    asked.answers.set_result(answers)
+        finally:
+            await pool.release(connection)
+
+    def _conclude(self, batch: Sequence[_Asked], delivery: "asyncio.Task[None]") -> None:
+        """Whoever has no answers is told why. A caller that has been cancelled waits for none."""
+        self._under_way.discard(delivery)
+        error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
+        for asked in batch:
+            if error and not asked.answers.done():
+                asked.answers.set_exception(error)
+
+
+async def _answer(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error

@@ -1,0 +1,114 @@
+"""A job as its caller reads it while it waits, runs and after it has ended; and the headers that go with it."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.addresses import path_to
+from gateway.fleet.store import Snapshot
+from gateway.following.results import canonical, iso
+from gateway.services import Services
+from shared.audio.request import Channels
+from shared.jobs.job import Job, JobState
+from shared.jobs.lanes import lane_for, lane_of
+from shared.transcripts.transcript import Transcript
+
+LONGEST_RETRY_SECONDS = 10
+
+
+async def job_body(services: Services, request: Request, snapshot: Snapshot) -> dict[str, Any]:
+    """Everything about a job, with its place in the queue or its result."""
+    job = snapshot.job
+    body = summary(request, job) | await _place(services, snapshot)
+    if job.state is JobState.RUNNING:
+        body["partial_transcript"] = snapshot.partial
+    if snapshot.transcript is not None:
+        body |= _heard(body, snapshot.transcript)
+        body["result"] = canonical(job, snapshot.transcript)
+    return body
+
+
+def summary(request: Request, job: Job) -> dict[str, Any]:
+    """What a listing says of a job."""
+    return {
+        "job_id": job.id,
+        "status": job.state.value,
+        "model": job.model,
+        "priority": job.priority.value,
+        "options": job.options.model_dump(mode="json", exclude_none=True),
+        "audio": _audio(job),
+        "warnings": [warning.plain() for warning in job.warnings],
+        "progress": {"audio_seconds_done": _done_seconds(job), "audio_seconds": job.audio_seconds},
+        "attempt": job.attempt,
+        "worker": job.worker,
+        "created_at": iso(job.created_at_ms),
+        "started_at": iso(job.started_at_ms),
+        "finished_at": iso(job.finished_at_ms),
+        "error": job.error.model_dump() if job.error else None,
+        "attempts": [note.model_dump(exclude={"at_ms"}) | {"at": iso(note.at_ms)} for note in job.history],
+        "metadata": job.metadata,
+        "urls": urls(request, job.id),
+    }
+
+
+def _audio(job: Job) -> dict[str, Any]:
+    """The file as it came in."""
+    file = {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256}
+    return file | (job.audio.model_dump() if job.audio else {})
+
+
+def _heard(body: Mapping[str, Any], transcript: Transcript) -> dict[str, Any]:
+    """Once it has been decoded, more is known of the audio than from its packets."""
+    if transcript.audio is None:
+        return {}
+    audio = body["audio"] | transcript.audio.model_dump()
+    return {"audio": audio, "warnings": [warning.plain() for warning in transcript.warnings]}
+
+
+def _done_seconds(job: Job) -> float:
+    """To the millisecond: sums of pieces have more digits than meaning. Pieces of split channels count each channel."""
+    channels = job.audio.channels if job.audio and job.options.channels is Channels.SPLIT else 1
+    done = job.progress_seconds / max(1, channels) if job.pieces else job.progress_seconds
+    return round(min(done, job.audio_seconds), 3)
+
+
+def urls(request: Request, job_id: str) -> dict[str, str]:
+    """Where to go on from here."""
+    self_path = path_to(request, f"/v1/jobs/{job_id}")
+    return {"self": self_path, "result": f"{self_path}/result"}
+
+
+async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
+    """Position counts from 1, which is next; both are null for a job that does not wait."""
+    job, ahead = snapshot.job, snapshot.ahead
+    if ahead is None:
+        return {"position": None, "eta_seconds": None}
+    lane = lane_of(job.lane) or lane_for(job.priority, job.audio_seconds, services.settings.long_above_seconds)
+    pace = await services.fleet.pace(job.model, lane)
+    is_cut = 0 < services.settings.split_above_seconds < job.audio_seconds
+    seconds = pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut) if pace else None
+    return {"position": ahead.jobs + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
+
+
+def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:
+    """`Retry-After` for a job that has not ended: about when it may be worth asking again."""
+    if JobState(body["status"]).is_terminal:
+        return {}
+    return {"Retry-After": str(min(LONGEST_RETRY_SECONDS, max(1, math.ceil(body.get("eta_seconds") or 1))))}
+
+
+def tagged(request: Request, body: Mapping[str, Any]) -> Response:
+    """200 with an ETag, or 304 when the caller has this state already."""
+    response = JSONResponse(body, headers=waiting_headers(body))
+    tag = f'"{hashlib.sha256(response.body).hexdigest()[:24]}"'
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "private, no-cache"
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        kept = {name: value for name, value in response.headers.items() if name not in ("content-length", "content-type")}
+        return Response(status_code=304, headers=kept)
+    return response

@@ -1,0 +1,213 @@
+"""The three forms in which audio comes in, read under a size limit that holds while the bytes arrive, and kept off disk."""
+
+import math
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from gateway.problems import TooManyUploads, UploadStalled
+from gateway.submitting.upload_budget import share_of
+from gateway.submitting.uploaded import ArrivingAudio, UploadedAudio
+from shared.errors import MalformedRequest, MissingAudio, RequestTooLarge, UnknownField
+from shared.settings import GatewaySettings
+
+MEGABYTE = 1_000_000
+#: What a JSON or multipart body may hold beside the audio: prompt, hotwords, metadata, boundaries.
+ROOM_FOR_FIELDS_BYTES = 128 * 1024
+MAX_FIELDS = 32
+MAX_FIELD_BYTES = 32 * 1024
+LINGER_SECONDS, LINGER_PAUSE_SECONDS = 1.0, 0.02
+#: An upload that is slower than this over such a stretch is dropped. Speech from a microphone comes faster, in any codec.
+LEAST_BYTES_PER_SECOND, STRETCH_SECONDS = 500, 10.0
+#: The names under which a multipart body may have its audio.
+_AUDIO_PARTS = frozenset({b"file", b"audio"})
+#: Query parameters that steer the answer and are no option of the job.
+_STEERING = frozenset({"wait"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A body as it came in. Either `audio` is there, or `json_body` holds it and the fields."""
+
+    audio: UploadedAudio | None = None
+    json_body: bytes | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+async def read_upload(request: Request, settings: GatewaySettings, extras: frozenset[str] = frozenset()) -> Upload:
+    """Take in a body by its Content-Type: JSON, multipart, or else the audio itself with its options in the query.
+
+    Multipart may have options in the query, too. `extras` are fields beyond a job's own that also JSON requests may have there.
+    Raises `RequestTooLarge` as soon as the limit is passed, `UploadStalled`, `MalformedRequest`, `MissingAudio`,
+    `UnknownField`; `ClientDisconnect` when the client left. What it returns is complete.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    query = single_values(request.query_params.multi_items(), ignored=_STEERING)
+    if kind not in ("application/json", "multipart/form-data"):
+        return Upload(audio=await _read_audio(request, settings, int(settings.max_file_size_mb * MEGABYTE)), fields=query)
+    if kind == "multipart/form-data":
+        return await _read_multipart(request, settings, query)
+    if strangers := sorted(set(query) - extras):
+        raise UnknownField(f"The query field {strangers[0][:60]!r} is not taken beside a JSON body; options go into the body.")
+    limit = int(settings.max_base64_size_mb * MEGABYTE * 4 / 3) + ROOM_FOR_FIELDS_BYTES
+    return Upload(json_body=await _read(request, settings, limit), fields=query)
+
+
+def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Text fields by name; empty ones count as left out. Raises `MalformedRequest` when one is given twice."""
+    found: dict[str, Any] = {}
+    for name, value in items:
+        if name in found:
+            raise MalformedRequest(f"The field {name[:60]!r} is given twice; send it once.")
+        if name not in ignored and value != "":
+            found[name] = value
+    return found
+
+
+async def _read_audio(request: Request, settings: GatewaySettings, limit_bytes: int) -> UploadedAudio:
+    """A large one goes to shared memory as it comes."""
+    arriving = ArrivingAudio()
+    with _patience(settings.upload_timeout_seconds) as patience:
+        async for chunk in _bounded(request, limit_bytes, patience):
+            arriving.write(chunk)
+    return arriving.whole()
+
+
+async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -> bytes:
+    with _patience(settings.upload_timeout_seconds) as patience:
+        return b"".join([chunk async for chunk in _bounded(request, limit_bytes, patience)])
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How long the next chunk may take, and how slowly a body may trickle. One timer, put off whenever something came."""
+
+    scope: anyio.CancelScope
+    stall_seconds: float
+    stretch_since: float
+    stretch_bytes: int = 0
+
+    def renew(self, size_bytes: int) -> None:
+        now = anyio.current_time()
+        self.scope.deadline = now + self.stall_seconds
+        self.stretch_bytes += size_bytes
+        seconds = now - self.stretch_since
+        if seconds >= STRETCH_SECONDS:
+            if self.stretch_bytes < LEAST_BYTES_PER_SECOND * seconds:
+                least = f"{LEAST_BYTES_PER_SECOND} bytes per second"
+                raise UploadStalled(f"The upload came in at less than {least}, so it was dropped; send it again.")
+            self.stretch_since, self.stretch_bytes = now, 0
+
+    def end(self) -> None:
+        self.scope.deadline = math.inf
+
+
+@contextmanager
+def _patience(stall_seconds: float) -> Iterator[_Patience]:
+    """Raises `UploadStalled`."""
+    try:
+        with anyio.fail_after(stall_seconds) as scope:
+            yield _Patience(scope, stall_seconds, anyio.current_time())
+    except TimeoutError as error:
+        raise UploadStalled(f"No data came for {stall_seconds:g} s, so the upload was dropped; send it again.") from error
+
+
+async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, no more than the limit in all."""
+    stream = request.stream()
+    budget, is_room = share_of(request), True
+    received = int(request.headers.get("content-length", 0))
+    if received <= limit_bytes:
+        received = 0
+        async for chunk in stream:
+            if not chunk:  # Starlette's last one
+                continue
+            patience.renew(len(chunk))
+            received += len(chunk)
+            is_room = budget.add(len(chunk))
+            if received > limit_bytes or not is_room:
+                break
+            yield chunk
+    if not is_room:
+        patience.end()
+        await _linger(request, stream)
+        raise TooManyUploads("More audio is on its way in than this gateway holds at a time; try again in a moment.")
+    if received > limit_bytes:
+        patience.end()
+        await _linger(request, stream)
+        raise RequestTooLarge(f"The body is too large: at most {limit_bytes / MEGABYTE:.2f} MB are taken in this form.")
+
+
+async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None:
+    """Throw away what is still coming for a moment: closing at once would reset the connection before our answer is read."""
+    if "expect" in request.headers:
+        return
+    with anyio.move_on_after(LINGER_SECONDS):
+        async for _ in stream:
+            # Not as fast as it comes: others have something to say.
+            await anyio.sleep(LINGER_PAUSE_SECONDS)
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser, with one file that goes to shared memory and never to disk, few and small fields, and a known end.
+
+    The part of the audio is a file also without a file name, which RFC 7578 (4.2) leaves to the sender.
+    """
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+        self.complete = False
+
+    def on_headers_finished(self) -> None:
+        disposition = self._current_part.content_disposition or b""
+        _, options = parse_options_header(disposition)
+        if options.get(b"name") in _AUDIO_PARTS and b"filename" not in options:
+            self._current_part.content_disposition = disposition + b'; filename="audio"'
+        super().on_headers_finished()
+        file = self._current_part.file
+        if file is not None:
+            arriving: Any = ArrivingAudio()
+            self._files_to_close_on_error.append(arriving)
+            self._current_part.file = UploadFile(arriving, size=0, filename=file.filename, headers=file.headers)
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
+async def _read_multipart(request: Request, settings: GatewaySettings, query: Mapping[str, str]) -> Upload:
+    limit = int(settings.max_file_size_mb * MEGABYTE) + ROOM_FOR_FIELDS_BYTES
+    try:
+        with _patience(settings.upload_timeout_seconds) as patience:
+            parser = _InMemoryParser(request.headers, _bounded(request, limit, patience))
+            form = await parser.parse()
+    except MultiPartException as error:
+        raise MalformedRequest(f"The multipart body is not well-formed. {error.message.rstrip('.')}.") from error
+    if not parser.complete:
+        raise MalformedRequest("The multipart body breaks off before its closing boundary; send it whole.")
+    fields = single_values([*query.items(), *form.multi_items()])
+    part = _audio_part(fields)
+    assert isinstance(part.file, ArrivingAudio)
+    audio = part.file.whole()
+    if audio.size_bytes > settings.max_file_size_mb * MEGABYTE:
+        raise RequestTooLarge(f"The file is too large: at most {settings.max_file_size_mb:g} MB are taken.")
+    return Upload(audio=audio, fields=fields)
+
+
+def _audio_part(fields: dict[str, Any]) -> UploadFile:
+    """The part that holds the audio, taken out of the fields. Raises `MissingAudio`, and says what is there instead."""
+    for name in ("file", "audio"):
+        part = fields.get(name)
+        if isinstance(part, UploadFile):
+            del fields[name]
+            return part
+    found = ", ".join(repr(name[:60]) for name in sorted(fields)) or "none"
+    files = [name for name, value in fields.items() if isinstance(value, UploadFile)]
+    advice = f"call the part {files[0][:60]!r} 'file'" if files else "send the audio as a part named 'file'"
+    raise MissingAudio(f"The multipart body has no part named 'file'; its parts are: {found}. Please {advice}.")

@@ -1,0 +1,1 @@
+"""Transcripts: their segments, how the pieces of a long file become one, and the text formats. Knows no Redis."""

@@ -1,0 +1,227 @@
+"""A long file's transcript out of those of its pieces: true times, segments numbered through, nothing said twice."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.audio.report import AudioReport, AudioWarning
+from shared.transcripts.spoken_units import bare, units_of
+from shared.transcripts.transcript import Segment, Transcript, Word, join_text, merged
+
+#: What Whisper hears at a time: a piece is no longer.
+WINDOW_MS = 30_000
+#: Times of words that are guessed from a segment's are off by so much.
+SLACK_SECONDS = 1.0
+#: One short word in common says nothing.
+LEAST_LETTERS = 5
+
+
+class Cut(BaseModel):
+    """What is known of a whole file once it has been cut."""
+
+    model_config = ConfigDict(frozen=True)
+
+    duration: float
+    preprocess_ms: float
+    #: None where the worker does not detect languages.
+    language: str | None = None
+    language_probability: float = 1.0
+    audio: AudioReport | None = None
+    warnings: list[AudioWarning] = []
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a file, in milliseconds from its start. Two pieces overlap where the cut fell into speech."""
+
+    start_ms: int
+    end_ms: int
+    #: It may hold a silence that a detector of speech would take out. Known of pieces that have just been cut.
+    has_pause: bool = field(default=True, compare=False)
+    #: Of split channels: which one, counted from 1.
+    channel: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As the store knows it."""
+        return f"{self.start_ms}-{self.end_ms}" + (f"@{self.channel}" if self.channel is not None else "")
+
+    @classmethod
+    def named(cls, name: str) -> "Piece":
+        """The piece of a name."""
+        times, _, channel = name.partition("@")
+        start, _, end = times.partition("-")
+        return cls(int(start), int(end), channel=int(channel) if channel else None)
+
+
+def joined_text(said: Mapping[str, str]) -> str:
+    """The text of the pieces that are done, by the pieces' names. At a cut in the middle of speech words may stand twice."""
+    in_order = sorted(said, key=lambda name: Piece.named(name).start_ms)
+    return " ".join(said[name] for name in in_order if said[name])
+
+
+def joined_segments(checkpoints: Mapping[str, str]) -> list[Segment]:
+    """The segments of all pieces, from the transcripts (JSON) under the pieces' names."""
+    return _together(_read(checkpoints))
+
+
+def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
+    """The transcript of a file, all pieces of which are done. There is at least one."""
+    pieces = _read(checkpoints)
+    segments, transcripts = _together(pieces), [transcript for _, transcript in pieces]
+    first = transcripts[0]
+    windows = {transcript.encoder_window for transcript in transcripts}
+    return first.model_copy(
+        update={
+            "transcript": join_text(segments),
+            "language": cut.language or first.language,
+            "language_probability": cut.language_probability,
+            "duration": cut.duration,
+            "segments": segments,
+            "preprocess_ms": round(cut.preprocess_ms + sum(t.preprocess_ms for t in transcripts), 1),
+            "transcribe_ms": round(sum(t.transcribe_ms for t in transcripts), 1),
+            # Of several revisions (an upgrade under way) none is the one under which others would look.
+            "model_revision": "+".join(sorted({t.model_revision for t in transcripts})),
+            "encoder_window": windows.pop() if len(windows) == 1 else "mixed",
+            "short_windows": sum(t.short_windows for t in transcripts),
+            "window_fallbacks": sum(t.window_fallbacks for t in transcripts),
+            "decoded_as": "+".join(sorted({t.decoded_as for t in transcripts})),
+            "audio": cut.audio,
+            "warnings": cut.warnings,
+        }
+    )
+
+
+def _read(checkpoints: Mapping[str, str]) -> list[tuple[Piece, Transcript]]:
+    pieces = ((Piece.named(name), Transcript.model_validate_json(transcript)) for name, transcript in checkpoints.items())
+    return sorted(pieces, key=lambda pair: pair[0].start_ms)
+
+
+def _together(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
+    """Each channel is put together by itself."""
+    channels = sorted({piece.channel for piece, _ in pieces if piece.channel is not None})
+    if not channels:
+        return _number(_join(pieces))
+    return merged([_join([one for one in pieces if one[0].channel == number]) for number in range(1, channels[-1] + 1)])
+
+
+def _number(segments: Iterable[Segment]) -> list[Segment]:
+    return [segment.model_copy(update={"id": number}) for number, segment in enumerate(segments)]
+
+
+def _join(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
+    joined: list[Segment] = []
+    end_ms = 0
+    for piece, transcript in pieces:
+        segments = [_placed(segment, piece) for segment in transcript.segments]
+        if piece.start_ms < end_ms and joined and segments:
+            joined, segments = _without_overlap(joined, segments, piece.start_ms / 1000, end_ms / 1000)
+        joined += segments
+        end_ms = piece.end_ms
+    return joined
+
+
+def _placed(segment: Segment, piece: Piece) -> Segment:
+    """The same segment, by the file's clock."""
+    words = [word.model_copy(update=_times(word, piece)) for word in segment.words or ()]
+    return segment.model_copy(update={**_times(segment, piece), "words": words or None})
+
+
+def _times(timed: Segment | Word, piece: Piece) -> dict[str, float]:
+    """A model counts to the end of its window; of a shorter piece nothing is said after its end."""
+    start, end = (min(piece.start_ms / 1000 + at, piece.end_ms / 1000) for at in (timed.start, timed.end))
+    return {"start": round(start, 3), "end": round(end, 3)}
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """A word of a list of segments: where it stands, as it compares, and the middle of its time."""
+
+    segment: int
+    word: int
+    bare: str
+    middle_seconds: float
+
+
+def _without_overlap(
+    before: list[Segment], after: list[Segment], start_seconds: float, end_seconds: float
+) -> tuple[list[Segment], list[Segment]]:
+    """Both sides of a cut that fell into speech, what was heard on both sides kept once. Nothing outside the overlap is touched.
+
+    Words that both heard in the overlap, in the same order, are where one goes over into the other; without any, its middle is.
+    """
+    left = [w for w in _spoken(before) if w.middle_seconds > start_seconds - SLACK_SECONDS]
+    right = [w for w in _spoken(after) if w.middle_seconds < end_seconds + SLACK_SECONDS]
+    match = SequenceMatcher(None, [w.bare for w in left], [w.bare for w in right], autojunk=False).find_longest_match()
+    common = left[match.a : match.a + match.size]
+    if match.size > 1 or sum(len(w.bare) for w in common) >= LEAST_LETTERS:
+        dropped_left, dropped_right = left[match.a + match.size :], right[: match.b + match.size]
+    else:
+        middle = (start_seconds + end_seconds) / 2
+        dropped_left = [w for w in left if w.middle_seconds > middle]
+        dropped_right = [w for w in right if w.middle_seconds <= middle]
+    return _in_order(_without(before, dropped_left), _without(after, dropped_right))
+
+
+def _units(segment: Segment) -> list[str]:
+    """Its words as the model tells them, where these make up its text; else by its script."""
+    words = [word.word for word in segment.words or ()]
+    return words if words and "".join(words).strip() == segment.text.strip() else units_of(segment.text.strip())
+
+
+def _spoken(segments: Sequence[Segment]) -> list[_Spoken]:
+    spoken = []
+    for number, segment in enumerate(segments):
+        said = _units(segment)
+        step = (segment.end - segment.start) / max(1, len(said))
+        timed = segment.words if segment.words and len(segment.words) == len(said) else None
+        for place, word in enumerate(said):
+            middle = (timed[place].start + timed[place].end) / 2 if timed else segment.start + (place + 0.5) * step
+            spoken.append(_Spoken(number, place, bare(word), middle))
+    return spoken
+
+
+def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Segment]:
+    """Less these words; segments that nothing is left of go, too."""
+    kept = []
+    for number, segment in enumerate(segments):
+        places = {word.word for word in dropped if word.segment == number}
+        said = _units(segment)
+        if not places:
+            kept.append(segment)
+        elif len(places) < len(said):
+            kept.append(_only(segment, [place for place in range(len(said)) if place not in places]))
+    return kept
+
+
+def _only(segment: Segment, places: Sequence[int]) -> Segment:
+    """These words, which stand next to each other; its times shrink in proportion where the words' own are not known."""
+    said = _units(segment)
+    step = (segment.end - segment.start) / len(said)
+    start, end = segment.start + places[0] * step, segment.start + (places[-1] + 1) * step
+    words = None
+    if segment.words and len(segment.words) == len(said):
+        words = [segment.words[place] for place in places]
+        start, end = words[0].start, words[-1].end
+    text = "".join(said[place] for place in places).strip()
+    return segment.model_copy(update={"text": text, "words": words, "start": round(start, 3), "end": round(end, 3)})
+
+
+def _within(segment: Segment, start: float, end: float) -> Segment:
+    """The segment with these limits, and its words within them."""
+    words = [
+        word.model_copy(update={"start": min(max(word.start, start), end), "end": min(max(word.end, start), end)})
+        for word in segment.words or ()
+    ]
+    return segment.model_copy(update={"start": start, "end": end, "words": words or None})
+
+
+def _in_order(before: list[Segment], after: list[Segment]) -> tuple[list[Segment], list[Segment]]:
+    """Guessed times may cross: then the earlier segment ends where the later one begins."""
+    if before and after and after[0].start < before[-1].end:
+        end = max(before[-1].start, after[0].start)
+        before[-1] = _within(before[-1], before[-1].start, end)
+        after[0] = _within(after[0], end, max(end, after[0].end))
+    return before, after

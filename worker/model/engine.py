@@ -1,0 +1,161 @@
+"""The loaded model: faster-whisper behind one method. The only file that imports it."""
+
+import hashlib
+import threading
+import time
+from math import exp, isfinite
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import Segment as WhisperSegment
+from faster_whisper.utils import download_model
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from shared.audio.request import SAMPLE_RATE_HZ
+from shared.audio.sound import Samples
+from shared.jobs.options import Task, TranscriptionOptions
+from shared.transcripts.transcript import Segment, Transcript, Word, join_text
+from worker.engine_settings import EngineSettings
+from worker.model.batching import BatchingModel
+from worker.model.encoder_window import AdaptiveWindow
+from worker.model.engine_protocol import Language, Listener, Nobody
+from worker.model.speech import Speech
+
+#: faster-whisper's own fallback ladder, tried in order while a window looks wrong.
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+class Engine:
+    """A model in memory. `transcribe` may be called from several threads."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Load the model: a path as it is, a name or Hugging Face id by faster-whisper's own download."""
+        self.settings = settings
+        # tqdm, within faster-whisper, would make a lock between processes, which nobody frees when this one is killed.
+        tqdm.set_lock(threading.RLock())
+        # numpy's own threads, which the mel spectrogram calls up for a millisecond, spin for 100 ms after it.
+        threadpool_limits(limits=1, user_api="blas")
+        folder = Path(settings.location)
+        path = str(folder) if folder.is_dir() else str(download_model(settings.location))
+        self.revision = revision_of(Path(path))
+        at_once = settings.num_workers or _calls_at_once(settings.device)
+        self._model = WhisperModel(
+            path,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            cpu_threads=settings.cpu_threads,
+            num_workers=at_once,
+        )
+        self.device = str(self._model.model.device)
+        self._first_timestamp = self._model.hf_tokenizer.token_to_id("<|notimestamps|>") + 1
+        # Two calls fill the pauses that each makes for its threads to meet; of a single thread they only share the cache.
+        alone = self.device == "cpu" and settings.cpu_threads == 1
+        shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
+        self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
+        self._model.model = self._windows
+
+    def canary(self) -> None:
+        """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
+        noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
+        options = TranscriptionOptions(vad=False, beam_size=1, temperature=0.0)
+        self.transcribe(noise, options, 0.0, Nobody())
+
+    def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
+        """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
+        with self._windows.caller(listener.check, listener.urgent) as windows:
+            transcript = self._transcribe(samples, options, preprocess_ms, listener)
+        counted = {"short_windows": windows.short, "window_fallbacks": windows.fallbacks}
+        return transcript.model_copy(update={"encoder_window": windows.kind, **counted})
+
+    def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener) -> Language:
+        """As asked for, else as configured, else as heard in the first 30 s."""
+        known = options.language or self.settings.language or (None if self._model.model.is_multilingual else "en")
+        if known:
+            return Language(known, 1.0)
+        with self._windows.caller(listener.check, listener.urgent):
+            code, probability, _ = self._model.detect_language(samples)
+        return Language(code, float(probability))
+
+    def _transcribe(
+        self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
+    ) -> Transcript:
+        started = time.perf_counter()
+        # An English-only model can do nothing else; the transcript tells task and language as they were.
+        task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
+        speech = Speech(samples, options.vad)
+        found, info = self._model.transcribe(
+            speech.samples,
+            language=options.language or self.settings.language,
+            task=task.value,
+            beam_size=options.beam_size or self.settings.beam_size,
+            temperature=TEMPERATURES if options.temperature is None else options.temperature,
+            initial_prompt=options.prompt,
+            hotwords=options.hotwords,
+            word_timestamps=options.word_timestamps,
+            # Text carried from window to window is what keeps a loop going once it has begun.
+            condition_on_previous_text=False,
+        )
+        segments = []
+        for number, item in enumerate(found):
+            speech.place(item, self._first_timestamp)
+            segments.append(_segment(number, item))
+            listener.on_segment(segments[-1])
+        return Transcript(
+            transcript=join_text(segments),
+            task=task.value,
+            language=info.language,
+            language_probability=float(info.language_probability),
+            duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
+            segments=segments,
+            preprocess_ms=round(preprocess_ms, 1),
+            transcribe_ms=round((time.perf_counter() - started) * 1000, 1),
+            model=self.settings.name,
+            model_revision=self.revision,
+            device=self.device,
+        )
+
+
+def _calls_at_once(device: str) -> int:
+    """On a CPU a short call can run beside a long one. On a GPU calls are short, and each of several needs memory of its own."""
+    on_gpu = device == "cuda" or (device == "auto" and ctranslate2.get_cuda_device_count() > 0)
+    return 1 if on_gpu else 2
+
+
+def revision_of(folder: Path) -> str:
+    """The commit of a Hugging Face snapshot, else a hash of the weights' size and of their first and last megabyte."""
+    if folder.parent.name == "snapshots":
+        return folder.name[:12]
+    weights, digest = folder / "model.bin", hashlib.sha256()
+    with weights.open("rb") as opened:
+        digest.update(str(weights.stat().st_size).encode() + opened.read(1 << 20))
+        opened.seek(max(0, weights.stat().st_size - (1 << 20)))
+        digest.update(opened.read())
+    return digest.hexdigest()[:12]
+
+
+def _finite(value: float) -> float:
+    """JSON has no NaN or infinity (half precision can overflow to them): the worst finite score instead."""
+    return round(float(value), 4) if isfinite(value) else -99.0
+
+
+def _segment(number: int, item: WhisperSegment) -> Segment:
+    words = [
+        Word(word=w.word, start=round(float(w.start), 3), end=round(float(w.end), 3), probability=round(float(w.probability), 4))
+        for w in item.words or ()
+    ]
+    return Segment(
+        id=number,
+        start=round(float(item.start), 3),
+        end=round(float(item.end), 3),
+        text=item.text.strip(),
+        confidence=round(min(1.0, exp(_finite(item.avg_logprob))), 4),
+        avg_logprob=_finite(item.avg_logprob),
+        no_speech_prob=_finite(item.no_speech_prob),
+        compression_ratio=_finite(item.compression_ratio),
+        temperature=float(item.temperature or 0.0),
+        tokens=list(item.tokens),
+        words=words or None,
+    )

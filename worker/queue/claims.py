@@ -1,0 +1,80 @@
+"""How a worker gets its jobs: it claims what it has room for."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from shared.jobs import scripting
+from shared.jobs.job import Job
+from shared.jobs.lanes import Lane
+from shared.settings import WorkerSettings
+from worker.queue.leased_job import Held
+from worker.queue.leases import WorkerStore
+from worker.queue.room import WINDOW_SECONDS, Kind, room_beside
+from worker.queue.routing import ServedLanes
+from worker.queue.script_runner import Scripts
+
+#: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
+LONG_SECONDS = 300
+#: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
+FETCH_BYTES = 32_000_000
+#: Audio up to this size comes with the claim: a round trip saved costs more than a copy.
+INLINE_BYTES = 256 * 1024
+
+
+class Claims:
+    """Takes jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
+        self._scripts, self._settings, self._lanes, self._store = scripts, settings, lanes, store
+        self._execution = uuid4().hex
+
+    def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
+        """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
+        company = self._company(in_hand)
+        answers = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
+        # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
+        self._execution = uuid4().hex
+        return [held for flat, audio in answers if (held := self._store.read(scripting.text_hash(flat), audio))]
+
+    def _where(self) -> dict[str, object]:
+        """The lanes that it looks into, and who else does."""
+        route = self._lanes.route
+        return {
+            "lanes": self._lanes.names,
+            "model": self._settings.model_name,
+            "peer_devices": route.peer_devices,
+            "patience": [lane.patience for lane in route.lanes],
+            "foreign": [self._lanes.name_of(lane) for lane in route.foreign],
+            "other_device": route.other_device,
+            "spill_ms": int(self._settings.route_spill_seconds * 1000),
+            "execution": self._execution,
+        }
+
+    def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
+        """What may join the jobs in hand."""
+        lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
+        urgent = len(in_hand) - len(lengths)
+        room = room_beside(urgent, lengths, self._kind())
+        return {
+            "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
+            "urgent_in_hand": urgent,
+            "urgent_room": room.urgent,
+            "urgent_few": room.urgent_few,
+            "background_in_hand": len(lengths),
+            "background_room": room.background,
+            "background_few": room.background_few,
+            "background_seconds": room.background_seconds,
+            "window_seconds": WINDOW_SECONDS,
+            "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
+            "long_seconds": LONG_SECONDS,
+            "inline_bytes": INLINE_BYTES,
+            "max_bytes": FETCH_BYTES,
+        }
+
+    def _kind(self) -> Kind:
+        return Kind(
+            on_cpu=self._lanes.on_cpu,
+            full_window=self._settings.whisper_encoder_window == "full",
+            is_for_long=self._lanes.route.is_for_long,
+            batch_size=self._settings.whisper_batch_size,
+        )

@@ -1,0 +1,190 @@
+"""What a worker does to a job that it holds: renew, split, finish, fail, hand back. Lua scripts, each fenced by the token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from redis import Redis
+
+from shared.audio.request import Channels
+from shared.jobs import scripting
+from shared.jobs.job import Job, JobError
+from shared.jobs.keys import UNREADABLE_SECONDS, Keys, piece_id
+from shared.jobs.lanes import Lane
+from shared.jobs.options import TranscriptionOptions
+from shared.jobs.rq_transport import describe, hash_fields
+from shared.settings import WorkerSettings
+from shared.transcripts.stitching import Cut, Piece, stitched
+from shared.transcripts.transcript import Transcript
+from worker.queue.leased_job import Held, Written
+from worker.queue.routing import ServedLanes
+from worker.queue.script_runner import Scripts
+
+#: How long the audio of a piece lasts until its file has been cut to the end.
+UNSPLIT_TTL_SECONDS = 3600
+#: Segments of a job that one renewal publishes; what is left waits for the next. No lease may lapse because one job has many.
+RENEWAL_SEGMENTS = 500
+
+
+class PiecesLost(Exception):
+    """What the pieces of a file have come to is not all there."""
+
+
+class WorkerStore:
+    """The life of a held job, and of a long file's pieces. Every method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes) -> None:
+        self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
+        self._keys = Keys(settings.fleet_prefix)
+
+    def read(self, stored: dict[str, str], audio: bytes | None = None) -> Held | None:
+        """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
+        try:
+            job = Job.from_hash(stored)
+            return Held(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
+        except ValidationError:
+            self._refuse(stored)
+            return None
+
+    def _refuse(self, stored: dict[str, str]) -> None:
+        """Fail a record that this version cannot read (a newer gateway's), with its audio kept for a retry."""
+        message = "The workers are of another version than the gateway and cannot read this job; retry it after the upgrade."
+        error = JobError(code="transcription_failed", message=message, retryable=True)
+        named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
+        self._scripts.run("fail", id=stored["id"], token=int(stored["token"]), **named)
+
+    def audio(self, held: Sequence[Held]) -> list[bytes | None]:
+        """The audio of each as uploaded; None where it is gone."""
+        absent = [self._keys.audio(h.job.id) for h in held if h.audio is None]
+        fetched: Any = iter(self._redis.mget(absent) if absent else [])
+        return [next(fetched) if h.audio is None else h.audio for h in held]
+
+    def renew(self, held: Sequence[Held]) -> list[bool]:
+        """Keep the leases and publish progress. False for each job that is no longer ours.
+
+        A renewal that fails sends the same segments again next time, before those that have come since.
+        """
+        batches = [h.unsent[:RENEWAL_SEGMENTS] for h in held]
+        jobs = [
+            {
+                "id": h.job.id,
+                "token": h.token,
+                "progress_seconds": h.done_seconds,
+                "published": h.published,
+                "segments": [s.model_dump_json() for s in batch],
+            }
+            for h, batch in zip(held, batches, strict=True)
+        ]
+        verdicts = self._scripts.run("renew", jobs=jobs, **self._scripts.lease)
+        for h, batch in zip(held, batches, strict=True):
+            h.published += len(batch)
+            del h.unsent[: len(batch)]
+        return [scripting.text(v) == "ok" for v in verdicts]
+
+    def put_piece(self, held: Held, number: int, audio: bytes) -> bool:
+        """Store the audio of a piece (from 1). False when it was refused: the file is no longer ours."""
+        named = {"id": held.job.id, "token": held.token, "number": number, "ttl": UNSPLIT_TTL_SECONDS}
+        return bool(self._scripts.run("put_piece", audio, **named))
+
+    def drop_put_pieces(self, held: Held) -> None:
+        """Undo `put_piece`."""
+        self._scripts.run("put_piece", b"", id=held.job.id, token=held.token, number=0, ttl=0)
+
+    def split(self, held: Held, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> Written:
+        """Queue the pieces (each with its size in bytes), whose audio has been put."""
+        job = held.job
+        lane = self._lanes.name_of(Lane.BATCH if job.lane == self._lanes.name_of(Lane.BATCH) else Lane.LONG)
+        rq_fields: list[str | bytes] = []
+        for number, (piece, _) in enumerate(pieces, start=1):
+            about = describe((piece.end_ms - piece.start_ms) / 1000, f"piece {number} of {len(pieces)}", cut.language, job.sha256)
+            fields = hash_fields(piece_id(job.id, number), lane, about)
+            rq_fields += [str(len(fields)), *fields]
+        named = {
+            "lane": lane,
+            "start_deadline_ms": self._settings.start_deadline_seconds * 1000,
+            "cut": cut.model_dump_json(),
+            "pieces": [
+                {
+                    "piece": piece.name,
+                    "seconds": (piece.end_ms - piece.start_ms) / 1000,
+                    "size_bytes": size_bytes,
+                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).canonical(),
+                }
+                for piece, size_bytes in pieces
+            ],
+        }
+        return self._written(
+            self._scripts.run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution(held))
+        )
+
+    def stitch(self, held: Held) -> Transcript:
+        """The transcript of a file, all pieces of which are done. Raises `PiecesLost` when they are not all there."""
+        stored: Any = self._redis.hgetall(self._keys.pieces(held.job.id))
+        if held.job.cut is None or len(stored) != held.job.pieces:
+            raise PiecesLost(f"{len(stored)} of {held.job.pieces}")
+        return stitched(scripting.text_hash(stored), held.job.cut)
+
+    def finish(self, held: Held, transcript: Transcript) -> Written:
+        """Write the result."""
+        settings = self._settings
+        # A file that was put together from pieces knows already.
+        decoded_as = transcript.decoded_as or settings.cache_revision(transcript.model_revision)
+        return self._written(
+            self._scripts.run(
+                "finish",
+                transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(),
+                id=held.job.id,
+                token=held.token,
+                revision=decoded_as,
+                cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
+                cache_entries=settings.cache_max_entries,
+                short_windows=transcript.short_windows,
+                window_fallbacks=transcript.window_fallbacks,
+                text=transcript.transcript if held.job.parent else "",
+                busy_ms=int(held.busy_seconds * 1000),
+                lanes=self._lanes.names,
+                **self._next_execution(held),
+            )
+        )
+
+    def _written(self, answer: Sequence[Any]) -> Written:
+        verdict, details = scripting.text(answer[0]), answer[1:]
+        if verdict == "completed":
+            return Written(verdict=verdict, nothing_waits=bool(details[0]))
+        file = self.read(scripting.text_hash(details[0])) if details else None
+        return Written(verdict=verdict, to_stitch=file)
+
+    def _next_execution(self, held: Held) -> dict[str, object]:
+        """What a script needs that may hand us a file to stitch."""
+        return {"execution": held.next_execution, **self._scripts.lease}
+
+    def fail(self, held: Held, error: JobError) -> str:
+        """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""
+        return scripting.text(
+            self._scripts.run(
+                "fail",
+                id=held.job.id,
+                token=held.token,
+                error=error.model_dump_json(),
+                retryable=error.retryable,
+                max_attempts=self._settings.max_attempts,
+            )
+        )
+
+    def remember_unreadable(self, held: Held) -> None:
+        """Its file has broken or exhausted its reader: gateways refuse it from now on."""
+        self._redis.set(self._keys.unreadable(held.job.sha256), 1, ex=UNREADABLE_SECONDS)
+
+    def hand_back(self, held: Held) -> bool:
+        """Put the job back at the front of its lane, this attempt uncounted."""
+        return bool(self._scripts.run("hand_back", id=held.job.id, token=held.token))
+
+
+def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:
+    """What is still to be done: the track has been chosen, the channels are apart, the sound is enhanced.
+
+    Skip the VAD when the cut found no long pause in this piece. Word timestamps need it anyway, and so do limits of the caller's.
+    """
+    done = {"track": None, "channels": Channels.MIX, "strict": False, "enhance": False}
+    needs_vad = piece.has_pause or asked.word_timestamps or not isinstance(asked.vad, bool)
+    return asked.model_copy(update={**done, "vad": asked.vad if needs_vad else False})

@@ -1,0 +1,83 @@
+"""Which workers there are, in Redis; and what becomes of the jobs of those that are no more."""
+
+from dataclasses import dataclass
+
+from redis import Redis
+
+from shared.jobs import scripting
+from shared.jobs.job import JobError
+from shared.jobs.keys import Keys
+from shared.settings import WorkerSettings
+from worker.queue.routing import ServedLanes
+from worker.queue.script_runner import Scripts, now_ms
+
+#: A model is expected back for so long after the last of its workers has gone.
+MODEL_EXPECTED_SECONDS = 3600
+#: How many lapsed jobs one sweep handles; the next sweep follows within a second.
+SWEEP_LIMIT = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """Ids that one recovery sweep put back and gave up."""
+
+    requeued: list[str]
+    failed: list[str]
+    #: Records that could not be handled, and why.
+    broken: dict[str, str]
+
+
+class Register:
+    """This worker's entry, and its part in the recovery of others. Every method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
+        self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
+        self._keys = Keys(settings.fleet_prefix)
+
+    def announce(self, card: dict[str, str], revision: str) -> None:
+        """Say that this worker lives, with which model, and drop workers that have been silent for long."""
+        ttl_ms = int(3 * self._settings.lease_seconds * 1000)
+        now = now_ms(self._redis)
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
+            pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
+            pipeline.zadd(self._keys.workers, {self._worker: now})
+            pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
+            kind = self._keys.workers_on(self._lanes.device, self._settings.model_name)
+            if card["state"] == "ready":
+                pipeline.zadd(kind, {self._worker: now})
+                pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
+                pipeline.pexpire(kind, ttl_ms)
+            else:
+                pipeline.zrem(kind, self._worker)
+            if revision:
+                revisions = self._keys.revisions(self._settings.model_name)
+                pipeline.zadd(revisions, {self._settings.cache_revision(revision): now})
+                pipeline.zremrangebyscore(revisions, "-inf", now - 10 * ttl_ms)
+                pipeline.expire(revisions, MODEL_EXPECTED_SECONDS)
+            pipeline.execute()
+
+    def leave(self) -> None:
+        """Say that this worker is gone."""
+        with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.delete(self._keys.worker(self._worker))
+            pipeline.zrem(self._keys.workers, self._worker)
+            pipeline.zrem(self._keys.workers_on(self._lanes.device, self._settings.model_name), self._worker)
+            pipeline.execute()
+
+    def recover(self) -> Swept | None:
+        """Bring back what dead workers held. None when another worker has just done so."""
+        lock = f"{self._settings.fleet_prefix}:sweeping"
+        if not self._redis.set(lock, self._worker, nx=True, px=1000):
+            return None
+        poison = JobError(
+            code="poison_job",
+            message=f"The job was lost with its worker {self._settings.max_attempts} times and is given up; "
+            "retry it by its id once the workers are well.",
+            retryable=True,
+        )
+        back, failed, broken = self._scripts.run(
+            "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
+        )
+        ids = [[scripting.text(i) for i in group] for group in (back, failed)]
+        return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records(broken))

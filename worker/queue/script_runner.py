@@ -1,0 +1,40 @@
+"""Calls of the Lua scripts that a worker runs, and their clock."""
+
+from typing import Any
+
+from redis import Redis
+from redis.commands.core import Script
+
+from shared.jobs import scripting
+from shared.settings import WorkerSettings
+
+
+def now_ms(redis: Redis) -> int:
+    """Redis' clock, which is the scripts', too."""
+    seconds, micros = redis.time()
+    return int(seconds * 1000 + micros // 1000)
+
+
+class Scripts:
+    """Loads each at its first use. Every call raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:
+        self._redis, self._settings, self._worker = redis, settings, worker
+        self._scripts: dict[str, Script] = {}
+
+    @property
+    def lease(self) -> dict[str, object]:
+        """The arguments of a script that gives this worker a lease."""
+        settings = self._settings
+        return {
+            "worker": self._worker,
+            "lease_ms": int(settings.lease_seconds * 1000),
+            "audio_ttl": settings.audio_ttl_seconds(),
+        }
+
+    def run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
+        """What the script answers."""
+        if script not in self._scripts:
+            self._scripts[script] = self._redis.register_script(scripting.source(script))
+        named |= self._settings.terminal_ttls()
+        return self._scripts[script](args=list(scripting.arguments(self._settings.fleet_prefix, named, *tail)))

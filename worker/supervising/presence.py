@@ -1,0 +1,112 @@
+"""What others see of this worker: its card, its entry among RQ's workers; and its share of the fleet's recovery duty."""
+
+import os
+import socket
+import time
+from datetime import datetime, timezone
+
+from shared.logs import get_logger
+from shared.settings import WorkerSettings
+from shared.transcripts.transcript import Transcript
+from worker.messages import Ready
+from worker.queue.register import Register
+from worker.queue.routing import ServedLanes
+from worker.queue.rq_worker import FleetWorker
+
+#: How often the sweep for lapsed leases is tried; a lock lets one worker a second through.
+SWEEP_SECONDS = 1.0
+
+#: Weight of the latest decode in the average of the real-time factor.
+SPEED_SHARE = 0.1
+
+_LOG = get_logger(__name__)
+
+
+def worker_name() -> str:
+    """Unique per process, telling for people."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+
+
+class Presence:
+    """Announces state changes at once and beats in between. Methods raise `RedisError` when Redis is away."""
+
+    def __init__(self, settings: WorkerSettings, register: Register, lanes: ServedLanes, rq_worker: FleetWorker) -> None:
+        self._settings, self._register, self._lanes, self._rq_worker = settings, register, lanes, rq_worker
+        self._beat_every_seconds = settings.lease_seconds / 5
+        self._beaten_at = float("-inf")
+        self._swept_at = 0.0
+        self.postpone_sweep()
+        self._revision, self._real_time_factor = "", 0.0
+        self._card = {
+            "model": settings.model_name,
+            "revision": "",
+            "device": "",
+            "state": "loading",
+            "host": socket.gethostname(),
+            "pid": str(os.getpid()),
+            "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+
+    def arrive(self) -> None:
+        """Appear, still loading."""
+        self._rq_worker.arrive(self._ttl_seconds())
+        self._register.announce(self._card, self._revision)
+
+    def ready(self, event: Ready) -> None:
+        """From now on the fleet counts on this worker."""
+        self._revision = event.revision
+        self._lanes.runs_on(event.device)
+        self._change(state="ready", revision=event.revision, device=event.device)
+
+    def decoded(self, transcript: Transcript) -> None:
+        """Take the speed of a decode into the running average that the card shows."""
+        if transcript.duration > 0:
+            factor = transcript.transcribe_ms / 1000 / transcript.duration
+            self._real_time_factor += SPEED_SHARE * (factor - self._real_time_factor) if self._real_time_factor else factor
+            self._card["real_time_factor"] = f"{self._real_time_factor:.3f}"
+
+    def loading(self) -> None:
+        """Not able to work until the model is back."""
+        self._change(state="loading")
+
+    def draining(self) -> None:
+        """No longer to be counted on."""
+        self._change(state="draining")
+
+    def beat(self, busy: bool) -> None:
+        """Say that we live, if it is time."""
+        now = time.monotonic()
+        if now - self._beaten_at < self._beat_every_seconds:
+            return
+        self._register.announce(self._card, self._revision)
+        self._rq_worker.beat(self._ttl_seconds(), busy)
+        self._beaten_at = now
+
+    def sweep(self) -> None:
+        """Recover what dead workers held, if it is time and nobody else has just done it."""
+        now = time.monotonic()
+        if now - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        swept = self._register.recover()
+        if swept and (swept.requeued or swept.failed):
+            _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed)
+        if swept and swept.broken:
+            _LOG.error("broken_records", jobs=swept.broken)
+
+    def postpone_sweep(self) -> None:
+        """After an absence of Redis (or before our time) every lease may have lapsed: give the living one lease's time."""
+        self._swept_at = time.monotonic() + self._settings.lease_seconds
+
+    def leave(self) -> None:
+        """Vanish."""
+        self._register.leave()
+        self._rq_worker.leave()
+
+    def _change(self, **fields: str) -> None:
+        """Note the change; the next beat, due at once, publishes it."""
+        self._card |= fields
+        self._beaten_at = float("-inf")
+
+    def _ttl_seconds(self) -> int:
+        return int(3 * self._settings.lease_seconds)

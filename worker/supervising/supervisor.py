@@ -1,0 +1,253 @@
+"""The supervisor: one loop that claims jobs, keeps their leases, watches the model process and writes results back.
+
+It never waits for a decode. Everything that happens reaches it as an event in one inbox: messages of the model process,
+its death, the bell of the queue, signals. Between events it ticks: leases, recovery, announcements.
+"""
+
+import signal
+import time
+from queue import Empty
+
+from redis import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.jobs.job import JobError
+from shared.logs import get_logger
+from shared.settings import WorkerSettings
+from worker.messages import (
+    Able,
+    CannotLoad,
+    CutDone,
+    CutPiece,
+    Done,
+    Failed,
+    Moved,
+    Progress,
+    Ready,
+    Stop,
+    Stopped,
+    Unable,
+)
+from worker.queue.assembly import Services
+from worker.queue.bell import Bell, Rang
+from worker.supervising.in_flight import Assignment, Outcome, Work
+from worker.supervising.inbox import Event, Inbox, StopAsked
+from worker.supervising.intake import Intake
+from worker.supervising.model_handle import ModelDied
+from worker.supervising.model_keeper import ModelKeeper
+from worker.supervising.presence import Presence
+
+TICK_SECONDS = 0.1
+#: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
+EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
+
+_LOG = get_logger(__name__)
+
+
+class Supervisor:
+    """Runs until told to stop. `run` returns the exit code."""
+
+    def __init__(self, settings: WorkerSettings, services: Services, presence: Presence, bell: Bell) -> None:
+        self._settings, self._presence, self._bell = settings, presence, bell
+        self._inbox = Inbox()
+        self._work = Work(services.store)
+        self._model = ModelKeeper(settings, self._inbox.put)
+        self._intake = Intake(settings, services, self._work, self._model, bell)
+        self._stops_asked = 0
+        self._ticked_at, self._drain_until = float("-inf"), float("inf")
+        self._exit_code: int | None = None
+
+    def run(self) -> int:
+        """Claim and transcribe until SIGTERM or SIGINT, or until the model proves unable to load."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._inbox.put(StopAsked()))
+        self._bell.start(self._inbox.put)
+        try:
+            while self._exit_code is None:
+                try:
+                    self._handle(self._inbox.get(TICK_SECONDS))
+                except Empty:
+                    pass
+                self._tick_if_due()
+        finally:
+            # Also when something unforeseen ends the loop: a model process must not outlive its supervisor.
+            self._leave()
+        return self._exit_code
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Rang():
+                self._intake.claim()
+            case Progress() | Moved() | CutPiece() | CutDone() | Done() | Failed() | Stopped():
+                self._decoding(event)
+            case Able() | Unable():
+                self._model.canary_answered(event)
+                self._intake.claim()
+            case Ready():
+                self._became_ready(event)
+            case CannotLoad():
+                self._cannot_load(event.reason)
+            case ModelDied():
+                self._model_died(event)
+            case StopAsked():
+                self._stop_asked()
+
+    def _decoding(self, event: Progress | Moved | CutPiece | CutDone | Done | Failed | Stopped) -> None:
+        match event:
+            case Progress() | Moved():
+                self._work.progress(event)
+            case CutPiece():
+                self._work.put_piece(event)
+            case CutDone():
+                self._intake.cut(event)
+            case Done() | Failed():
+                self._ended(event)
+            case Stopped():
+                self._work.forget(event.attempt_id)
+                self._intake.claim()
+
+    def _ended(self, event: Done | Failed) -> None:
+        """A decode came to its end, well or not."""
+        self._model.job_done()
+        if isinstance(event, Done):
+            outcome = Outcome(transcript=event.transcript)
+            self._presence.decoded(event.transcript)
+        else:
+            error = JobError(code=event.code, message=event.message, retryable=event.retryable)
+            outcome = Outcome(error=error, is_unreadable=event.is_unreadable)
+        self._work.conclude(event.attempt_id, outcome)
+        self._intake.go_on()
+
+    def _became_ready(self, event: Ready) -> None:
+        if not self._model.became_ready(event):
+            return
+        self._presence.ready(event)
+        self._intake.claim()
+
+    def _cannot_load(self, reason: str) -> None:
+        """The end of this worker, unless a model is at work and it was only its successor that failed."""
+        if self._model.ready is not None:
+            _LOG.error("successor_cannot_load", reason=reason)
+            return
+        _LOG.error(
+            "model_cannot_load",
+            model=self._settings.whisper_model,
+            reason=reason,
+            hint="check WHISPER_MODEL, WHISPER_DEVICE and WHISPER_COMPUTE_TYPE",
+        )
+        self._exit_code = EXIT_CANNOT_LOAD
+
+    def _model_died(self, event: ModelDied) -> None:
+        if not self._model.died(event):
+            return
+        self._presence.loading()
+        _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._work.ids())
+        # With several in hand nobody knows which it was: it counts for each, and each has its next attempt alone.
+        others = len(self._work.assignments) - 1
+        beside = f" beside {others} others" if others > 0 else ""
+        message = (
+            f"The model process died ({event.cause}, {event.rss_bytes // 1_000_000} MB) while it decoded this audio{beside}."
+        )
+        self._work.abandon(JobError(code="poison_job", message=message, retryable=True))
+
+    def _stop_asked(self) -> None:
+        self._stops_asked += 1
+        self._intake.close()
+        grace = self._settings.drain_seconds if self._stops_asked == 1 else 0.0
+        self._drain_until = time.monotonic() + grace
+        self._presence.draining()
+        _LOG.info("draining", jobs=self._work.ids(), grace_seconds=grace)
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _tick_if_due(self) -> None:
+        """Not after every event: a job brings several, and is held up by what has nothing to do with it."""
+        now = time.monotonic()
+        if now - self._ticked_at >= TICK_SECONDS:
+            self._ticked_at = now
+            self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        # Leases first; and one step that fails keeps no other from being tried (a full Redis refuses some).
+        for step in (self._renew, self._work.write_back, self._beat, self._presence.sweep):
+            try:
+                step()
+            except RedisError as error:
+                _LOG.warning("store_away", step=step.__name__, error=type(error).__name__)
+                self._presence.postpone_sweep()
+                if isinstance(error, RedisConnectionError | RedisTimeoutError):
+                    break
+        self._end_overdue(now)
+        self._keep_model()
+        self._intake.top_up(now)
+        if self._stops_asked and (not self._work.busy or now >= self._drain_until):
+            self._exit_code = EXIT_OK
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        for assignment in self._work.renew(now):
+            self._give_up(assignment, now)
+
+    def _beat(self) -> None:
+        self._presence.beat(busy=bool(self._work.assignments))
+
+    def _give_up(self, assignment: Assignment, now: float) -> None:
+        """The job is no longer ours: ask the decode to stop where it next can, and remember when to insist."""
+        _LOG.info("job_withdrawn", **assignment.held.job.log_context())
+        assignment.withdrawn_at = now
+        self._model.send(Stop(attempt_id=assignment.held.attempt_id))
+
+    def _end_overdue(self, now: float) -> None:
+        """Kill a model process that does not stop when told to, or makes no progress."""
+        # A kill would hurt the others, too; a decode that is alone is waited for while that costs less than a new process.
+        alone = not self._work.others_decode
+        patience = self._model.stop_patience_seconds if alone else self._settings.no_progress_timeout_seconds
+        if self._work.stopping_since(now) > patience:
+            self._work.forget_withdrawn()
+            self._kill("a cancelled decode did not stop")
+        stuck = self._work.stuck(self._settings.no_progress_timeout_seconds)
+        for assignment in stuck:
+            message = "The decode made no progress for too long and was ended."
+            error = JobError(code="no_progress", message=message, retryable=True)
+            self._work.conclude(assignment.held.attempt_id, Outcome(error=error))
+        if stuck:
+            self._kill("no progress")
+
+    def _kill(self, why: str) -> None:
+        """End the model process. What it decoded beside the culprit goes back, and that attempt does not count."""
+        self._model.kill(why)
+        self._work.spare_the_rest()
+
+    def _keep_model(self) -> None:
+        """A model process where one is wanted and possible."""
+        if reason := self._model.unable():
+            self._cannot_load(reason)
+        elif not self._stops_asked:
+            had_room, before = self._model.has_room, self._model.ready
+            self._model.tick(idle=not self._work.assignments)
+            self._tell(before, self._model.ready)
+            if self._model.has_room and not had_room:
+                self._intake.claim()
+
+    def _tell(self, before: Ready | None, now: Ready | None) -> None:
+        """The card says what is true after a successor took over, or an old model went before there was one."""
+        if now is before:
+            return
+        if now is not None:
+            self._presence.ready(now)
+        else:
+            self._presence.loading()
+
+    def _leave(self) -> None:
+        """In this order: no new wake-ups; the model, so that it burns no more; the jobs, for others to take; our name."""
+        self._bell.stop()
+        self._model.close(timeout_seconds=5.0)
+        try:
+            self._work.hand_back_all()
+            self._presence.leave()
+        except RedisError as error:
+            _LOG.warning("store_away", step="leave", error=type(error).__name__, note="leases lapse by themselves")
+        _LOG.info("stopped", exit_code=self._exit_code)
