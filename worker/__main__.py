@@ -13,7 +13,7 @@ from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
 from shared.redis_kind import unsuitable
 from shared.settings import WorkerSettings, complaint
-from worker.engine_settings import EngineSettings
+from worker.chosen_engine import chosen_engine
 from worker.queue.assembly import assemble
 from worker.queue.bell import Bell
 from worker.queue.rq_worker import FleetWorker
@@ -35,7 +35,7 @@ def main() -> int:
     configure(settings.log_level, settings.log_format)
     name = worker_name()
     setproctitle(f"whisper-fleet worker {name}")
-    threads = EngineSettings.of(settings).cpu_threads
+    threads = chosen_engine(settings).cpu_threads
     get_logger(__name__).info("starting", worker=name, usable_cores=usable_cores(), threads=threads, **settings.for_log())
     redis = _connect(settings)
     if not _store_answers(redis):
@@ -73,10 +73,10 @@ def _store_answers(redis: Redis) -> bool:
 
 def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor:
     # The loop has one connection, in its hands for good: to take one from the pool costs as much as a command.
-    services = assemble(redis.client(), settings, name)  # type: ignore[no-untyped-call]
-    presence = Presence(settings, services.register, services.lanes, FleetWorker(name, services.lanes.names, redis))
+    queue = assemble(redis.client(), settings, name)  # type: ignore[no-untyped-call]
+    presence = Presence(settings, queue.register, queue.lanes, FleetWorker(name, queue.lanes.names, redis))
     presence.arrive()
-    return Supervisor(settings, services, presence, Bell(redis, settings, services.lanes))
+    return Supervisor(settings, queue, presence, Bell(redis, settings, queue.lanes))
 
 
 if __name__ == "__main__":

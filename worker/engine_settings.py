@@ -1,9 +1,6 @@
-"""How the model is loaded and its process logs. Not in `worker.model.engine`: the supervisor must never import the model code."""
+"""How the model is loaded, and how its process logs. Both processes know it, so it imports neither model code nor Redis."""
 
 from dataclasses import dataclass
-
-from shared.cpu import usable_cores
-from shared.settings import WorkerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +20,3 @@ class EngineSettings:
     language: str | None
     log_level: str
     log_format: str
-
-    @classmethod
-    def of(cls, settings: WorkerSettings) -> "EngineSettings":
-        """From the environment; 0 threads become one per usable core."""
-        return cls(
-            factory=settings.whisper_engine,
-            name=settings.model_name,
-            location=settings.model_location(),
-            device=settings.whisper_device,
-            compute_type=settings.whisper_compute_type,
-            cpu_threads=settings.whisper_cpu_threads or usable_cores(),
-            num_workers=settings.whisper_num_workers,
-            batch_size=settings.whisper_batch_size,
-            encoder_window=settings.whisper_encoder_window,
-            beam_size=settings.whisper_beam_size,
-            language=settings.whisper_language,
-            log_level=settings.log_level,
-            log_format=settings.log_format,
-        )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.jobs.options import TranscriptionOptions
-from shared.transcripts.stitching import Cut, Piece
+from shared.transcripts.pieces import Cut, Piece
 from shared.transcripts.transcript import Segment, Transcript
 
 

@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from gateway.fleet.pace import Measured, Pace
 from shared.errors import UnknownModel
 from shared.jobs import rq_transport
+from shared.jobs.job import Job
 from shared.jobs.keys import Keys
-from shared.jobs.lanes import Lane
+from shared.jobs.lanes import Lane, lane_for, lane_of
 from shared.settings import GatewaySettings
 
 FRESH_SECONDS, NOW = 1.0, 0.0
@@ -110,6 +111,14 @@ class Fleet:
         """How fast audio that waits for this model in this lane goes away; None when unknown."""
         load, ready = await self.load(), await self._ready_workers()
         return load.measured.pace(model, lane, ready, is_routed=self._settings.route_short_to_cpu_seconds > 0)
+
+    async def seconds_until_done(self, job: Job, audio_seconds_ahead: float) -> float | None:
+        """How long a waiting job will take from now, at the fleet's pace; None when that is unknown."""
+        settings = self._settings
+        lane = lane_of(job.lane) or lane_for(job.priority, job.audio_seconds, settings.long_above_seconds)
+        pace = await self.pace(job.model, lane)
+        is_cut = 0 < settings.split_above_seconds < job.audio_seconds
+        return pace.seconds_for(audio_seconds_ahead, job.audio_seconds, is_cut) if pace else None
 
     async def is_ready(self) -> bool:
         """Whether somebody with the model of jobs that name none is there, now: nobody counts on one after a lease of silence."""

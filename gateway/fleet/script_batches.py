@@ -32,7 +32,7 @@ class _Asked:
     answers: "asyncio.Future[list[Any]]"
 
 
-class Scripts:
+class ScriptBatches:
     """The scripts that a gateway runs. A server that does not know them (it has been restarted) is given them.
 
     A busy gateway has several callers in one turn of its event loop. They share a connection, a write and a wake-up, and do

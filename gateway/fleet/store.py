@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.fleet.script_batches import Call, Scripts
+from gateway.fleet.script_batches import Call, ScriptBatches
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.jobs import rq_transport, scripting
 from shared.jobs.job import Job, JobState
@@ -102,7 +102,7 @@ class JobStore:
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
         # Large uploads on their own: nobody waits behind them.
-        self._scripts, self._upload_scripts = Scripts(redis, SCRIPTS), Scripts(uploads, SCRIPTS)
+        self._scripts, self._upload_scripts = ScriptBatches(redis, SCRIPTS), ScriptBatches(uploads, SCRIPTS)
 
     async def warm_up(self) -> None:
         """Open connections and load the scripts. While Redis is away this is left to the first requests."""

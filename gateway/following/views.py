@@ -9,21 +9,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.addresses import path_to
+from gateway.fleet.fleet import Fleet
 from gateway.fleet.store import Snapshot
 from gateway.following.results import canonical, iso
-from gateway.services import Services
 from shared.audio.request import Channels
 from shared.jobs.job import Job, JobState
-from shared.jobs.lanes import lane_for, lane_of
 from shared.transcripts.transcript import Transcript
 
 LONGEST_RETRY_SECONDS = 10
 
 
-async def job_body(services: Services, request: Request, snapshot: Snapshot) -> dict[str, Any]:
+async def job_body(fleet: Fleet, request: Request, snapshot: Snapshot) -> dict[str, Any]:
     """Everything about a job, with its place in the queue or its result."""
     job = snapshot.job
-    body = summary(request, job) | await _place(services, snapshot)
+    body = summary(request, job) | await _place(fleet, snapshot)
     if job.state is JobState.RUNNING:
         body["partial_transcript"] = snapshot.partial
     if snapshot.transcript is not None:
@@ -82,15 +81,12 @@ def urls(request: Request, job_id: str) -> dict[str, str]:
     return {"self": self_path, "result": f"{self_path}/result"}
 
 
-async def _place(services: Services, snapshot: Snapshot) -> dict[str, Any]:
+async def _place(fleet: Fleet, snapshot: Snapshot) -> dict[str, Any]:
     """Position counts from 1, which is next; both are null for a job that does not wait."""
     job, ahead = snapshot.job, snapshot.ahead
     if ahead is None:
         return {"position": None, "eta_seconds": None}
-    lane = lane_of(job.lane) or lane_for(job.priority, job.audio_seconds, services.settings.long_above_seconds)
-    pace = await services.fleet.pace(job.model, lane)
-    is_cut = 0 < services.settings.split_above_seconds < job.audio_seconds
-    seconds = pace.seconds_for(ahead.audio_seconds, job.audio_seconds, is_cut) if pace else None
+    seconds = await fleet.seconds_until_done(job, ahead.audio_seconds)
     return {"position": ahead.jobs + 1, "eta_seconds": None if seconds is None else round(seconds, 1)}
 
 

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
 
 import anyio
 from redis.asyncio import Redis
@@ -15,11 +14,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from gateway.edge import note_job
 from gateway.fleet.store import JobStore, Snapshot, snapshot_of
+from gateway.hanging_up import hang_up_of
 from gateway.problems import from_redis
 from shared.jobs.job import Job
 from shared.logs import get_logger
-
-T = TypeVar("T")
 
 _LOG = get_logger(__name__)
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 2.0
@@ -140,7 +138,7 @@ class LongPoll:
             note_job(snapshot.job.id)
             if snapshot.job.id != job_id or _nothing_to_wait_for(snapshot, deadline):
                 return snapshot
-            hang_up = asyncio.create_task(_hang_up(request))
+            hang_up = asyncio.create_task(hang_up_of(request))
             hang_up.add_done_callback(lambda _: watch.woken.set())
             try:
                 return await self._wait(watch, hang_up, snapshot, deadline)
@@ -175,22 +173,6 @@ def _nothing_to_wait_for(snapshot: Snapshot, deadline: float) -> bool:
     return snapshot.job.state.is_terminal or time.monotonic() >= deadline
 
 
-async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds: float) -> T:
-    """What comes of it. Raises `ClientDisconnect` when the caller is gone before, `TimeoutError` when it takes too long."""
-    hang_up = asyncio.create_task(_hang_up(request))
-    try:
-        either: set[asyncio.Future[Any]] = {wanted, hang_up}
-        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if wanted in done:
-            return wanted.result()
-        raise ClientDisconnect if done else TimeoutError
-    finally:
-        wanted.cancel()
-        hang_up.cancel()
-        with suppress(asyncio.CancelledError):
-            await hang_up
-
-
 async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: float) -> bool:
     """True when woken in time. Raises `ClientDisconnect`; whoever hangs up wakes, too."""
     with anyio.move_on_after(max(0.0, seconds)):
@@ -198,9 +180,3 @@ async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: f
     if hang_up.done():
         raise ClientDisconnect
     return woken.is_set()
-
-
-async def _hang_up(request: Request) -> None:
-    """Returns when the client has closed the connection. The body must have been read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

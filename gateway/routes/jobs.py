@@ -28,7 +28,7 @@ async def submit(request: Request) -> Response:
     prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
     submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, wait)
-    body = await job_body(services, request, snapshot)
+    body = await job_body(services.fleet, request, snapshot)
     headers = {"Location": body["urls"]["self"], **waiting_headers(body)}
     return JSONResponse(body, 200 if snapshot.job.state.is_terminal else 202, headers)
 
@@ -38,7 +38,7 @@ async def show(request: Request) -> Response:
     services = services_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
     snapshot = await services.long_poll.until_ended(request, request.path_params["job_id"], tenant_of(request), wait)
-    return tagged(request, await job_body(services, request, snapshot))
+    return tagged(request, await job_body(services.fleet, request, snapshot))
 
 
 async def result(request: Request) -> Response:
@@ -55,14 +55,14 @@ async def delete(request: Request) -> Response:
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
     if await services.store.cancel(job_id, tenant) == "erased":
         return Response(status_code=204)
-    return JSONResponse(await job_body(services, request, await services.store.read(job_id, tenant)))
+    return JSONResponse(await job_body(services.fleet, request, await services.store.read(job_id, tenant)))
 
 
 async def retry(request: Request) -> Response:
     """202 and the record: the job waits again, under its id."""
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
     await services.store.retry(job_id, tenant)
-    body = await job_body(services, request, await services.store.read(job_id, tenant))
+    body = await job_body(services.fleet, request, await services.store.read(job_id, tenant))
     return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
 
 

@@ -34,7 +34,7 @@ async def transcribe(request: Request) -> Response:
         response = result_response(snapshot, result_format)
         response.headers["X-Job-Id"] = snapshot.job.id
         return response
-    body = await job_body(services, request, snapshot)
+    body = await job_body(services.fleet, request, snapshot)
     return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
 
 

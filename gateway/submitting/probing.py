@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import Request
 
 from gateway.fleet.store import JobStore
-from gateway.following.waiting import unless_hung_up
+from gateway.hanging_up import unless_hung_up
 from gateway.submitting.uploaded import UploadedAudio
 from shared.audio.report import AudioInfo
 from shared.audio.request import MAX_CHANNELS, Channels

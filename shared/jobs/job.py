@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.audio.report import AudioReport, AudioWarning
 from shared.jobs.options import Priority, TranscriptionOptions
-from shared.transcripts.stitching import Cut
+from shared.transcripts.pieces import Cut
 
 
 class JobState(str, Enum):

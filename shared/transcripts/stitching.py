@@ -1,59 +1,17 @@
 """A long file's transcript out of those of its pieces: true times, segments numbered through, nothing said twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from pydantic import BaseModel, ConfigDict
-
-from shared.audio.report import AudioReport, AudioWarning
+from shared.transcripts.pieces import Cut, Piece
 from shared.transcripts.spoken_units import bare, units_of
 from shared.transcripts.transcript import Segment, Transcript, Word, join_text, merged
 
-#: What Whisper hears at a time: a piece is no longer.
-WINDOW_MS = 30_000
 #: Times of words that are guessed from a segment's are off by so much.
 SLACK_SECONDS = 1.0
 #: One short word in common says nothing.
 LEAST_LETTERS = 5
-
-
-class Cut(BaseModel):
-    """What is known of a whole file once it has been cut."""
-
-    model_config = ConfigDict(frozen=True)
-
-    duration: float
-    preprocess_ms: float
-    #: None where the worker does not detect languages.
-    language: str | None = None
-    language_probability: float = 1.0
-    audio: AudioReport | None = None
-    warnings: list[AudioWarning] = []
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a file, in milliseconds from its start. Two pieces overlap where the cut fell into speech."""
-
-    start_ms: int
-    end_ms: int
-    #: It may hold a silence that a detector of speech would take out. Known of pieces that have just been cut.
-    has_pause: bool = field(default=True, compare=False)
-    #: Of split channels: which one, counted from 1.
-    channel: int | None = None
-
-    @property
-    def name(self) -> str:
-        """As the store knows it."""
-        return f"{self.start_ms}-{self.end_ms}" + (f"@{self.channel}" if self.channel is not None else "")
-
-    @classmethod
-    def named(cls, name: str) -> "Piece":
-        """The piece of a name."""
-        times, _, channel = name.partition("@")
-        start, _, end = times.partition("-")
-        return cls(int(start), int(end), channel=int(channel) if channel else None)
 
 
 def joined_text(said: Mapping[str, str]) -> str:

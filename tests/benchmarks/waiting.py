@@ -95,5 +95,5 @@ def _finish_all(stack: Stack, ended: dict[str, float]) -> None:
                     transcript="x", language="en", language_probability=1.0, duration=0.1, segments=[], preprocess_ms=0.0,
                     transcribe_ms=0.0, model="demo", model_revision="r", device="cpu",
                 )  # fmt: skip
-                assert worker.store.finish(held, transcript).verdict == "completed"
+                assert worker.leases.finish(held, transcript).verdict == "completed"
                 ended[held.job.id] = time.perf_counter()

@@ -15,7 +15,7 @@ from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Segment, Transcript
 from tests.conftest import Clip
-from worker.engine_settings import EngineSettings
+from worker.chosen_engine import chosen_engine
 from worker.model.engine import Engine
 from worker.model.engine_protocol import DecodeStopped
 
@@ -52,7 +52,7 @@ def engine() -> Engine:
 
 def loaded(window: Literal["full", "adaptive"]) -> Engine:
     settings = WorkerSettings(whisper_model="demo", whisper_cpu_threads=1, whisper_batch_size=8, whisper_encoder_window=window)
-    return Engine(EngineSettings.of(settings))
+    return Engine(chosen_engine(settings))
 
 
 def heard_of(clip: Clip) -> Samples:

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from gateway.fleet.connections import connect
-from gateway.fleet.script_batches import LARGEST_BATCH, Call, Scripts
+from gateway.fleet.script_batches import LARGEST_BATCH, Call, ScriptBatches
 from shared.jobs import scripting
 from tests.processes import RedisServer, free_port
 
@@ -26,18 +26,18 @@ async def redis(server: RedisServer) -> "AsyncIterator[Redis]":
 
 
 async def test_answers_come_in_the_order_of_the_calls(redis: "Redis") -> None:
-    scripts = Scripts(redis, ["read", "clear_cache"])
+    scripts = ScriptBatches(redis, ["read", "clear_cache"])
     await scripts.load()
     assert await scripts.run(LOOK, Call("clear_cache", scripting.arguments("scripts", {"tenant": "x"}))) == ["unknown", 0]
 
 
 async def test_a_server_that_has_forgotten_the_scripts_is_given_them(redis: "Redis") -> None:
     await redis.script_flush()
-    assert await Scripts(redis, ["read"]).run(LOOK, LOOK) == ["unknown", "unknown"]
+    assert await ScriptBatches(redis, ["read"]).run(LOOK, LOOK) == ["unknown", "unknown"]
 
 
 async def test_an_error_is_raised_and_leaves_no_answer_behind(redis: "Redis") -> None:
-    scripts = Scripts(redis, ["read"])
+    scripts = ScriptBatches(redis, ["read"])
     for calls in [(WRONG, LOOK), (LOOK, WRONG)]:
         with pytest.raises(ResponseError):
             await scripts.run(*calls)
@@ -45,7 +45,7 @@ async def test_an_error_is_raised_and_leaves_no_answer_behind(redis: "Redis") ->
 
 
 async def test_callers_of_the_same_moment_share_an_exchange_and_get_their_own_answers(redis: "Redis") -> None:
-    scripts = Scripts(redis, ["read"])
+    scripts = ScriptBatches(redis, ["read"])
     await scripts.load()
     before = (await redis.info("clients"))["connected_clients"]
     several = await asyncio.gather(
@@ -57,14 +57,14 @@ async def test_callers_of_the_same_moment_share_an_exchange_and_get_their_own_an
 
 
 async def test_more_callers_than_a_batch_holds_are_all_served(redis: "Redis") -> None:
-    scripts = Scripts(redis, ["read"])
+    scripts = ScriptBatches(redis, ["read"])
     await scripts.load()
     answers = await asyncio.gather(*(scripts.run(LOOK) for _ in range(3 * LARGEST_BATCH + 1)))
     assert answers == [["unknown"]] * (3 * LARGEST_BATCH + 1)
 
 
 async def test_a_caller_that_goes_takes_nobody_along(redis: "Redis") -> None:
-    scripts = Scripts(redis, ["read"])
+    scripts = ScriptBatches(redis, ["read"])
     await scripts.load()
     going, staying = asyncio.create_task(scripts.run(LOOK)), asyncio.create_task(scripts.run(LOOK))
     await asyncio.sleep(0)
@@ -77,7 +77,7 @@ async def test_a_caller_that_goes_takes_nobody_along(redis: "Redis") -> None:
 
 async def test_without_a_server_every_caller_is_told() -> None:
     redis = connect(f"redis://127.0.0.1:{free_port()}/0", 1.0)
-    scripts = Scripts(redis, ["read"])
+    scripts = ScriptBatches(redis, ["read"])
     answers = await asyncio.gather(*(scripts.run(LOOK) for _ in range(3)), return_exceptions=True)
     await redis.aclose()
     assert all(isinstance(answer, RedisConnectionError) for answer in answers)

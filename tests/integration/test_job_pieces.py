@@ -9,7 +9,7 @@ from shared.settings import WorkerSettings
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, LONG_LANE, PREFIX, ScriptDriver
 from worker.queue.assembly import assemble
-from worker.supervising.in_flight import Work
+from worker.supervising.write_back import WriteBack
 
 PIECES = ["0-20000", "20000-40000", "40000-60000"]
 FILE = {"audio_seconds": 60.0}
@@ -280,6 +280,6 @@ def test_a_worker_survives_a_file_whose_pieces_are_lost(fleet: ScriptDriver) -> 
     fleet.recover()
     worker = assemble(fleet.redis, WorkerSettings(fleet_prefix=PREFIX, whisper_model="demo"), "w2")
     (held,) = worker.claims.claim(1, [])
-    Work(worker.store).put_together(held)
+    WriteBack(worker.leases).add_file(held)
     assert fleet.state("f") == "queued" and "pieces_left" not in fleet.job("f")
     assert '"pieces_lost"' in fleet.job("f")["history"]

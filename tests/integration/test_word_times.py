@@ -14,7 +14,7 @@ from shared.transcripts.transcript import Word
 from tests.audio_files import with_soundfile
 from tests.conftest import CLIPS
 from tests.processes import Stack
-from worker.engine_settings import EngineSettings
+from worker.chosen_engine import chosen_engine
 from worker.model.engine import Engine
 from worker.model.engine_protocol import Nobody
 
@@ -25,7 +25,7 @@ TIMED = TranscriptionOptions(word_timestamps=True)
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(EngineSettings.of(WorkerSettings(whisper_model="demo", whisper_cpu_threads=2)))
+    return Engine(chosen_engine(WorkerSettings(whisper_model="demo", whisper_cpu_threads=2)))
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.transcripts.stitching import WINDOW_MS, Piece
+from shared.transcripts.pieces import WINDOW_MS, Piece
 from worker.model.cutting import LONGEST_MS, OVERLAP_MS, PADDING_MS, Span, plan
 
 gaps_and_speech = st.lists(st.tuples(st.integers(160, 40_000), st.integers(100, 70_000)), max_size=12)

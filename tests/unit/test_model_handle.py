@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from shared.settings import WorkerSettings
+from worker.chosen_engine import chosen_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import FromModel
 from worker.supervising import model_handle
@@ -34,7 +35,7 @@ def test_a_process_that_is_heard_no_more_is_ended_and_its_death_told(
     monkeypatch.setattr(model_handle, "entry", SimpleNamespace(run=does))
     monkeypatch.setattr(model_handle, "LEAVE_SECONDS", 0.5, raising=False)
     events: SimpleQueue[FromModel | ModelDied] = SimpleQueue()
-    handle = ModelHandle(EngineSettings.of(WorkerSettings()), 7, events.put)
+    handle = ModelHandle(chosen_engine(WorkerSettings()), 7, events.put)
     try:
         died = events.get(timeout=20)
     finally:

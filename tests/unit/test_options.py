@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from shared.jobs.options import Submission, TranscriptionOptions
 from shared.transcripts.languages import LANGUAGES, language_code
-from shared.transcripts.stitching import Piece
+from shared.transcripts.pieces import Piece
 from worker.queue.leases import _options_of
 
 

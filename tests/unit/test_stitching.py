@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.transcripts.stitching import Cut, joined_segments, joined_text, stitched
+from shared.transcripts.pieces import Cut
+from shared.transcripts.stitching import joined_segments, joined_text, stitched
 from shared.transcripts.transcript import Segment, Transcript, Word, join_text
 
 

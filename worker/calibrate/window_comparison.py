@@ -15,7 +15,7 @@ from shared.audio.sound import Samples
 from shared.audio.walls.shared_memory import SharedFile
 from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
-from worker.engine_settings import EngineSettings
+from worker.chosen_engine import chosen_engine
 from worker.model.decode import Decoder
 from worker.model.engine_protocol import EngineProtocol, Nobody, load_engine
 
@@ -87,7 +87,7 @@ def recommendation(compared: Sequence[Comparison]) -> str:
 
 
 def _engine(settings: WorkerSettings, window: Literal["full", "adaptive"]) -> EngineProtocol:
-    engine = load_engine(EngineSettings.of(settings.model_copy(update={"whisper_encoder_window": window})))
+    engine = load_engine(chosen_engine(settings.model_copy(update={"whisper_encoder_window": window})))
     engine.canary()
     return engine
 

@@ -12,7 +12,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import Samples
 from shared.cpu import usable_cores
-from shared.transcripts.stitching import WINDOW_MS, Piece
+from shared.transcripts.pieces import WINDOW_MS, Piece
 from worker.model.engine_protocol import Listener
 
 #: A piece fits into a window, with a little room for the last one to be no crumb.

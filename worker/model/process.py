@@ -18,7 +18,7 @@ from shared.audio.walls.decodes import Sounds
 from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import FleetError, HarmfulAudio
 from shared.logs import configure, get_logger
-from shared.transcripts.stitching import WINDOW_MS, Cut, Piece
+from shared.transcripts.pieces import WINDOW_MS, Cut, Piece
 from shared.transcripts.transcript import Segment
 from worker.engine_settings import EngineSettings
 from worker.messages import (

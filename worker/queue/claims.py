@@ -7,11 +7,11 @@ from shared.jobs import scripting
 from shared.jobs.job import Job
 from shared.jobs.lanes import Lane
 from shared.settings import WorkerSettings
-from worker.queue.leased_job import Held
-from worker.queue.leases import WorkerStore
+from worker.queue.leased_job import LeasedJob
+from worker.queue.leases import Leases
 from worker.queue.room import WINDOW_SECONDS, Kind, room_beside
 from worker.queue.routing import ServedLanes
-from worker.queue.script_runner import Scripts
+from worker.queue.script_runner import ScriptRunner
 
 #: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
 LONG_SECONDS = 300
@@ -24,17 +24,17 @@ INLINE_BYTES = 256 * 1024
 class Claims:
     """Takes jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
 
-    def __init__(self, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, store: WorkerStore) -> None:
-        self._scripts, self._settings, self._lanes, self._store = scripts, settings, lanes, store
+    def __init__(self, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, leases: Leases) -> None:
+        self._scripts, self._settings, self._lanes, self._leases = scripts, settings, lanes, leases
         self._execution = uuid4().hex
 
-    def claim(self, room: int, in_hand: Sequence[Job]) -> list[Held]:
+    def claim(self, room: int, in_hand: Sequence[Job]) -> list[LeasedJob]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
         company = self._company(in_hand)
         answers = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
-        return [held for flat, audio in answers if (held := self._store.read(scripting.text_hash(flat), audio))]
+        return [leased for flat, audio in answers if (leased := self._leases.read(scripting.text_hash(flat), audio))]
 
     def _where(self) -> dict[str, object]:
         """The lanes that it looks into, and who else does."""

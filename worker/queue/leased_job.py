@@ -8,7 +8,7 @@ from shared.transcripts.transcript import Segment
 
 
 @dataclass(kw_only=True)
-class Held:
+class LeasedJob:
     """A job under this worker's lease, and what has been heard of it since the last renewal."""
 
     job: Job
@@ -30,10 +30,10 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class WriteResult:
     """What became of a result: `completed`, `piece`, `split`, `missing`, `stale`; or `stitch`, with the file that is now ours."""
 
     verdict: str
-    to_stitch: Held | None = None
+    to_stitch: LeasedJob | None = None
     #: No lane of ours holds a job. Known with `completed` only.
     nothing_waits: bool = False

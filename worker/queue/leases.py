@@ -14,11 +14,12 @@ from shared.jobs.lanes import Lane
 from shared.jobs.options import TranscriptionOptions
 from shared.jobs.rq_transport import describe, hash_fields
 from shared.settings import WorkerSettings
-from shared.transcripts.stitching import Cut, Piece, stitched
+from shared.transcripts.pieces import Cut, Piece
+from shared.transcripts.stitching import stitched
 from shared.transcripts.transcript import Transcript
-from worker.queue.leased_job import Held, Written
+from worker.queue.leased_job import LeasedJob, WriteResult
 from worker.queue.routing import ServedLanes
-from worker.queue.script_runner import Scripts
+from worker.queue.script_runner import ScriptRunner
 
 #: How long the audio of a piece lasts until its file has been cut to the end.
 UNSPLIT_TTL_SECONDS = 3600
@@ -30,18 +31,18 @@ class PiecesLost(Exception):
     """What the pieces of a file have come to is not all there."""
 
 
-class WorkerStore:
+class Leases:
     """The life of a held job, and of a long file's pieces. Every method raises `redis.RedisError` when Redis is away."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes) -> None:
+    def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes) -> None:
         self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
         self._keys = Keys(settings.fleet_prefix)
 
-    def read(self, stored: dict[str, str], audio: bytes | None = None) -> Held | None:
+    def read(self, stored: dict[str, str], audio: bytes | None = None) -> LeasedJob | None:
         """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
         try:
             job = Job.from_hash(stored)
-            return Held(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
+            return LeasedJob(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
         except ValidationError:
             self._refuse(stored)
             return None
@@ -53,18 +54,18 @@ class WorkerStore:
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._scripts.run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
-    def audio(self, held: Sequence[Held]) -> list[bytes | None]:
+    def audio(self, leased: Sequence[LeasedJob]) -> list[bytes | None]:
         """The audio of each as uploaded; None where it is gone."""
-        absent = [self._keys.audio(h.job.id) for h in held if h.audio is None]
+        absent = [self._keys.audio(h.job.id) for h in leased if h.audio is None]
         fetched: Any = iter(self._redis.mget(absent) if absent else [])
-        return [next(fetched) if h.audio is None else h.audio for h in held]
+        return [next(fetched) if h.audio is None else h.audio for h in leased]
 
-    def renew(self, held: Sequence[Held]) -> list[bool]:
+    def renew(self, leased: Sequence[LeasedJob]) -> list[bool]:
         """Keep the leases and publish progress. False for each job that is no longer ours.
 
         A renewal that fails sends the same segments again next time, before those that have come since.
         """
-        batches = [h.unsent[:RENEWAL_SEGMENTS] for h in held]
+        batches = [h.unsent[:RENEWAL_SEGMENTS] for h in leased]
         jobs = [
             {
                 "id": h.job.id,
@@ -73,26 +74,26 @@ class WorkerStore:
                 "published": h.published,
                 "segments": [s.model_dump_json() for s in batch],
             }
-            for h, batch in zip(held, batches, strict=True)
+            for h, batch in zip(leased, batches, strict=True)
         ]
         verdicts = self._scripts.run("renew", jobs=jobs, **self._scripts.lease)
-        for h, batch in zip(held, batches, strict=True):
+        for h, batch in zip(leased, batches, strict=True):
             h.published += len(batch)
             del h.unsent[: len(batch)]
         return [scripting.text(v) == "ok" for v in verdicts]
 
-    def put_piece(self, held: Held, number: int, audio: bytes) -> bool:
+    def put_piece(self, leased: LeasedJob, number: int, audio: bytes) -> bool:
         """Store the audio of a piece (from 1). False when it was refused: the file is no longer ours."""
-        named = {"id": held.job.id, "token": held.token, "number": number, "ttl": UNSPLIT_TTL_SECONDS}
+        named = {"id": leased.job.id, "token": leased.token, "number": number, "ttl": UNSPLIT_TTL_SECONDS}
         return bool(self._scripts.run("put_piece", audio, **named))
 
-    def drop_put_pieces(self, held: Held) -> None:
+    def drop_put_pieces(self, leased: LeasedJob) -> None:
         """Undo `put_piece`."""
-        self._scripts.run("put_piece", b"", id=held.job.id, token=held.token, number=0, ttl=0)
+        self._scripts.run("put_piece", b"", id=leased.job.id, token=leased.token, number=0, ttl=0)
 
-    def split(self, held: Held, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> Written:
+    def split(self, leased: LeasedJob, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> WriteResult:
         """Queue the pieces (each with its size in bytes), whose audio has been put."""
-        job = held.job
+        job = leased.job
         lane = self._lanes.name_of(Lane.BATCH if job.lane == self._lanes.name_of(Lane.BATCH) else Lane.LONG)
         rq_fields: list[str | bytes] = []
         for number, (piece, _) in enumerate(pieces, start=1):
@@ -114,17 +115,17 @@ class WorkerStore:
             ],
         }
         return self._written(
-            self._scripts.run("split", *rq_fields, id=job.id, token=held.token, **named, **self._next_execution(held))
+            self._scripts.run("split", *rq_fields, id=job.id, token=leased.token, **named, **self._next_execution(leased))
         )
 
-    def stitch(self, held: Held) -> Transcript:
+    def stitch(self, leased: LeasedJob) -> Transcript:
         """The transcript of a file, all pieces of which are done. Raises `PiecesLost` when they are not all there."""
-        stored: Any = self._redis.hgetall(self._keys.pieces(held.job.id))
-        if held.job.cut is None or len(stored) != held.job.pieces:
-            raise PiecesLost(f"{len(stored)} of {held.job.pieces}")
-        return stitched(scripting.text_hash(stored), held.job.cut)
+        stored: Any = self._redis.hgetall(self._keys.pieces(leased.job.id))
+        if leased.job.cut is None or len(stored) != leased.job.pieces:
+            raise PiecesLost(f"{len(stored)} of {leased.job.pieces}")
+        return stitched(scripting.text_hash(stored), leased.job.cut)
 
-    def finish(self, held: Held, transcript: Transcript) -> Written:
+    def finish(self, leased: LeasedJob, transcript: Transcript) -> WriteResult:
         """Write the result."""
         settings = self._settings
         # A file that was put together from pieces knows already.
@@ -133,51 +134,51 @@ class WorkerStore:
             self._scripts.run(
                 "finish",
                 transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(),
-                id=held.job.id,
-                token=held.token,
+                id=leased.job.id,
+                token=leased.token,
                 revision=decoded_as,
                 cache_ttl=settings.cache_ttl_seconds if settings.enable_cache else 0,
                 cache_entries=settings.cache_max_entries,
                 short_windows=transcript.short_windows,
                 window_fallbacks=transcript.window_fallbacks,
-                text=transcript.transcript if held.job.parent else "",
-                busy_ms=int(held.busy_seconds * 1000),
+                text=transcript.transcript if leased.job.parent else "",
+                busy_ms=int(leased.busy_seconds * 1000),
                 lanes=self._lanes.names,
-                **self._next_execution(held),
+                **self._next_execution(leased),
             )
         )
 
-    def _written(self, answer: Sequence[Any]) -> Written:
+    def _written(self, answer: Sequence[Any]) -> WriteResult:
         verdict, details = scripting.text(answer[0]), answer[1:]
         if verdict == "completed":
-            return Written(verdict=verdict, nothing_waits=bool(details[0]))
+            return WriteResult(verdict=verdict, nothing_waits=bool(details[0]))
         file = self.read(scripting.text_hash(details[0])) if details else None
-        return Written(verdict=verdict, to_stitch=file)
+        return WriteResult(verdict=verdict, to_stitch=file)
 
-    def _next_execution(self, held: Held) -> dict[str, object]:
+    def _next_execution(self, leased: LeasedJob) -> dict[str, object]:
         """What a script needs that may hand us a file to stitch."""
-        return {"execution": held.next_execution, **self._scripts.lease}
+        return {"execution": leased.next_execution, **self._scripts.lease}
 
-    def fail(self, held: Held, error: JobError) -> str:
+    def fail(self, leased: LeasedJob, error: JobError) -> str:
         """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""
         return scripting.text(
             self._scripts.run(
                 "fail",
-                id=held.job.id,
-                token=held.token,
+                id=leased.job.id,
+                token=leased.token,
                 error=error.model_dump_json(),
                 retryable=error.retryable,
                 max_attempts=self._settings.max_attempts,
             )
         )
 
-    def remember_unreadable(self, held: Held) -> None:
+    def remember_unreadable(self, leased: LeasedJob) -> None:
         """Its file has broken or exhausted its reader: gateways refuse it from now on."""
-        self._redis.set(self._keys.unreadable(held.job.sha256), 1, ex=UNREADABLE_SECONDS)
+        self._redis.set(self._keys.unreadable(leased.job.sha256), 1, ex=UNREADABLE_SECONDS)
 
-    def hand_back(self, held: Held) -> bool:
+    def hand_back(self, leased: LeasedJob) -> bool:
         """Put the job back at the front of its lane, this attempt uncounted."""
-        return bool(self._scripts.run("hand_back", id=held.job.id, token=held.token))
+        return bool(self._scripts.run("hand_back", id=leased.job.id, token=leased.token))
 
 
 def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:

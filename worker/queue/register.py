@@ -9,7 +9,7 @@ from shared.jobs.job import JobError
 from shared.jobs.keys import Keys
 from shared.settings import WorkerSettings
 from worker.queue.routing import ServedLanes
-from worker.queue.script_runner import Scripts, now_ms
+from worker.queue.script_runner import ScriptRunner, now_ms
 
 #: A model is expected back for so long after the last of its workers has gone.
 MODEL_EXPECTED_SECONDS = 3600
@@ -30,7 +30,7 @@ class Swept:
 class Register:
     """This worker's entry, and its part in the recovery of others. Every method raises `redis.RedisError` when Redis is away."""
 
-    def __init__(self, redis: Redis, scripts: Scripts, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
+    def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
 

@@ -13,7 +13,7 @@ Measured with Whisper `base`, int8, beam 5, one thread; seconds each for so many
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.transcripts.stitching import WINDOW_MS
+from shared.transcripts.pieces import WINDOW_MS
 
 #: What a job counts at most: it is in the model a window at a time.
 WINDOW_SECONDS = WINDOW_MS / 1000

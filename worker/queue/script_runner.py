@@ -15,7 +15,7 @@ def now_ms(redis: Redis) -> int:
     return int(seconds * 1000 + micros // 1000)
 
 
-class Scripts:
+class ScriptRunner:
     """Loads each at its first use. Every call raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:

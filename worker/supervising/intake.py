@@ -10,10 +10,11 @@ from shared.jobs.options import TranscriptionOptions
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from worker.messages import CutDone, Transcribe
-from worker.queue.assembly import Services
+from worker.queue.assembly import QueueSide
 from worker.queue.bell import Bell
-from worker.queue.leased_job import Held
-from worker.supervising.in_flight import Outcome, Split, Work
+from worker.queue.leased_job import LeasedJob
+from worker.supervising.decodes import DecodeResult, Split
+from worker.supervising.in_flight import InFlight
 from worker.supervising.model_keeper import ModelKeeper
 
 #: How often a busy worker with room looks for more.
@@ -25,8 +26,8 @@ _LOG = get_logger(__name__)
 class Intake:
     """An idle worker waits for the bell. One that has something to do leaves it to idle ones, and looks for what they left."""
 
-    def __init__(self, settings: WorkerSettings, services: Services, work: Work, model: ModelKeeper, bell: Bell) -> None:
-        self._settings, self._services, self._work, self._model, self._bell = settings, services, work, model, bell
+    def __init__(self, settings: WorkerSettings, queue: QueueSide, in_flight: InFlight, model: ModelKeeper, bell: Bell) -> None:
+        self._settings, self._queue, self._in_flight, self._model, self._bell = settings, queue, in_flight, model, bell
         self._topped_up_at = 0.0
         self._closed = False
 
@@ -38,9 +39,9 @@ class Intake:
         """Take jobs if there is room; then have the bell listened to, if there is nothing to do."""
         try:
             while room := self._room():
-                claimed = self._services.claims.claim(room, [a.held.job for a in self._work.assignments.values()])
+                claimed = self._queue.claims.claim(room, [decode.leased.job for decode in self._in_flight.decodes.values()])
                 self._begin(claimed)
-                if self._work.assignments:
+                if self._in_flight.decodes:
                     return
                 if not claimed:
                     self._bell.listen()
@@ -51,78 +52,78 @@ class Intake:
 
     def go_on(self) -> None:
         """A decode has ended. Whether there is more to take may be known from writing its result."""
-        if not self._work.nothing_waits:
+        if not self._in_flight.write_back.nothing_waits:
             self.claim()
-        elif self._room() and not self._work.assignments:
+        elif self._room() and not self._in_flight.decodes:
             self._bell.listen()
 
     def top_up(self, now: float) -> None:
         """Take what no idle worker has taken by now, if it is time."""
-        if self._work.assignments and now - self._topped_up_at > TOP_UP_SECONDS:
+        if self._in_flight.decodes and now - self._topped_up_at > TOP_UP_SECONDS:
             self._topped_up_at = now
             self.claim()
 
     def _room(self) -> int:
-        if self._closed or not self._model.has_room or self._work.has_suspect:
+        if self._closed or not self._model.has_room or self._in_flight.has_suspect:
             return 0
-        return self._settings.whisper_batch_size - len(self._work.assignments)
+        return self._settings.whisper_batch_size - len(self._in_flight.decodes)
 
-    def _begin(self, claimed: Sequence[Held]) -> None:
+    def _begin(self, claimed: Sequence[LeasedJob]) -> None:
         """Send what was claimed to the model process. All of it is in our books before anything else can fail."""
-        undecoded = [held for held in claimed if held.job.pieces_left != 0]
-        for held in undecoded:
-            self._work.begin(held)
-        for held in claimed:
-            if held not in undecoded:
-                self._work.put_together(held)
+        undecoded = [leased for leased in claimed if leased.job.pieces_left != 0]
+        for leased in undecoded:
+            self._in_flight.begin(leased)
+        for leased in claimed:
+            if leased not in undecoded:
+                self._in_flight.write_back.add_file(leased)
         try:
-            audios = self._services.store.audio(undecoded) if undecoded else []
+            audios = self._queue.leases.audio(undecoded) if undecoded else []
         except RedisError:
             # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
-            for held in undecoded:
-                self._work.conclude(held.attempt_id, Outcome())
+            for leased in undecoded:
+                self._in_flight.conclude(leased.attempt_id, DecodeResult())
             raise
-        for held, audio in zip(undecoded, audios, strict=True):
-            self._send(held, audio, self._settings.split_above_seconds)
+        for leased, audio in zip(undecoded, audios, strict=True):
+            self._send(leased, audio, self._settings.split_above_seconds)
 
     def cut(self, event: CutDone) -> None:
         """A long file has been cut: its pieces are for all. If there was no memory for them, it is decoded here, whole."""
-        assignment = self._work.assignments.get(event.attempt_id)
-        if assignment is None or assignment.withdrawn_at is not None:
-            self._work.forget(event.attempt_id)
-        elif assignment.unsplittable:
-            self._decode_whole(assignment.held)
+        decode = self._in_flight.decodes.get(event.attempt_id)
+        if decode is None or decode.withdrawn_at is not None:
+            self._in_flight.forget(event.attempt_id)
+        elif decode.unsplittable:
+            self._decode_whole(decode.leased)
         else:
-            self._work.conclude(event.attempt_id, _split(event, assignment.piece_bytes))
+            self._in_flight.conclude(event.attempt_id, _split(event, decode.piece_bytes))
         self.claim()
 
-    def _decode_whole(self, held: Held) -> None:
-        _LOG.warning("decoding_whole", reason="Redis has no memory for its pieces", **held.job.log_context())
+    def _decode_whole(self, leased: LeasedJob) -> None:
+        _LOG.warning("decoding_whole", reason="Redis has no memory for its pieces", **leased.job.log_context())
         try:
-            (audio,) = self._services.store.audio([held])
+            (audio,) = self._queue.leases.audio([leased])
         except RedisError:
-            self._work.conclude(held.attempt_id, Outcome())
+            self._in_flight.conclude(leased.attempt_id, DecodeResult())
         else:
-            self._send(held, audio, split_above_seconds=0.0)
+            self._send(leased, audio, split_above_seconds=0.0)
 
-    def _send(self, held: Held, audio: bytes | None, split_above_seconds: float) -> None:
+    def _send(self, leased: LeasedJob, audio: bytes | None, split_above_seconds: float) -> None:
         if audio is None:
-            again = "retry the job" if held.job.parent else "submit it again"
+            again = "retry the job" if leased.job.parent else "submit it again"
             message = f"The stored audio is gone (it expired, or Redis lost it); {again}."
-            self._work.conclude(held.attempt_id, Outcome(error=JobError(code="audio_lost", message=message)))
+            self._in_flight.conclude(leased.attempt_id, DecodeResult(error=JobError(code="audio_lost", message=message)))
             return
-        _LOG.info("job_started", **held.job.log_context())
+        _LOG.info("job_started", **leased.job.log_context())
         self._model.send(
             Transcribe(
-                attempt_id=held.attempt_id,
+                attempt_id=leased.attempt_id,
                 audio=audio,
-                options=_options_for(held.job),
+                options=_options_for(leased.job),
                 max_seconds=self._settings.max_audio_length_seconds,
-                expected_seconds=held.job.audio_seconds,
+                expected_seconds=leased.job.audio_seconds,
                 # Of a record that an older gateway wrote nobody knows.
-                channels=held.job.audio.channels if held.job.audio else MAX_CHANNELS,
-                split_above_seconds=0.0 if held.job.parent else split_above_seconds,
-                urgent=self._services.lanes.is_urgent(held.job),
+                channels=leased.job.audio.channels if leased.job.audio else MAX_CHANNELS,
+                split_above_seconds=0.0 if leased.job.parent else split_above_seconds,
+                urgent=self._queue.lanes.is_urgent(leased.job),
             )
         )
 
@@ -132,8 +133,8 @@ def _options_for(job: Job) -> TranscriptionOptions:
     return job.options.model_copy(update={"normalize": False}) if job.parent else job.options
 
 
-def _split(event: CutDone, piece_bytes: Sequence[int]) -> Outcome:
+def _split(event: CutDone, piece_bytes: Sequence[int]) -> DecodeResult:
     """The file in pieces; or nothing, and it goes back uncounted, when Redis was away for some of them."""
     if len(piece_bytes) != len(event.pieces):
-        return Outcome()
-    return Outcome(split=Split(cut=event.cut, pieces=list(zip(event.pieces, piece_bytes, strict=True))))
+        return DecodeResult()
+    return DecodeResult(split=Split(cut=event.cut, pieces=list(zip(event.pieces, piece_bytes, strict=True))))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
-from worker.engine_settings import EngineSettings
+from worker.chosen_engine import chosen_engine
 from worker.messages import Able, Canary, FromModel, FromSupervisor, Ready, Unable
 from worker.process_memory import available_bytes, resident_bytes
 from worker.supervising.model_handle import ModelDied, ModelHandle
@@ -27,7 +27,7 @@ class ModelKeeper:
 
     def __init__(self, settings: WorkerSettings, deliver: Callable[[FromModel | ModelDied], None]) -> None:
         self._settings, self._deliver = settings, deliver
-        self._engine = EngineSettings.of(settings)
+        self._engine = chosen_engine(settings)
         self._current: ModelHandle | None = None
         self._successor: ModelHandle | None = None
         self._successor_ready: Ready | None = None

@@ -29,9 +29,10 @@ from worker.messages import (
     Stopped,
     Unable,
 )
-from worker.queue.assembly import Services
+from worker.queue.assembly import QueueSide
 from worker.queue.bell import Bell, Rang
-from worker.supervising.in_flight import Assignment, Outcome, Work
+from worker.supervising.decodes import Decode, DecodeResult
+from worker.supervising.in_flight import InFlight
 from worker.supervising.inbox import Event, Inbox, StopAsked
 from worker.supervising.intake import Intake
 from worker.supervising.model_handle import ModelDied
@@ -48,12 +49,12 @@ _LOG = get_logger(__name__)
 class Supervisor:
     """Runs until told to stop. `run` returns the exit code."""
 
-    def __init__(self, settings: WorkerSettings, services: Services, presence: Presence, bell: Bell) -> None:
+    def __init__(self, settings: WorkerSettings, queue: QueueSide, presence: Presence, bell: Bell) -> None:
         self._settings, self._presence, self._bell = settings, presence, bell
         self._inbox = Inbox()
-        self._work = Work(services.store)
+        self._in_flight = InFlight(queue.leases)
         self._model = ModelKeeper(settings, self._inbox.put)
-        self._intake = Intake(settings, services, self._work, self._model, bell)
+        self._intake = Intake(settings, queue, self._in_flight, self._model, bell)
         self._stops_asked = 0
         self._ticked_at, self._drain_until = float("-inf"), float("inf")
         self._exit_code: int | None = None
@@ -98,27 +99,27 @@ class Supervisor:
     def _decoding(self, event: Progress | Moved | CutPiece | CutDone | Done | Failed | Stopped) -> None:
         match event:
             case Progress() | Moved():
-                self._work.progress(event)
+                self._in_flight.progress(event)
             case CutPiece():
-                self._work.put_piece(event)
+                self._in_flight.put_piece(event)
             case CutDone():
                 self._intake.cut(event)
             case Done() | Failed():
                 self._ended(event)
             case Stopped():
-                self._work.forget(event.attempt_id)
+                self._in_flight.forget(event.attempt_id)
                 self._intake.claim()
 
     def _ended(self, event: Done | Failed) -> None:
         """A decode came to its end, well or not."""
         self._model.job_done()
         if isinstance(event, Done):
-            outcome = Outcome(transcript=event.transcript)
+            result = DecodeResult(transcript=event.transcript)
             self._presence.decoded(event.transcript)
         else:
             error = JobError(code=event.code, message=event.message, retryable=event.retryable)
-            outcome = Outcome(error=error, is_unreadable=event.is_unreadable)
-        self._work.conclude(event.attempt_id, outcome)
+            result = DecodeResult(error=error, is_unreadable=event.is_unreadable)
+        self._in_flight.conclude(event.attempt_id, result)
         self._intake.go_on()
 
     def _became_ready(self, event: Ready) -> None:
@@ -144,14 +145,14 @@ class Supervisor:
         if not self._model.died(event):
             return
         self._presence.loading()
-        _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._work.ids())
+        _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._in_flight.ids())
         # With several in hand nobody knows which it was: it counts for each, and each has its next attempt alone.
-        others = len(self._work.assignments) - 1
+        others = len(self._in_flight.decodes) - 1
         beside = f" beside {others} others" if others > 0 else ""
         message = (
             f"The model process died ({event.cause}, {event.rss_bytes // 1_000_000} MB) while it decoded this audio{beside}."
         )
-        self._work.abandon(JobError(code="poison_job", message=message, retryable=True))
+        self._in_flight.abandon(JobError(code="poison_job", message=message, retryable=True))
 
     def _stop_asked(self) -> None:
         self._stops_asked += 1
@@ -159,7 +160,7 @@ class Supervisor:
         grace = self._settings.drain_seconds if self._stops_asked == 1 else 0.0
         self._drain_until = time.monotonic() + grace
         self._presence.draining()
-        _LOG.info("draining", jobs=self._work.ids(), grace_seconds=grace)
+        _LOG.info("draining", jobs=self._in_flight.ids(), grace_seconds=grace)
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ class Supervisor:
 
     def _tick(self, now: float) -> None:
         # Leases first; and one step that fails keeps no other from being tried (a full Redis refuses some).
-        for step in (self._renew, self._work.write_back, self._beat, self._presence.sweep):
+        for step in (self._renew, self._in_flight.write_back.write, self._beat, self._presence.sweep):
             try:
                 step()
             except RedisError as error:
@@ -183,43 +184,43 @@ class Supervisor:
         self._end_overdue(now)
         self._keep_model()
         self._intake.top_up(now)
-        if self._stops_asked and (not self._work.busy or now >= self._drain_until):
+        if self._stops_asked and (not self._in_flight.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
 
     def _renew(self) -> None:
         now = time.monotonic()
-        for assignment in self._work.renew(now):
-            self._give_up(assignment, now)
+        for decode in self._in_flight.renew(now):
+            self._give_up(decode, now)
 
     def _beat(self) -> None:
-        self._presence.beat(busy=bool(self._work.assignments))
+        self._presence.beat(busy=bool(self._in_flight.decodes))
 
-    def _give_up(self, assignment: Assignment, now: float) -> None:
+    def _give_up(self, decode: Decode, now: float) -> None:
         """The job is no longer ours: ask the decode to stop where it next can, and remember when to insist."""
-        _LOG.info("job_withdrawn", **assignment.held.job.log_context())
-        assignment.withdrawn_at = now
-        self._model.send(Stop(attempt_id=assignment.held.attempt_id))
+        _LOG.info("job_withdrawn", **decode.leased.job.log_context())
+        decode.withdrawn_at = now
+        self._model.send(Stop(attempt_id=decode.leased.attempt_id))
 
     def _end_overdue(self, now: float) -> None:
         """Kill a model process that does not stop when told to, or makes no progress."""
         # A kill would hurt the others, too; a decode that is alone is waited for while that costs less than a new process.
-        alone = not self._work.others_decode
+        alone = not self._in_flight.ours()
         patience = self._model.stop_patience_seconds if alone else self._settings.no_progress_timeout_seconds
-        if self._work.stopping_since(now) > patience:
-            self._work.forget_withdrawn()
+        if self._in_flight.stopping_since(now) > patience:
+            self._in_flight.forget_withdrawn()
             self._kill("a cancelled decode did not stop")
-        stuck = self._work.stuck(self._settings.no_progress_timeout_seconds)
-        for assignment in stuck:
+        stuck = self._in_flight.stuck(self._settings.no_progress_timeout_seconds)
+        for decode in stuck:
             message = "The decode made no progress for too long and was ended."
             error = JobError(code="no_progress", message=message, retryable=True)
-            self._work.conclude(assignment.held.attempt_id, Outcome(error=error))
+            self._in_flight.conclude(decode.leased.attempt_id, DecodeResult(error=error))
         if stuck:
             self._kill("no progress")
 
     def _kill(self, why: str) -> None:
         """End the model process. What it decoded beside the culprit goes back, and that attempt does not count."""
         self._model.kill(why)
-        self._work.spare_the_rest()
+        self._in_flight.spare_the_rest()
 
     def _keep_model(self) -> None:
         """A model process where one is wanted and possible."""
@@ -227,7 +228,7 @@ class Supervisor:
             self._cannot_load(reason)
         elif not self._stops_asked:
             had_room, before = self._model.has_room, self._model.ready
-            self._model.tick(idle=not self._work.assignments)
+            self._model.tick(idle=not self._in_flight.decodes)
             self._tell(before, self._model.ready)
             if self._model.has_room and not had_room:
                 self._intake.claim()
@@ -246,7 +247,7 @@ class Supervisor:
         self._bell.stop()
         self._model.close(timeout_seconds=5.0)
         try:
-            self._work.hand_back_all()
+            self._in_flight.hand_back_all()
             self._presence.leave()
         except RedisError as error:
             _LOG.warning("store_away", step="leave", error=type(error).__name__, note="leases lapse by themselves")

@@ -11,9 +11,9 @@ from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Segment, Transcript
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
-from worker.queue.assembly import Services, assemble
+from worker.queue.assembly import QueueSide, assemble
 from worker.queue.bell import RING_SECONDS, Bell
-from worker.queue.leased_job import Held
+from worker.queue.leased_job import LeasedJob
 from worker.queue.rq_worker import FleetWorker
 from worker.supervising.in_flight import RENEW_SECONDS
 from worker.supervising.intake import TOP_UP_SECONDS
@@ -68,14 +68,14 @@ class Probe:
         limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, **self.settings.terminal_ttls()}
         assert self.fleet.submit(job_id, audio=bytes(size), job=job, **limits) == ["queued"]
 
-    def claim(self, number: int) -> Held:
+    def claim(self, number: int) -> LeasedJob:
         """The next job, with its audio."""
         worker = self.workers[number // self.batch]
-        (held,) = worker.claims.claim(1, [])
-        assert worker.store.audio([held])[0] is not None
-        return held
+        (leased,) = worker.claims.claim(1, [])
+        assert worker.leases.audio([leased])[0] is not None
+        return leased
 
-    def finish(self, held: Held) -> None:
+    def finish(self, leased: LeasedJob) -> None:
         """With a transcript of usual size."""
         text = "and then she asked whether anybody had seen the keys"
         segment = Segment(id=0, start=0, end=3, text=text, confidence=1, avg_logprob=0, no_speech_prob=0, compression_ratio=1)
@@ -83,14 +83,14 @@ class Probe:
             transcript=text, language="en", language_probability=1, duration=3, segments=[segment], preprocess_ms=1,
             transcribe_ms=1, model="demo", model_revision="0" * 40, device="cpu",
         )  # fmt: skip
-        self.workers[0].store.finish(held, transcript)
+        self.workers[0].leases.finish(leased, transcript)
 
     def read(self, job_id: str, done: bool) -> None:
         """As a poll does."""
         answer = self.fleet.run("read", id=job_id, tenant="default", lanes=LANES)
         assert (answer[1] is not None) == done
 
-    def beat(self, worker: Services) -> None:
+    def beat(self, worker: QueueSide) -> None:
         """As a worker does for itself and for RQ's tools."""
         worker.register.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
         self.entry.beat(60, busy=True)
@@ -103,13 +103,13 @@ class Probe:
 
 def step_costs(probe: Probe) -> dict[str, Cost]:
     """Of each step of a job's life, and of what workers do besides."""
-    ids, held, worker = [str(uuid4()) for _ in range(JOBS)], list[Held](), probe.workers[0]
+    ids, leased, worker = [str(uuid4()) for _ in range(JOBS)], list[LeasedJob](), probe.workers[0]
     costs = {"submit": probe.cost(lambda n: probe.submit(ids[n]))}
     costs["read while it waits"] = probe.cost(lambda n: probe.read(ids[n], done=False))
-    costs["claim, fetch the audio"] = probe.cost(lambda n: held.append(probe.claim(n)))
-    costs[RENEW] = probe.cost(lambda n: worker.store.renew(held[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
-    costs[NOTHING] = probe.cost(lambda _: worker.claims.claim(1, [held[0].job]))
-    costs["finish"] = probe.cost(lambda n: probe.finish(held[n]))
+    costs["claim, fetch the audio"] = probe.cost(lambda n: leased.append(probe.claim(n)))
+    costs[RENEW] = probe.cost(lambda n: worker.leases.renew(leased[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
+    costs[NOTHING] = probe.cost(lambda _: worker.claims.claim(1, [leased[0].job]))
+    costs["finish"] = probe.cost(lambda n: probe.finish(leased[n]))
     costs["read the result"] = probe.cost(lambda n: probe.read(ids[n], done=True))
     probe.client.lpush(KEYS.bell(worker.lanes.names[0]), *[1] * JOBS)
     bell = Bell(probe.client, probe.settings, worker.lanes)

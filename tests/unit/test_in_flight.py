@@ -11,26 +11,27 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.jobs.job import Job, JobError
 from shared.transcripts.transcript import Transcript
-from worker.queue.leased_job import Held
-from worker.queue.leases import WorkerStore
-from worker.supervising.in_flight import Outcome, Work
+from worker.queue.leased_job import LeasedJob
+from worker.queue.leases import Leases
+from worker.supervising.decodes import DecodeResult
+from worker.supervising.in_flight import InFlight
 
-FAILED = Outcome(error=JobError(code="transcription_failed", message="It failed."))
+FAILED = DecodeResult(error=JobError(code="transcription_failed", message="It failed."))
 
 
-def held(name: str, audio_seconds: float) -> Held:
+def leased(name: str, audio_seconds: float) -> LeasedJob:
     job = Job.model_validate(
         {"id": name, "state": "running", "tenant": "t", "options": {}, "model": "m", "sha256": "00", "audio_format": "wav",
          "size_bytes": 1, "audio_seconds": audio_seconds, "created_at_ms": 0}
     )  # fmt: skip
-    return Held(job=job, token=1)
+    return LeasedJob(job=job, token=1)
 
 
 def stuck(silent_for_seconds: dict[tuple[str, float], float]) -> list[str]:
-    work = Work(cast("WorkerStore", None))
+    in_flight = InFlight(cast("Leases", None))
     for (name, audio_seconds), silent in silent_for_seconds.items():
-        work.begin(held(name, audio_seconds)).moved_at = time.monotonic() - silent
-    return [assignment.held.job.id for assignment in work.stuck(limit_seconds=120)]
+        in_flight.begin(leased(name, audio_seconds)).moved_at = time.monotonic() - silent
+    return [decode.leased.job.id for decode in in_flight.stuck(limit_seconds=120)]
 
 
 def test_a_hang_is_not_blamed_on_the_shortest_alone() -> None:
@@ -42,25 +43,25 @@ def test_long_audio_has_more_time_while_nobody_else_is_stuck() -> None:
     assert stuck({("long", 600): 181, ("short", 3): 1}) == ["long"]
 
 
-class RefusingStore:
+class RefusingLeases:
     """In place of the store: refuses what is written of the job `refused`, and notes what it is asked."""
 
     def __init__(self, error: RedisError) -> None:
         self.error, self.tries, self.written, self.renewed = error, 0, list[str](), list[str]()
 
-    def fail(self, held: Held, _error: JobError) -> str:
-        if held.job.id == "refused":
+    def fail(self, leased: LeasedJob, _error: JobError) -> str:
+        if leased.job.id == "refused":
             self.tries += 1
             raise self.error
-        self.written.append(held.job.id)
+        self.written.append(leased.job.id)
         return "failed"
 
-    def stitch(self, _held: Held) -> Transcript:
+    def stitch(self, _held: LeasedJob) -> Transcript:
         raise self.error
 
-    def renew(self, held: Sequence[Held]) -> list[bool]:
-        self.renewed = [h.job.id for h in held]
-        return [True] * len(held)
+    def renew(self, leased: Sequence[LeasedJob]) -> list[bool]:
+        self.renewed = [h.job.id for h in leased]
+        return [True] * len(leased)
 
 
 @pytest.fixture
@@ -71,42 +72,42 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return clock
 
 
-def tick(work: Work, clock: list[float], seconds: int) -> None:
+def tick(in_flight: InFlight, clock: list[float], seconds: int) -> None:
     """As the supervisor does, ten times a second."""
     for _ in range(10 * seconds):
         clock[0] += 0.1
-        work.renew(clock[0])
-        work.write_back()
+        in_flight.renew(clock[0])
+        in_flight.write_back.write()
 
 
 def test_a_result_refused_by_our_own_mistake_is_tried_ever_less_often_and_given_up(clock: list[float]) -> None:
-    store = RefusingStore(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
-    work = Work(cast("WorkerStore", store))
+    leases = RefusingLeases(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+    in_flight = InFlight(cast("Leases", leases))
     for name in ("refused", "good"):
-        work.begin(held(name, 1))
-        work.conclude(f"{name}:1", FAILED)
-    assert (store.written, store.tries) == (["good"], 1)
-    tick(work, clock, 2)
-    assert (store.tries, store.renewed, work.busy) == (2, ["refused"], True)
-    tick(work, clock, 300)
-    assert (store.tries, work.busy) == (10, False), "its lease lapses, and recovery has it"
+        in_flight.begin(leased(name, 1))
+        in_flight.conclude(f"{name}:1", FAILED)
+    assert (leases.written, leases.tries) == (["good"], 1)
+    tick(in_flight, clock, 2)
+    assert (leases.tries, leases.renewed, in_flight.busy) == (2, ["refused"], True)
+    tick(in_flight, clock, 300)
+    assert (leases.tries, in_flight.busy) == (10, False), "its lease lapses, and recovery has it"
 
 
 @pytest.mark.parametrize("error", [RedisConnectionError("refused"), OutOfMemoryError("OOM")])
 def test_a_result_is_kept_and_tried_at_each_tick_while_redis_is_away_or_full(clock: list[float], error: RedisError) -> None:
-    store = RefusingStore(error)
-    work = Work(cast("WorkerStore", store))
-    work.begin(held("refused", 1))
-    work.conclude("refused:1", FAILED)
+    leases = RefusingLeases(error)
+    in_flight = InFlight(cast("Leases", leases))
+    in_flight.begin(leased("refused", 1))
+    in_flight.conclude("refused:1", FAILED)
     for _ in range(100):
         clock[0] += 0.1
         with pytest.raises(type(error)):
-            work.write_back()
-    assert (store.tries, work.busy) == (101, True)
+            in_flight.write_back.write()
+    assert (leases.tries, in_flight.busy) == (101, True)
 
 
 def test_pieces_that_cannot_even_be_read_are_lost(clock: list[float]) -> None:
-    store = RefusingStore(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
-    work = Work(cast("WorkerStore", store))
-    work.put_together(held("file", 1))
-    assert (store.written, work.busy) == (["file"], False)
+    leases = RefusingLeases(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+    in_flight = InFlight(cast("Leases", leases))
+    in_flight.write_back.add_file(leased("file", 1))
+    assert (leases.written, in_flight.busy) == (["file"], False)

@@ -1,0 +1,24 @@
+"""The engine that a worker's settings choose."""
+
+from shared.cpu import usable_cores
+from shared.settings import WorkerSettings
+from worker.engine_settings import EngineSettings
+
+
+def chosen_engine(settings: WorkerSettings) -> EngineSettings:
+    """From the environment; 0 threads become one per usable core."""
+    return EngineSettings(
+        factory=settings.whisper_engine,
+        name=settings.model_name,
+        location=settings.model_location(),
+        device=settings.whisper_device,
+        compute_type=settings.whisper_compute_type,
+        cpu_threads=settings.whisper_cpu_threads or usable_cores(),
+        num_workers=settings.whisper_num_workers,
+        batch_size=settings.whisper_batch_size,
+        encoder_window=settings.whisper_encoder_window,
+        beam_size=settings.whisper_beam_size,
+        language=settings.whisper_language,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )

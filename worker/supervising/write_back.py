@@ -1,0 +1,127 @@
+"""Results on their way to Redis: kept until it has heard of them, through any absence."""
+
+import time
+
+from redis import RedisError
+from redis.exceptions import ResponseError
+
+from shared.jobs.job import JobError
+from shared.logs import get_logger
+from shared.redis_trouble import Trouble, trouble_of
+from worker.queue.leased_job import LeasedJob, WriteResult
+from worker.queue.leases import Leases, PiecesLost
+from worker.supervising.decodes import DecodeResult, UnwrittenResult
+
+PIECES_LOST = JobError(
+    code="pieces_lost", message="Pieces of the file were lost before it was done; retry it to have it cut anew.", retryable=True
+)
+
+_LOG = get_logger(__name__)
+
+
+class WriteBack:
+    """Writes what has been decoded, and puts files together whose last piece has been written here."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._unwritten: list[UnwrittenResult] = []
+        self._to_stitch: list[LeasedJob] = []
+        #: Redis' answer to the latest write said that no lane of this worker holds a job.
+        self.nothing_waits = False
+
+    def add(self, leased: LeasedJob, result: DecodeResult) -> None:
+        """A decode has ended. It is written at once if Redis answers, else by a later `write`."""
+        self._unwritten.append(UnwrittenResult(leased=leased, result=result))
+        self.write_if_possible()
+
+    def add_file(self, leased: LeasedJob) -> None:
+        """A file was claimed whose pieces are all done: the worker that wrote the last of them died before it stitched them."""
+        self._to_stitch.append(leased)
+        self.write_if_possible()
+
+    def leased(self) -> list[LeasedJob]:
+        """The jobs that wait to be written or put together; their leases must be renewed meanwhile."""
+        return [entry.leased for entry in self._unwritten] + self._to_stitch
+
+    def write(self) -> None:
+        """Write every result that is due. What cannot be written now is kept for later.
+
+        Raises the last `RedisError` of a Redis that is away or full; an error that is our mistake concerns its job alone.
+        """
+        trouble: RedisError | None = None
+        now = time.monotonic()
+        for entry in [e for e in self._unwritten if e.due_at <= now]:
+            try:
+                self._write(entry.leased, entry.result)
+            except RedisError as error:
+                if trouble_of(error) is Trouble.OURS:
+                    self._refused(entry, error)
+                else:
+                    # The next may go through: a full Redis takes what frees memory.
+                    trouble = error
+            else:
+                self._unwritten.remove(entry)
+        if trouble is not None:
+            raise trouble
+        self._stitch()
+
+    def write_if_possible(self) -> None:
+        """As `write`, but an absent Redis is only logged."""
+        try:
+            self.write()
+        except RedisError as error:
+            _LOG.warning("store_away", step="write_back", error=type(error).__name__)
+
+    def _refused(self, entry: UnwrittenResult, error: RedisError) -> None:
+        """Redis refused a result by a mistake of ours, so another try will hardly help.
+
+        After the last try nobody renews the job's lease any more: it lapses, and recovery gives the job to another worker.
+        """
+        entry.postpone()
+        about = {"error": type(error).__name__, "reason": str(error)[:300], **entry.leased.job.log_context()}
+        if entry.refused == 1:
+            _LOG.error("cannot_write", **about)
+        elif entry.is_given_up:
+            _LOG.error("write_given_up", tries=entry.refused, **about)
+            self._unwritten.remove(entry)
+
+    def _stitch(self) -> None:
+        """Put together the files that are ours, and write them."""
+        while self._to_stitch:
+            result = self._stitched(self._to_stitch[0])
+            self._unwritten.append(UnwrittenResult(leased=self._to_stitch.pop(0), result=result))
+            self.write()
+
+    def _stitched(self, leased: LeasedJob) -> DecodeResult:
+        """The transcript of a file. One whose pieces are damaged fails alone and is cut anew; this worker goes on."""
+        try:
+            return DecodeResult(transcript=self._leases.stitch(leased))
+        except (PiecesLost, ValueError, ResponseError) as error:
+            if isinstance(error, ResponseError) and trouble_of(error) is not Trouble.OURS:
+                raise
+            _LOG.warning("cannot_stitch", error=type(error).__name__, **leased.job.log_context())
+            return DecodeResult(error=PIECES_LOST)
+
+    def _write(self, leased: LeasedJob, result: DecodeResult) -> None:
+        written = self._write_result(leased, result)
+        code = result.error.code if result.error else None
+        event = "job_ended" if written.verdict != "stale" else "write_refused"
+        _LOG.info(event, verdict=written.verdict, code=code, **leased.job.log_context())
+        self.nothing_waits = written.nothing_waits
+        if written.to_stitch is not None:
+            self._to_stitch.append(written.to_stitch)
+
+    def _write_result(self, leased: LeasedJob, result: DecodeResult) -> WriteResult:
+        if result.transcript is not None:
+            return self._leases.finish(leased, result.transcript)
+        if result.split is not None:
+            written = self._leases.split(leased, result.split.cut, result.split.pieces)
+            return written if written.verdict != "missing" else self._fail(leased, PIECES_LOST)
+        if result.is_unreadable:
+            self._leases.remember_unreadable(leased)
+        if result.error is not None:
+            return self._fail(leased, result.error)
+        return WriteResult(verdict="handed_back" if self._leases.hand_back(leased) else "stale")
+
+    def _fail(self, leased: LeasedJob, error: JobError) -> WriteResult:
+        return WriteResult(verdict=self._leases.fail(leased, error))
