@@ -13,6 +13,26 @@ KEYS = Keys(PREFIX)
 LANE, LONG_LANE = KEYS.lane("demo", Lane.INTERACTIVE), KEYS.lane("demo", Lane.LONG)
 TTLS = {"result_ttl": 600, "failed_audio_ttl": 60, "gone_ttl": 6000}
 
+#: Short names for single arguments of claim.lua: their group there, and their name within.
+CLAIM_ARGUMENTS = {
+    "lanes": ("lanes", "names"),
+    "patience": ("lanes", "patience"),
+    "foreign": ("lanes", "foreign"),
+    "peer_devices": ("fleet", "peer_devices"),
+    "other_device": ("fleet", "other_device"),
+    "spill_ms": ("fleet", "spill_ms"),
+    "urgent_in_hand": ("in_hand", "urgent"),
+    "background_in_hand": ("in_hand", "background"),
+    "has_long": ("in_hand", "has_long"),
+    "urgent_room": ("room", "urgent"),
+    "urgent_few": ("room", "urgent_few"),
+    "background_room": ("room", "background"),
+    "background_few": ("room", "background_few"),
+    "background_seconds": ("room", "background_seconds"),
+    "long_seconds": ("limits", "long_seconds"),
+    "max_bytes": ("limits", "fetch_bytes"),
+}
+
 
 class ScriptDriver:
     """One method per script; answers as plain strings and lists."""
@@ -25,7 +45,7 @@ class ScriptDriver:
         self.broken: list[str] = []
 
     def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
-        script = self.redis.register_script(scripting.source(name))
+        script = self.redis.register_script(scripting.source(name).text)
         return _plain(script(args=list(scripting.arguments(PREFIX, TTLS | named, *tail))))
 
     def submit(self, job_id: str, digest: str = "", audio: bytes = b"RIFF", **more: Any) -> Any:
@@ -58,7 +78,7 @@ class ScriptDriver:
             "deadline_ms": None,
             "audio_ttl": 600,
             "idempotency_ttl": 60,
-            "lanes": [lane.value for lane in Lane],
+            "lane_kinds": [lane.value for lane in Lane],
         }
         verdict, *rest = self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
         return [verdict, *(part for part in rest if not isinstance(part, list))]
@@ -70,18 +90,25 @@ class ScriptDriver:
     def claim_several(
         self, room: int, worker: str = "w1", lease_ms: int = 10_000, again: bool = False, **company: Any
     ) -> list[dict[str, str]]:
-        """The hashes of the claimed jobs. `company`: `urgent_in_hand`, `has_long`, `lanes`, ..."""
+        """The hashes of the claimed jobs. `company`: arguments of claim.lua under the names of `CLAIM_ARGUMENTS`."""
         self.claims += 1
         execution = f"x{self.claims}-{worker}" if not again else self.last_execution
         self.last_execution = execution
-        who = {"worker": worker, "execution": execution, "room": room, "lease_ms": lease_ms}
-        lanes: dict[str, Any] = {"model": "demo", "lanes": [LANE, LONG_LANE], "patience": [16, 4], "foreign": []}
-        lanes |= {"peer_devices": ["cpu", "cuda"], "other_device": "", "spill_ms": 10_000}
-        urgent = {"urgent_lane": LANE, "urgent_in_hand": 0, "urgent_room": room, "urgent_few": room}
-        background = {"background_in_hand": 0, "background_room": room, "background_few": room, "background_seconds": 10_000}
-        long = {"window_seconds": 30, "has_long": False, "long_seconds": 60, "inline_bytes": 0, "max_bytes": 10**6}
-        named: dict[str, Any] = who | lanes | urgent | background | long | company
-        return [_mapping(flat) for flat, _ in self.run("claim", audio_ttl=600, **named)]
+        named: dict[str, Any] = {
+            "lanes": {"names": [LANE, LONG_LANE], "patience": [16, 4], "foreign": [], "urgent": LANE},
+            "fleet": {"model": "demo", "peer_devices": ["cpu", "cuda"], "other_device": "", "spill_ms": 10_000},
+            "in_hand": {"urgent": 0, "background": 0, "has_long": False},
+            "room": {
+                "jobs": room, "urgent": room, "urgent_few": room,
+                "background": room, "background_few": room, "background_seconds": 10_000,
+            },
+            "limits": {"window_seconds": 30, "long_seconds": 60, "inline_bytes": 0, "fetch_bytes": 10**6},
+        }  # fmt: skip
+        for name, value in company.items():
+            group, field = CLAIM_ARGUMENTS[name]
+            named[group][field] = value
+        who = {"worker": worker, "execution": execution, "lease_ms": lease_ms}
+        return [_mapping(flat) for flat, _ in self.run("claim", audio_ttl=600, **who, **named)]
 
     def finish(self, job_id: str, token: str, transcript: str = '{"transcript":"hello"}', **more: Any) -> str:
         """The verdict; the file to stitch, if there is one, is in `to_stitch`."""

@@ -41,7 +41,7 @@ class ScriptBatches:
 
     def __init__(self, redis: "Redis", names: Iterable[str]) -> None:
         self._redis = redis
-        self._sources = {name: scripting.source(name) for name in names}
+        self._sources = {name: scripting.source(name).text for name in names}
         self._hashes = {
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
         }
@@ -54,7 +54,8 @@ class ScriptBatches:
             await self._redis.script_load(source)
 
     async def run(self, *calls: Call) -> list[Any]:
-        """What the scripts answer, run in this order; others may run in between. Raises the first error that one answers with.
+        """What the scripts answer, run in this order; others may run in between. Raises the first error among the answers;
+        one of a script itself names the Lua file and line.
 
         A caller that is cancelled takes nobody else along, and what it asked for may happen.
         """
@@ -64,9 +65,9 @@ class ScriptBatches:
                 await self.load()
                 answers[done:] = await self._ask(calls[done:])
                 break
-        for answer in answers:
+        for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, ResponseError):
-                raise answer
+                raise scripting.located(call.script, answer)
         return answers
 
     async def _ask(self, calls: Sequence[Call]) -> list[Any]:

@@ -29,7 +29,7 @@ MOST_FOLLOWERS = 250
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
-LANES = [lane.value for lane in Lane]
+LANE_KINDS = [lane.value for lane in Lane]
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
 #: Sending so much audio costs Redis and us less than asking first whether it is needed.
@@ -131,7 +131,7 @@ class JobStore:
         settings = self._settings
         return {
             "job": draft.record,
-            "lanes": LANES,
+            "lane_kinds": LANE_KINDS,
             "use_cache": settings.enable_cache,
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
@@ -148,7 +148,7 @@ class JobStore:
         """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        answer = await self._run("read", {"id": job_id, "tenant": tenant, "lanes": LANES})
+        answer = await self._run("read", {"id": job_id, "tenant": tenant, "lane_kinds": LANE_KINDS})
         if isinstance(answer, str):
             if answer == "gone":
                 raise JobGone("This job was erased, or was kept no longer; submit the audio again if you need its transcript.")
@@ -186,14 +186,14 @@ class JobStore:
         if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
             return Expired([], {})
         ids, broken = await self._run("expire", {"limit": EXPIRY_LIMIT})
-        return Expired(ids, scripting.broken_records(broken))
+        return Expired(ids, scripting.broken_records("expire", broken))
 
     async def reconcile(self) -> Reconciled:
         """Mend what RQ's tools have taken away without asking. Nothing when another gateway has just done so."""
         if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
             return Reconciled([], [], [], {})
         back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
-        return Reconciled(back, canceled, cut_anew, scripting.broken_records(broken))
+        return Reconciled(back, canceled, cut_anew, scripting.broken_records("reconcile", broken))
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""
@@ -260,7 +260,7 @@ class JobStore:
 
 
 def snapshot_of(answer: Any) -> Snapshot:
-    """From what `view` (`shared/jobs/scripts/_access.lua`) makes of a job; as Redis answers it, or as JSON from an event."""
+    """From what `view` (`parts/access.lua`) makes of a job; as Redis answers it, or as JSON from an event."""
     stored, transcript, partial, ahead, pieces = answer
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),

@@ -98,7 +98,7 @@ class Waiters:
                     self._tell(message["data"])
 
     def _tell(self, event: str) -> None:
-        """`event` is what `tell_of_end` (`_endings.lua`) makes of a job's end. Read by those whom it concerns."""
+        """`event` is what `tell_of_end` (`parts/endings.lua`) makes of a job's end. Read by those whom it concerns."""
         job_id, _, told = event.partition("\n")
         for watch in self._waiting.get(job_id, ()):
             watch.told = told

@@ -34,7 +34,7 @@ class JobState(str, Enum):
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
-#: Every legal move. The Lua scripts in `shared/scripts` make them; anything else is refused there.
+#: Every legal move. The Lua scripts in `shared/jobs/scripts` make them; anything else is refused there.
 LEGAL_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
     JobState.RUNNING: frozenset({JobState.QUEUED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),

@@ -1,4 +1,4 @@
-"""The Redis keys of one fleet. The Lua prelude (`shared/jobs/scripts/_prelude.lua`) builds the same names from the prefix."""
+"""The Redis keys of one fleet. The scripts build the same names (`parts/prelude.lua`)."""
 
 from dataclasses import dataclass
 

@@ -1,26 +1,66 @@
-"""How Python calls the Lua scripts of `shared/scripts`: one argument layout for the gateway's and the workers' client."""
+"""How Python calls the Lua scripts of `scripts/`: one argument layout for the gateway's and the workers' client."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from importlib import resources
 
+from redis.exceptions import ResponseError
+
 from shared.jobs.rq_transport import KEY_PREFIX
 
-#: What stands before every script, each part using those before it.
-PRELUDE = ("_prelude", "_executions", "_pieces", "_access", "_endings")
+_USES = re.compile(r"^-- uses: (.+)$", re.MULTILINE)
+#: How Redis names a line of a script in its errors.
+_LINE = re.compile(r"@?user_script:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A script as Redis gets it: the parts that it uses, each once and before its users, then the script itself."""
+
+    text: str
+    #: For each file that it was put together from: the line of `text` at which it begins (from 1), and its name.
+    files: Sequence[tuple[int, str]]
+
+    def located(self, message: str) -> str:
+        """An error message of Redis with `user_script:123` replaced by the file and its own line."""
+        return _LINE.sub(lambda found: self._place(int(found[1])), message)
+
+    def _place(self, line: int) -> str:
+        first, name = max(start for start in self.files if start[0] <= line)
+        return f"{name}:{line - first + 1}"
 
 
 @cache
-def source(name: str) -> str:
-    """The text of a script with the prelude before it, ready for `register_script`."""
-    folder = resources.files("shared.jobs.scripts")
-    return "\n".join(folder.joinpath(f"{part}.lua").read_text() for part in (*PRELUDE, name))
+def source(name: str) -> Source:
+    """The script of that name, ready for `SCRIPT LOAD`. A file names the parts that it needs in a line `-- uses: ...`."""
+    text, files, line = "", list[tuple[int, str]](), 1
+    for path in _in_order(f"{name}.lua"):
+        written = _read(path)
+        files.append((line, path))
+        text += written
+        line += written.count("\n")
+    return Source(text, files)
+
+
+def _in_order(path: str, before: Sequence[str] = ()) -> list[str]:
+    """The files that a script needs beside those `before`: the parts of its parts, its parts, the script."""
+    order = [*before]
+    uses = _USES.search(_read(path))
+    for part in uses[1].split() if uses else ():
+        order = _in_order(f"parts/{part}.lua", order)
+    return order if path in order else [*order, path]
+
+
+def _read(path: str) -> str:
+    return resources.files("shared.jobs.scripts").joinpath(path).read_text()
 
 
 def arguments(prefix: str, named: Mapping[str, object], *tail: str | bytes) -> Sequence[str | bytes]:
-    """ARGV: prefixes, the time in RQ's notation, the named arguments as JSON, then whatever is no JSON."""
+    """ARGV: the prefixes, the time in RQ's notation, the named arguments as JSON, then the bytes that JSON cannot hold."""
     return [prefix, KEY_PREFIX, rq_time(), json.dumps(named), *tail]
 
 
@@ -29,10 +69,15 @@ def rq_time() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def broken_records(flat: Sequence[bytes | str]) -> dict[str, str]:
-    """The records that a sweep has set aside (`guarded` in the prelude), by id, and what is wrong with each."""
+def broken_records(script: str, flat: Sequence[bytes | str]) -> dict[str, str]:
+    """The records that a sweep has set aside (`guarded` in parts/sweeping.lua), by id, and what is wrong with each."""
     parts = [text(part) for part in flat]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    return {record: source(script).located(problem) for record, problem in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def located(script: str, error: ResponseError) -> ResponseError:
+    """The same error, of the same class; where it is a script's own, its message names the Lua file and line."""
+    return type(error)(source(script).located(str(error)))
 
 
 def text(value: bytes | str) -> str:

@@ -151,7 +151,7 @@ def _timed_steps(fleet: ScriptDriver, number: int) -> dict[str, float]:
 
     steps: dict[str, Callable[[], object]] = {
         "submit": lambda: fleet.submit(f"more{number}", **LIMITS),
-        "poll with position": lambda: fleet.run("read", id=f"more{number}", tenant="default", lanes=["interactive"]),
+        "poll with position": lambda: fleet.run("read", id=f"more{number}", tenant="default", lane_kinds=["interactive"]),
         "claim and finish": claim_and_finish,
     }
     return {name: _milliseconds_in_redis(fleet, step) for name, step in steps.items()}

@@ -44,6 +44,11 @@ async def test_an_error_is_raised_and_leaves_no_answer_behind(redis: "Redis") ->
     assert await scripts.run(LOOK) == ["unknown"]
 
 
+async def test_an_error_in_a_script_names_its_file_and_line(redis: "Redis") -> None:
+    with pytest.raises(ResponseError, match=r"parts/prelude\.lua:\d+"):
+        await ScriptBatches(redis, ["read"]).run(WRONG)
+
+
 async def test_callers_of_the_same_moment_share_an_exchange_and_get_their_own_answers(redis: "Redis") -> None:
     scripts = ScriptBatches(redis, ["read"])
     await scripts.load()

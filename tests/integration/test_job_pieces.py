@@ -267,7 +267,7 @@ def test_the_reader_sees_the_pieces_that_are_done(fleet: ScriptDriver) -> None:
     split_file(fleet)
     job = fleet.claim()
     fleet.finish(job["id"], job["token"], "{}")
-    answer = fleet.run("read", id="f", tenant="default", lanes=["interactive", "long"])
+    answer = fleet.run("read", id="f", tenant="default", lane_kinds=["interactive", "long"])
     assert answer[4] == ["0-20000", "hello"]
 
 

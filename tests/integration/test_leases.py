@@ -1,13 +1,16 @@
 """What a worker gets from Redis beside its jobs, and what it tells of their results."""
 
+import re
+
 import pytest
+from redis.exceptions import ResponseError
 
 from shared.jobs.lanes import Lane
 from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
 from shared.transcripts.pieces import Cut, Piece
 from shared.transcripts.transcript import Segment, Transcript
-from tests.script_driver import KEYS, PREFIX, ScriptDriver
+from tests.script_driver import KEYS, LANE, PREFIX, ScriptDriver
 from worker.queue.assembly import QueueSide, assemble
 from worker.queue.claims import INLINE_BYTES
 from worker.queue.leases import RENEWAL_SEGMENTS
@@ -31,6 +34,21 @@ def test_small_audio_comes_with_the_claim_and_large_is_fetched(fleet: ScriptDriv
     leased = worker.claims.claim(3, [])
     assert [h.audio for h in leased] == [SMALL, None, None]
     assert worker.leases.audio(leased) == [SMALL, LARGE, None]
+
+
+def test_an_error_in_a_script_names_its_file_and_line(fleet: ScriptDriver, worker: QueueSide) -> None:
+    fleet.submit("a")
+    fleet.redis.set(f"{PREFIX}:order:{LANE}", "no sorted set")
+    with pytest.raises(ResponseError, match=r"parts/lanes\.lua:\d+"):
+        worker.claims.claim(1, [])
+
+
+def test_a_record_that_a_sweep_cannot_handle_is_told_with_file_and_line(fleet: ScriptDriver, worker: QueueSide) -> None:
+    fleet.submit("a")
+    fleet.claim(lease_ms=0)
+    fleet.redis.hdel(KEYS.job("a"), "attempt")
+    (problem,) = worker.register.recover().broken.values()
+    assert re.search(r"(recover|parts/\w+)\.lua:\d+", problem)
 
 
 def test_who_writes_a_result_learns_whether_more_waits(fleet: ScriptDriver, worker: QueueSide) -> None:

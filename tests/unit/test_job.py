@@ -13,14 +13,14 @@ def test_every_state_has_its_moves_and_a_terminal_one_leads_at_most_to_a_new_lif
 
 
 def test_the_scripts_know_the_same_terminal_states() -> None:
-    prelude = (ROOT / "shared" / "jobs" / "scripts" / "_prelude.lua").read_text()
+    prelude = (ROOT / "shared" / "jobs" / "scripts" / "parts" / "prelude.lua").read_text()
     listed = re.search(r"TERMINAL = \{(.*?)\}", prelude)
     assert listed is not None
     assert set(re.findall(r"(\w+) = true", listed[1])) == {s.value for s in JobState if s.is_terminal}
 
 
 def test_the_scripts_know_the_same_moves() -> None:
-    prelude = (ROOT / "shared" / "jobs" / "scripts" / "_prelude.lua").read_text()
+    prelude = (ROOT / "shared" / "jobs" / "scripts" / "parts" / "prelude.lua").read_text()
     table = re.search(r"local MOVES = \{(.*?)\n\}", prelude, re.DOTALL)
     assert table is not None
     written = {

@@ -1,6 +1,7 @@
 """How a worker gets its jobs: it claims what it has room for."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from uuid import uuid4
 
 from shared.jobs import scripting
@@ -19,6 +20,12 @@ LONG_SECONDS = 300
 FETCH_BYTES = 32_000_000
 #: Audio up to this size comes with the claim: a round trip saved costs more than a copy.
 INLINE_BYTES = 256 * 1024
+LIMITS = {
+    "window_seconds": WINDOW_SECONDS,
+    "long_seconds": LONG_SECONDS,
+    "inline_bytes": INLINE_BYTES,
+    "fetch_bytes": FETCH_BYTES,
+}
 
 
 class Claims:
@@ -30,45 +37,40 @@ class Claims:
 
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[LeasedJob]:
         """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
-        company = self._company(in_hand)
-        answers = self._scripts.run("claim", room=room, **self._where(), **company, **self._scripts.lease)
+        named = {"lanes": self._served(), "fleet": self._fleet(), "limits": LIMITS, **self._company(in_hand, room)}
+        answers = self._scripts.run("claim", execution=self._execution, **named, **self._scripts.lease)
         # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
         self._execution = uuid4().hex
         return [leased for flat, audio in answers if (leased := self._leases.read(scripting.text_hash(flat), audio))]
 
-    def _where(self) -> dict[str, object]:
-        """The lanes that it looks into, and who else does."""
+    def _served(self) -> dict[str, object]:
+        """The lanes that it looks into."""
         route = self._lanes.route
         return {
-            "lanes": self._lanes.names,
-            "model": self._settings.model_name,
-            "peer_devices": route.peer_devices,
+            "names": self._lanes.names,
             "patience": [lane.patience for lane in route.lanes],
             "foreign": [self._lanes.name_of(lane) for lane in route.foreign],
-            "other_device": route.other_device,
-            "spill_ms": int(self._settings.route_spill_seconds * 1000),
-            "execution": self._execution,
+            "urgent": self._lanes.name_of(Lane.INTERACTIVE),
         }
 
-    def _company(self, in_hand: Sequence[Job]) -> dict[str, object]:
-        """What may join the jobs in hand."""
+    def _fleet(self) -> dict[str, object]:
+        """Who else serves them."""
+        route = self._lanes.route
+        return {
+            "model": self._settings.model_name,
+            "peer_devices": route.peer_devices,
+            "other_device": route.other_device,
+            "spill_ms": int(self._settings.route_spill_seconds * 1000),
+        }
+
+    def _company(self, in_hand: Sequence[Job], jobs: int) -> dict[str, object]:
+        """The jobs that it has, and what may join them."""
         lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
         urgent = len(in_hand) - len(lengths)
-        room = room_beside(urgent, lengths, self._kind())
+        has_long = any(job.audio_seconds > LONG_SECONDS for job in in_hand)
         return {
-            "urgent_lane": self._lanes.name_of(Lane.INTERACTIVE),
-            "urgent_in_hand": urgent,
-            "urgent_room": room.urgent,
-            "urgent_few": room.urgent_few,
-            "background_in_hand": len(lengths),
-            "background_room": room.background,
-            "background_few": room.background_few,
-            "background_seconds": room.background_seconds,
-            "window_seconds": WINDOW_SECONDS,
-            "has_long": any(job.audio_seconds > LONG_SECONDS for job in in_hand),
-            "long_seconds": LONG_SECONDS,
-            "inline_bytes": INLINE_BYTES,
-            "max_bytes": FETCH_BYTES,
+            "in_hand": {"urgent": urgent, "background": len(lengths), "has_long": has_long},
+            "room": {"jobs": jobs, **asdict(room_beside(urgent, lengths, self._kind()))},
         }
 
     def _kind(self) -> Kind:

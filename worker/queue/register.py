@@ -80,4 +80,4 @@ class Register:
             "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
         )
         ids = [[scripting.text(i) for i in group] for group in (back, failed)]
-        return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records(broken))
+        return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records("recover", broken))

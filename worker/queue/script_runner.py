@@ -4,6 +4,7 @@ from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
+from redis.exceptions import ResponseError
 
 from shared.jobs import scripting
 from shared.settings import WorkerSettings
@@ -33,8 +34,11 @@ class ScriptRunner:
         }
 
     def run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
-        """What the script answers."""
+        """The script's answer. An error of the script itself names the Lua file and line."""
         if script not in self._scripts:
-            self._scripts[script] = self._redis.register_script(scripting.source(script))
+            self._scripts[script] = self._redis.register_script(scripting.source(script).text)
         named |= self._settings.terminal_ttls()
-        return self._scripts[script](args=list(scripting.arguments(self._settings.fleet_prefix, named, *tail)))
+        try:
+            return self._scripts[script](args=list(scripting.arguments(self._settings.fleet_prefix, named, *tail)))
+        except ResponseError as error:
+            raise scripting.located(script, error) from error

@@ -4,6 +4,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
+-- uses: access pieces flights
 even_when_full()
 local job, refusal = owned()
 if not job then

@@ -3,6 +3,7 @@
 -- a.tenant   whose
 --
 -- Returns how many there were.
+-- uses: prelude
 local index = key('cached', a.tenant)
 local names = redis.call('ZRANGE', index, 0, -1)
 for _, name in ipairs(names) do

@@ -5,6 +5,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns {ids of the expired, broken records as {id, error, ...}}.
+-- uses: executions flights sweeping
 even_when_full()
 local expired = {}
 

@@ -7,6 +7,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'stale', 'requeued' or 'failed'. A piece that cannot be transcribed fails its file.
+-- uses: executions pieces access flights
 even_when_full()
 local job, ended = held(a.id, a.token)
 if not job then

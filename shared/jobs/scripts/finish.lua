@@ -18,6 +18,8 @@
 -- Returns {'stale'} for a stale token; {'completed', 1 if nothing waits in the worker's lanes, else 0}; {'piece'}: a checkpoint
 -- of a file; or, for the last of a file's pieces, {'stitch', the file's hash}: the file is now this worker's, to be put together
 -- and finished.
+-- uses: executions pieces access flights
+
 -- How much busy time of workers the pace looks back.
 local PACE_MS = 300000
 

@@ -3,6 +3,7 @@
 -- a.id, a.token   the job and the token of the claim
 --
 -- Returns 1, or 0 when the token is stale.
+-- uses: executions lanes access
 even_when_full()
 local job = held(a.id, a.token)
 if not job then

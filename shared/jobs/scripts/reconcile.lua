@@ -9,6 +9,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns {ids put back, ids cancelled, ids of files to be cut anew, broken records as {id, error, ...}}.
+-- uses: executions pieces lanes flights sweeping
 even_when_full()
 local back, canceled, cut_anew = {}, {}, {}
 

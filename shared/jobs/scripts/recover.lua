@@ -6,6 +6,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns {ids put back, ids failed, broken records as {id, error, ...}}.
+-- uses: executions lanes flights sweeping
 even_when_full()
 local back, failed = {}, {}
 

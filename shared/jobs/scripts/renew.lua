@@ -5,6 +5,7 @@
 -- a.jobs         list of {id, token, progress_seconds, published (segments so far), segments (JSON strings, new ones only)}
 --
 -- Returns one verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased).
+-- uses: prelude
 even_when_full()
 
 -- Lua's `unpack` takes no more at a time than its stack holds.

@@ -5,6 +5,7 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'not_retryable', 'no_audio' (kept no longer) or 'queued'.
+-- uses: access endings lanes
 local job, refusal = owned()
 if not job then
   return refusal

@@ -12,6 +12,7 @@
 -- A piece whose checkpoint is there from an earlier life of the file (before a failure, a cancelled leader) is not decoded
 -- again. Returns {'stale'} for a stale token, {'missing'} when audio of a piece is not there, {'split'}; or
 -- {'stitch', the file's hash} when all pieces are done.
+-- uses: executions pieces lanes access
 local again = asked_again(a.id)
 if again then
   return { 'stitch', again }

@@ -12,10 +12,11 @@
 -- ARGV[5]        the audio; empty to try without (cheap where the cache or a flight can serve)
 -- ARGV[6..]      field, value, ... of RQ's own hash for the job
 --
--- a.lanes        the kinds of lanes, the most urgent first
+-- a.lane_kinds   the kinds of lanes, the most urgent first
 --
 -- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with what read.lua answers for the new job;
 -- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
+-- uses: access lanes endings
 local job, audio = a.job, ARGV[5]
 
 local idempotency = a.idempotency ~= cjson.null and a.idempotency or nil

@@ -87,7 +87,7 @@ class Probe:
 
     def read(self, job_id: str, done: bool) -> None:
         """As a poll does."""
-        answer = self.fleet.run("read", id=job_id, tenant="default", lanes=LANES)
+        answer = self.fleet.run("read", id=job_id, tenant="default", lane_kinds=LANES)
         assert (answer[1] is not None) == done
 
     def beat(self, worker: QueueSide) -> None:

@@ -1,4 +1,5 @@
 -- Pieces of long files, and what they have come to.
+-- uses: lanes executions
 
 -- A piece leaves no trace but its checkpoint: its file tells how it went.
 local function drop_piece(piece)

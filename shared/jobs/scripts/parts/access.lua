@@ -1,4 +1,5 @@
 -- Who may see or touch a job, and what there is to see.
+-- uses: prelude
 
 -- How many jobs, and how much audio (ms), are started before one that waits; nothing for one that stands in no lane.
 -- A follower stands where its leader does; whoever is not the most urgent waits for all who are more so.
@@ -14,7 +15,7 @@ local function ahead_of(job)
   end
   local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
   local audio_ms = redis.call('ZSCORE', order, id) - first
-  for _, urgent in ipairs(a.lanes) do
+  for _, urgent in ipairs(a.lane_kinds) do
     local before = PREFIX .. '.' .. job.model .. '.' .. urgent
     if before == lane then
       break
@@ -31,7 +32,7 @@ local function ahead_of(job)
 end
 
 -- A job as its owner sees it, all of one moment; nil when it is completed and its transcript is kept no longer.
--- Of a job that waits it needs a.lanes: the kinds of lanes, the most urgent first.
+-- Of a job that waits it needs a.lane_kinds: the kinds of lanes, the most urgent first.
 local function view(job)
   local transcript = redis.call('GET', key('transcript', job.id))
   if job.state == 'completed' and not transcript then

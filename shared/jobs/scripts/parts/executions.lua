@@ -1,4 +1,5 @@
 -- Executions: a worker's lease on a job, and what is noted of its attempts.
+-- uses: prelude
 
 -- The worker gets a lease and a fencing token, and RQ's tools see it at work. Returns the job's hash as {field, value, ...}.
 -- Needs a.worker, a.execution, a.lease_ms and a.audio_ttl.
