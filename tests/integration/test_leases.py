@@ -47,7 +47,9 @@ def test_a_record_that_a_sweep_cannot_handle_is_told_with_file_and_line(fleet: S
     fleet.submit("a")
     fleet.claim(lease_ms=0)
     fleet.redis.hdel(KEYS.job("a"), "attempt")
-    (problem,) = worker.register.recover().broken.values()
+    swept = worker.register.recover()
+    assert swept is not None
+    (problem,) = swept.broken.values()
     assert re.search(r"(recover|parts/\w+)\.lua:\d+", problem)
 
 
