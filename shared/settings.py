@@ -158,11 +158,16 @@ class GatewaySettings(FleetSettings):
         return self
 
 
+#: Names of engines in the settings of earlier releases, and where these engines are now.
+MOVED_ENGINES = {"worker.engine:Engine": "worker.model.engine:Engine"}
+
+
 class WorkerSettings(FleetSettings):
     """What only a worker reads."""
 
     whisper_engine: Annotated[
         str,
+        BeforeValidator(lambda name: MOVED_ENGINES.get(name, name)),
         Field(
             pattern=r"^[A-Za-z0-9_.]+:[A-Za-z0-9_]+$",
             description="module:class that loads and decodes; for tests and other back ends.",
