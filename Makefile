@@ -28,8 +28,8 @@ format: $(VENV)/.installed-dev ## Put the code in its format and sort the import
 test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processes
 	$(PY) -m pytest tests
 
-test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here
-	$(PY) -m tests.redis_versions
+test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here (ONLY=others: but the one of `make test`)
+	$(PY) -m tests.redis_versions $(ONLY)
 
 faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 10 minutes; ONLY=chaos for one part)
 	$(PY) -m tests.faults.experiments $(ONLY)
