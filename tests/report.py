@@ -97,7 +97,7 @@ def screen(findings: Sequence[Finding]) -> Table:
 
 
 def run_parts(parts: Mapping[str, Callable[[Path], Iterator[Finding]]], chosen: Sequence[str]) -> list[Finding]:
-    """Run the chosen parts, or all, each in a folder of its own. Prints each finding as it comes, and all in a table at the end."""
+    """Run the chosen parts, or all, each in a folder of its own. Prints each finding as it comes, then a table of all."""
     console, findings = Console(), []
     for name in chosen or parts:
         with tempfile.TemporaryDirectory() as folder:
