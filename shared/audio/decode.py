@@ -130,8 +130,7 @@ class _Decoding:
         return is_mpeg and 0 < placed.packet.size < mpeg_audio_bytes(bytes(placed.packet), 0)
 
     def _is_pause(self, placed: Placed) -> bool:
-        """Whether the packet is a pause: while its owner is silent, a phone sends noise frames or empty ones (AMR types from 8
-        on).
+        """Whether the packet is a pause: in silence, a phone sends noise frames or empty ones (AMR types from 8 on).
 
         FFmpeg cannot decode these.
         """

@@ -26,8 +26,7 @@ MOST_PLACES = 20
 class Heard:
     """The findings of a reading at its end. Lengths in seconds.
 
-    `promised`: the length that the file's headers state, None where one of its programmes states none; `found`: the length that
-    is there.
+    `promised`: the length that the file's headers state, None where one of its programmes states none; `found`: the length found.
     """
 
     seconds: float = 0.0

@@ -1,8 +1,7 @@
 """Where one programme in a file ends and the next begins.
 
 There are chained Ogg files (RFC 3533, section 4), files that were joined byte by byte, and recorders that begin anew within a
-file. Players play all of it, but FFmpeg's demuxers mostly stop after the first programme. So each programme gets a demuxer of its
-own.
+file. Players play all of it, but FFmpeg's demuxers mostly stop after the first programme. So each one gets its own demuxer.
 """
 
 import re
@@ -67,9 +66,9 @@ def stated_end(content: Content, link: Link, container: Container) -> int | None
 
 
 def _search_from(content: Content, start: int, container: Container) -> int:
-    """From where on to search for the next programme: not within the length that the header at `start` states.
+    """Where the search for the next programme begins: not within the length that the header at `start` states.
 
-    The search begins a little before that end, since some headers count themselves as well; without a stated length, at once.
+    It begins a little before that end, since some headers count themselves as well. Without a stated length it begins at once.
     """
     end = (_STATED_ENDS[container](content, start) if container in _STATED_ENDS else None) or 0
     return max(start + 1, end - OVERSTATED_BYTES) if end <= len(content) else start + 1

@@ -141,9 +141,7 @@ class Programme:
         return next_pts is None or next_pts < pts
 
     def _by_the_clock(self, pts_seconds: float, is_lone: bool) -> float:
-        """The place of this timestamp in seconds since the link's beginning. A clock that jumps back, or too far ahead, has begun
-        anew.
-        """
+        """The seconds from the link's beginning to a timestamp. A clock that jumps back, or too far ahead, has restarted."""
         if self._origin is None:
             self._origin = pts_seconds
         at = pts_seconds - self._origin + self._put_off

@@ -84,7 +84,7 @@ class Reading:
             raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
 
     def _is_followed_by_another(self) -> bool:
-        """Whether a file of a known container follows the last programme. It is not read, so the caller is told."""
+        """Whether a file of a known container follows the last programme. That file is not read, so the caller is told."""
         end = stated_end(self.content, self._links[-1], self.container)
         return end is not None and len(self.content) - end > MOST_JUNK_BYTES and begins_at(self.content, end)
 

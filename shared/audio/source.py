@@ -133,9 +133,7 @@ def samples_of(frame: AudioFrame) -> NDArray[Any]:
 
 
 class Pace:
-    """How long the packets of a stream last. Values that hold for all packets are read from FFmpeg once: a file may have a
-    million.
-    """
+    """How long the packets of a stream last. Values that hold for all packets are read once: a file may have a million."""
 
     def __init__(self, stream: AudioStream, container: Container, source: av.container.InputContainer) -> None:
         self._is_adts, self._last_seconds = container is Container.AAC, 0.0

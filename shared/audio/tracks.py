@@ -20,8 +20,7 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, packets: Mapping[
 
     `packets`: the number of packets by the stream's index; empty where there is only one track.
 
-    Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when the wanted one is not there or cannot be
-    decoded.
+    Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when the wanted one is missing or cannot be decoded.
     """
     if not streams:
         raise MalformedAudio("The file has no audio track.")
@@ -41,9 +40,7 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, packets: Mapping[
 
 
 def _not_empty(streams: Sequence[AudioStream], packets: Mapping[int, int]) -> Sequence[AudioStream]:
-    """The streams that hold packets. If none of them is the default one, a stream with few packets is the work of a damaged
-    header.
-    """
+    """The streams that hold packets. Without a default one among them, a stream with few packets comes from a damaged header."""
     full = [stream for stream in streams if packets.get(stream.index)] or list(streams)
     if any(stream.disposition & Disposition.default for stream in full):
         return full

@@ -91,9 +91,7 @@ def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) 
 
 @dataclass(frozen=True, slots=True)
 class WavShape:
-    """The content of the `fmt ` and `data` chunks. `data_bytes` is None where the length was not known when the header was
-    written.
-    """
+    """The content of the `fmt ` and `data` chunks. `data_bytes` is None where the length was not known to the writer."""
 
     rate_hz: int
     channels: int
@@ -107,8 +105,7 @@ class WavShape:
 def wav_shape(content: Content, start: int) -> WavShape | None:
     """The header of the little-endian wav at `start`; None when a chunk is missing.
 
-    Pipes and recorders write the header before they know the length. They write 0, or a number near the largest, signed or
-    unsigned.
+    Pipes and recorders write the header before they know the length: as 0, or as a number near the largest, signed or unsigned.
     """
     if content[start : start + 4] == b"RIFX":
         return None

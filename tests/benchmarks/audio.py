@@ -1,6 +1,4 @@
-"""`make audio`: measures how files are read behind their walls, and the cost of hostile files. Prints a table, writes
-docs/audio.md.
-"""
+"""`make audio`: measures how files are read behind their walls, and the cost of hostile files; writes docs/audio.md."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -30,9 +30,7 @@ LIMITS: dict[str, Any] = {"max_bytes": 10**9, "max_audio_ms": 10**9}
 
 @dataclass(frozen=True, kw_only=True)
 class Spell:
-    """Milliseconds of `POST /v1/jobs?wait=`, milliseconds from the event to the answer, and the share of time that the host
-    withheld.
-    """
+    """Milliseconds of `POST /v1/jobs?wait=` and from the event to the answer, and the share of time that the host withheld."""
 
     rounds: list[float]
     wakes: list[float]

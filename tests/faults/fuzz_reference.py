@@ -24,9 +24,7 @@ _ERRORS = (av.FFmpegError, ValueError, OSError, EOFError, OverflowError, MemoryE
 
 @dataclass(frozen=True)
 class Heard:
-    """Seconds of sound: `forced` with the given demuxer and track, `free` by FFmpeg's own choice. None: the file cannot be
-    opened.
-    """
+    """Seconds of sound: `forced` with the given demuxer and track, `free` by FFmpeg's own choice. None: not readable."""
 
     forced: float | None = None
     free: float | None = None

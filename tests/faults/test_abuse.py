@@ -1,6 +1,4 @@
-"""Clients that hold connections, send heads without an end, trickle, or send more than there is room for: other clients are
-served.
-"""
+"""Clients that hold connections, send endless heads, trickle, or send more than there is room for: others are served."""
 
 import contextlib
 import resource

@@ -1,5 +1,4 @@
-"""The workshop of field files: puts the demo clips on a timeline, encodes them with FFmpeg, and makes the reference for each
-file.
+"""The workshop of field files: puts demo clips on a timeline, encodes them by FFmpeg, and makes the reference for each file.
 
 The encoders are those of the FFmpeg in the `imageio-ffmpeg` package, so that no system's FFmpeg is needed.
 """

@@ -37,9 +37,7 @@ def client(fleet: Stack) -> Iterator[httpx.Client]:
 
 
 def speech(clips: list[Clip], seconds: float, first: int, pause: float = 0.6) -> tuple[bytes, list[str]]:
-    """A wav of at least `seconds`, made of clips that the model knows, from the `first` on, with pauses; and the text of each
-    clip.
-    """
+    """A wav of at least `seconds` of clips that the model knows, from the `first` on, with pauses; and the text of each clip."""
     known = [clip for clip in clips if clip.kind in ("own", "everyday")]
     parts: list[np.ndarray] = []
     said: list[str] = []

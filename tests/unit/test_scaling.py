@@ -86,7 +86,7 @@ def test_a_seed_says_the_same_again() -> None:
 def test_bursts_leave_the_mean_rate_alone() -> None:
     came = arrivals(1, 100_000, random.Random(4))
     assert len(came) / 100_000 == pytest.approx(1.0, rel=0.1)
-    # Most windows of 20 s have fewer arrivals than the mean, those in bursts far more.
+    # Most windows of 20 s have fewer arrivals than the mean; windows in bursts have far more.
     counts = [0] * 5_000
     for at in came:
         counts[int(at / 20)] += 1

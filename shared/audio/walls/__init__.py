@@ -1,5 +1,4 @@
-"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits. A hostile file breaks only that
-one.
+"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits. A file can break only that one.
 
 - `readers`: the interface for gateways and model processes
 - `process`: the process beside them, which keeps readers ready

@@ -1,4 +1,4 @@
-"""A reader's limits for one file. The kernel enforces them, and ends a reader that exceeds its time."""
+"""A reader's limits for one file. The kernel enforces them: it ends a reader whose time is over, and refuses it more memory."""
 
 import resource
 import signal
@@ -45,8 +45,7 @@ def decode_limits(size_bytes: int, seconds: float) -> Limits:
 
 
 class Imposed:
-    """Limits of the process in which this object is made. A signal ends the process when its time is over; it gets no more
-    memory.
+    """Limits of the process that makes this object. A signal ends it when its time is over; more memory is refused.
 
     SIGPROF, SIGALRM and SIGXCPU must have their default action, which ends the process.
     """

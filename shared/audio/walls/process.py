@@ -45,8 +45,7 @@ def _keep(orders: socket.socket, readers: int) -> None:
     """Fork a reader for each that has ended, until the other end of the socket is closed."""
     alive: set[int] = set()
     backoff = FIRST_BACKOFF_SECONDS
-    # A reader's death wakes this process. It also checks the socket now and then, since busy readers do not notice that it was
-    # closed.
+    # A reader's death wakes this process. It also checks the socket now and then: busy readers do not notice that it was closed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     while not _is_closed(orders):
         while len(alive) < readers:

@@ -46,7 +46,7 @@ _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, Uns
 _BY_CODE = {error.code: error for error in _ERRORS}
 #: Causes of death that are the file's fault and would occur again. Time by the clock (SIGALRM) may be the machine's fault.
 _THE_FILES_FAULT = frozenset({"SIGPROF", "SIGXCPU", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
-#: Environment variables that the process gets. It must not see addresses and keys.
+#: Environment variables that the keeper of readers gets. It must not see addresses and keys.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 
 _LOG = get_logger(__name__)
@@ -56,7 +56,7 @@ class Readers:
     """A process with some readers, beside this one. Safe for use from several threads."""
 
     def __init__(self, quick: int, niceness: int, lanes_seconds: Sequence[float]) -> None:
-        """`quick`: how many files may be read at the same time in each lane but the last; `lanes_seconds`: for how long."""
+        """`quick`: how many files may be read at once in each lane but the last; `lanes_seconds`: for how long."""
         self._schedule, self._niceness = Schedule(lanes_seconds, quick), niceness
         self._lock = threading.Lock()
         self._number = 0
@@ -89,8 +89,7 @@ class Readers:
         return self._submit(Task.PROBE, file, wanted, probe_limits(file.size_bytes))
 
     def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> Errand:
-        """Decode the first `seconds` of a file into a buffer. The readers own the file from now on. Callers use `decodes` for
-        this.
+        """Decode the first `seconds` of a file into a buffer. The readers own the file from now on. Callers go through `decodes`.
         """
         return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 

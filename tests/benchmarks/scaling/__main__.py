@@ -1,7 +1,6 @@
 """`make scaling`: how many workers a load needs, and how much load one Redis bears. Writes docs/scaling.md.
 
-The cost of a job in Redis is measured here. The time that a job keeps a worker busy is read from docs/performance.md. The queue
-is simulated.
+The cost of a job in Redis is measured here. Its time on a worker is read from docs/performance.md. The queue is simulated.
 """
 
 import math

@@ -70,9 +70,7 @@ def smallest(enough: Callable[[int], bool], at_least: int = 1) -> int:
 
 
 def workers_needed(trace: Trace, mean_service: float) -> int:
-    """The number of workers with which 95 % of the jobs wait no longer than the limit. With fewer than the load, they never catch
-    up.
-    """
+    """The number of workers with which 95 % of the jobs wait no longer than the limit. Fewer than the load never catch up."""
 
     def enough(workers: int) -> bool:
         return sum(wait > WAIT_SECONDS for wait in waits(trace, mean_service, workers)) <= 0.05 * len(trace[0])
