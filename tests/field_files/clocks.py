@@ -141,7 +141,7 @@ def _segment(recipe: str, number: int = 2) -> Make:
 
 
 def _hls_segment(shop: Workshop) -> bytes:
-    """The header that describes the tracks, and the fragments from the seventh on (from 3 s on)."""
+    """The header that describes the tracks, and the fragments from the seventh on (from about 3 s on)."""
     whole = shop.encoded("fragmented mp4")
     starts = [at - 4 for at in range(len(whole)) if whole.startswith(b"moof", at)]
     return whole[: starts[0]] + whole[starts[6] :]

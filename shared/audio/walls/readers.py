@@ -89,8 +89,7 @@ class Readers:
         return self._submit(Task.PROBE, file, wanted, probe_limits(file.size_bytes))
 
     def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> Errand:
-        """Decode the first `seconds` of a file into a buffer. The readers own the file from now on. Callers go through `decodes`.
-        """
+        """Decode the first `seconds` of a file into a buffer. The readers own the file from now on. Callers use `decodes`."""
         return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 
     def withdraw(self, errand: Errand) -> None:
