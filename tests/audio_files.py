@@ -1,4 +1,4 @@
-"""Audio made for tests: good in every format we promise, and broken in every way we have seen."""
+"""Audio made for tests: valid in every format that we promise, and broken in every way that we have seen."""
 
 import io
 import struct
@@ -45,11 +45,11 @@ def with_av(samples: NDArray[np.float32], container: str, codec: str, rate_hz: i
 
 
 def wav(seconds: float = 1.0) -> bytes:
-    """The usual case: 16-bit mono."""
+    """The usual case: a 16-bit mono wav."""
     return with_soundfile(tone(seconds), "WAV", "PCM_16")
 
 
-#: Every format that is promised, by a short name.
+#: Every promised format, by a short name.
 FORMATS: dict[str, Callable[[NDArray[np.float32]], bytes]] = {
     "wav 16 bit": lambda s: with_soundfile(s, "WAV", "PCM_16"),
     "wav 8 bit": lambda s: with_soundfile(s, "WAV", "PCM_U8"),
@@ -81,7 +81,7 @@ def wav_header(
 
 
 def flac_claiming(seconds: float) -> bytes:
-    """A good short flac whose header promises another length (total samples: 36 bits from byte 21)."""
+    """A valid short flac whose header promises another length (total samples: 36 bits from byte 21)."""
     content = bytearray(with_soundfile(tone(), "FLAC", "PCM_16"))
     total = int(seconds * RATE_HZ)
     content[21] = (content[21] & 0xF0) | (total >> 32)
@@ -97,7 +97,7 @@ def float_wav_with(value: float) -> bytes:
 
 
 def long_speech(seconds: float, seed: int) -> bytes:
-    """Clips that the demo model knows, in an order of their own, with pauses, as a wav of so many seconds."""
+    """A wav of `seconds`: clips that the demo model knows, in random order by `seed`, with pauses."""
     rng = np.random.default_rng(seed)
     paths = sorted((ROOT / "models" / "demo" / "clips").glob("everyday_*.wav"))
     parts: list[np.ndarray] = []

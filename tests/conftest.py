@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests. What needs a server starts a real one."""
+"""Fixtures shared by all tests. A test that needs a server gets a real one."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ CLIPS = ROOT / "models" / "demo" / "clips"
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A sample clip and what is said in it. `kind` says which voices and sentences it is from (see the model card)."""
+    """A sample clip and its text. `kind`: which voices and sentences it is from (see the model card)."""
 
     name: str
     text: str
@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator["redis.Redis"]:
-    """A client of an emptied server."""
+    """A client of the server, whose data were erased."""
     client = server.client()
     client.flushall()
     yield client

@@ -1,4 +1,4 @@
-"""Real processes for tests: a Redis server, gateways, workers. Everything started here is stopped here."""
+"""Real processes for tests: a Redis server, gateways, workers. Everything that is started here is stopped here."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_seconds: floa
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
+    """A TCP port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -90,7 +90,7 @@ def start(command: list[str], log: Path, **environment: str) -> Running:
 
 
 def lasting_keys(client: "redis.Redis") -> set[bytes]:
-    """All keys but the locks of sweeps, which come and go by themselves."""
+    """All keys except the locks of sweeps, which come and go by themselves."""
     return {key for key in client.scan_iter("*") if not key.endswith((b":expiring", b":sweeping", b":reconciling"))}
 
 
@@ -141,7 +141,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """A running server for the time of a `with`."""
+    """A Redis server that runs for the time of a `with`."""
     server = RedisServer(folder=folder, options=options or WITHOUT_FILES)
     server.start()
     try:
@@ -161,11 +161,11 @@ class Stack:
     gateways: list[Running] = field(default_factory=list)
     workers: list[Running] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
-    #: Of workers: no log is written by two that are not the same worker started again.
+    #: Numbers of workers: two workers never write the same log, unless one is the other started again.
     numbers: Iterator[int] = field(default_factory=count)
 
     def start_gateway(self, **environment: str) -> str:
-        """Its URL, once it answers."""
+        """Start a gateway. Returns its URL once it answers."""
         gateway = self._launch_gateway(len(self.gateways), port := free_port(), environment)
         self.gateways.append(gateway)
         self.urls.append(f"http://127.0.0.1:{port}")
@@ -173,22 +173,22 @@ class Stack:
         return self.urls[-1]
 
     def restart_gateway(self, number: int) -> None:
-        """Another process in place of a dead one, at the same address; returns before it answers."""
+        """Start another gateway in place of a dead one, at the same address. Returns before it answers."""
         self.gateways[number].wait()
         self.gateways[number] = self._launch_gateway(number, int(self.urls[number].rsplit(":", 1)[1]), {})
 
     def restart_worker(self, number: int) -> None:
-        """Likewise for a worker."""
+        """Start another worker in place of a dead one. Returns before it is ready."""
         self.workers[number].wait()
         self.workers[number] = self._launch_worker(number, {})
 
     def start_worker(self, **environment: str) -> Running:
-        """A worker process; use `wait_ready` to know that it can work."""
+        """Start a worker process. `wait_ready` waits until it can work."""
         self.workers.append(self._launch_worker(next(self.numbers), environment))
         return self.workers[-1]
 
     def wait_ready(self, workers: int = 1) -> None:
-        """Until so many workers have a loaded model."""
+        """Wait until this many workers have loaded their model."""
 
         def enough() -> bool:
             cards = httpx.get(f"{self.urls[0]}/stats", headers=self._headers()).json()["workers"]
@@ -229,7 +229,7 @@ class Stack:
 def running_stack(
     folder: Path, *, workers: int = 1, gateways: int = 1, redis_options: tuple[str, ...] = WITHOUT_FILES, **settings: str
 ) -> Iterator[Stack]:
-    """A ready fleet in a folder of its own, for the time of a `with`. `settings` as in the environment."""
+    """A ready fleet in a folder of its own, for the time of a `with`. `settings`: environment variables."""
     folder.mkdir()
     with redis_server(folder, *redis_options) as server:
         stack = Stack(server=server, folder=folder, environment=settings)

@@ -1,4 +1,4 @@
-"""What an experiment or a benchmark found, and the table of all of them."""
+"""The findings of experiments and benchmarks, and the table of them."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ from tests.processes import redis_binary
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One row: what was done, what must be, what was seen, and whether that is enough."""
+    """One row: what was done, the requirement, the result, and whether the result is good enough."""
 
     experiment: str
     must: str
     seen: str
     holds: bool
-    #: Share of the processors' time that the host gave to others meanwhile.
+    #: Share of the processors' time that the host gave to other guests meanwhile.
     withheld: float = 0.0
 
 
@@ -45,14 +45,14 @@ def p95(values: Sequence[float]) -> float:
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """In Markdown."""
+    """The findings as a table in Markdown."""
     rows = ["| experiment | must be | seen | withheld by the host | |", "|---|---|---|---|---|"]
     rows += [_row(f) for f in findings]
     return "\n".join(rows)
 
 
 def renewed(page: str, findings: Sequence[Finding]) -> str:
-    """A page with these findings in place of earlier ones of the same experiments. Raises `LookupError` when one is not there."""
+    """The page with each finding in place of the row of the same experiment. Raises `LookupError` unless there is exactly one."""
     lines = page.split("\n")
     for finding in findings:
         places = [place for place, line in enumerate(lines) if line.startswith(f"| {finding.experiment} |")]
@@ -72,7 +72,7 @@ def _verdict(finding: Finding) -> str:
 
 
 def machine() -> str:
-    """What a measurement was taken on."""
+    """The machine of a measurement."""
     told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
     version = told.split("v=")[1].split()[0]
     runs_on = f"Python {platform.python_version()}, Redis {version}"
@@ -80,7 +80,7 @@ def machine() -> str:
 
 
 def _processor() -> str:
-    """Its name, and what decides how fast eight-bit multiplications are."""
+    """The processor's name, and those of its features that decide how fast eight-bit multiplications are."""
     described = Path("/proc/cpuinfo")
     found = dict(line.split(":", 1) for line in described.read_text().splitlines() if ":" in line) if described.exists() else {}
     told = {name.strip(): value.strip() for name, value in found.items()}
@@ -89,7 +89,7 @@ def _processor() -> str:
 
 
 def screen(findings: Sequence[Finding]) -> Table:
-    """For a terminal."""
+    """The findings as a table for a terminal."""
     drawn = Table("experiment", "must be", "seen", "", show_lines=True)
     for f in findings:
         drawn.add_row(f.experiment, f.must, f.seen, "[green]holds[/]" if f.holds else "[red]does not hold[/]")
@@ -97,7 +97,7 @@ def screen(findings: Sequence[Finding]) -> Table:
 
 
 def run_parts(parts: Mapping[str, Callable[[Path], Iterator[Finding]]], chosen: Sequence[str]) -> list[Finding]:
-    """Run the chosen parts, or all, each in a folder of its own; say each finding as it comes, and at the end all in a table."""
+    """Run the chosen parts, or all, each in a folder of its own. Prints each finding as it comes, then a table of all."""
     console, findings = Console(), []
     for name in chosen or parts:
         with tempfile.TemporaryDirectory() as folder:

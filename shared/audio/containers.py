@@ -1,4 +1,4 @@
-"""The formats that are taken, each with what FFmpeg calls it and how it is to be read. `docs/api.md` lists this table."""
+"""The accepted formats, each with FFmpeg's name for it and how it is read. `docs/api.md` lists this table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ class Container(str, Enum):
 class Form:
     """How a container is read.
 
-    `demuxer`: FFmpeg's name for it; no other one is ever tried. `keeps_time`: its packets carry times of their own, so that gaps
-    are known; the sound of the others is one frame after the other. `restarts`: its clock may jump without meaning a gap, as that
-    of a broadcast does. `exact`: the length that its header states is that of the sound, to the millisecond.
-    `promises_all`: it is that of the file from its beginning, a late start of the sound included.
+    `demuxer`: FFmpeg's name for the format; no other demuxer is ever tried. `keeps_time`: the packets carry timestamps, so gaps
+    are known; the sound of other formats is one frame after the other. `restarts`: the clock may jump without meaning a gap, as
+    that of a broadcast does. `exact`: the length that the header states is the length of the sound, to the millisecond.
+    `promises_all`: the stated length counts from the beginning of the file, and so includes a late start of the sound.
     """
 
     describes: str

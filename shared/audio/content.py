@@ -5,21 +5,21 @@ import mmap
 from collections.abc import Mapping
 
 Content = bytes | mmap.mmap
-#: How much of a mapping, in bytes, may stay in this process's memory before it is dropped.
+#: Bytes of a mapping that may stay in this process's memory before they are dropped.
 KEPT_BYTES = 16 * 1024 * 1024
 
 
 def forget(content: Content) -> None:
-    """What has been read of a mapping need not lie in this process's memory any longer; it is still where it is shared from."""
+    """Drop the pages of a mapping from this process's memory. The shared memory keeps the bytes."""
     if isinstance(content, mmap.mmap):
         content.madvise(mmap.MADV_DONTNEED)
 
 
 class Window(io.RawIOBase):
-    """A stretch of a content as a file, for FFmpeg. Copies what is read and nothing else."""
+    """A stretch of a content as a file, for FFmpeg. It copies only the bytes that are read."""
 
     def __init__(self, content: Content, start: int, end: int, instead: Mapping[int, bytes] | None = None) -> None:
-        """`instead`: bytes that readers see in place of the content's own, by the place of the first of them."""
+        """`instead`: bytes that readers see in place of the content's own, keyed by the offset of the first byte."""
         self._instead = instead or {}
         self._content, self._view = content, memoryview(content)
         self._start, self._size, self._at, self._read_bytes = start, end - start, 0, 0
@@ -50,7 +50,7 @@ class Window(io.RawIOBase):
         return bytes(repaired)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """A damaged file sends FFmpeg to before its start: the place stays as it is then."""
+        """Move to an offset. A damaged file can make FFmpeg seek before the start: the position then stays unchanged."""
         at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if at >= 0:
             self._at = min(at, self._size)
@@ -60,5 +60,5 @@ class Window(io.RawIOBase):
         return self._at
 
     def release(self) -> None:
-        """Let the mapping go: it cannot be closed while somebody looks at it."""
+        """Release the view of the content: a mapping cannot be closed while a view of it exists."""
         self._view.release()

@@ -1,4 +1,7 @@
-"""From a file's bytes to what a model hears, by FFmpeg. Only for processes behind a wall (`shared.audio.walls`)."""
+"""Decodes a file's bytes by FFmpeg into the samples that a model gets.
+
+Only for processes behind a wall (`shared.audio.walls`).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ from shared.audio.sound import Samples, Sound, SoundFull, normalize
 from shared.audio.source import check_shape, samples_of
 from shared.errors import AudioTooLong, MalformedAudio
 
-#: A file of which less than this can be decoded is no audio any more.
+#: If less than this share of a file can be decoded, the file is refused as damaged.
 LEAST_SHARE = 0.05
-#: A stream that was entered in the middle begins with packets that need what went before: these are no loss.
+#: A recording of one of these that starts in the middle of a stream begins with packets that refer to earlier ones. Their failure
+#: to decode is no loss, for up to `LEAD_IN_SECONDS`.
 ENTERED_IN_THE_MIDDLE = frozenset({Container.MP3, Container.AAC, Container.LATM, Container.MPEG_TS, Container.MPEG_PS})
 LEAD_IN_SECONDS = 0.15
 TAGS = (b"ID3", b"3DI", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"LYRICS200")
@@ -30,7 +34,7 @@ MOST_OVERLAP_SECONDS = 0.5
 
 
 def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
-    """Any file into a buffer of zeros: shape (1, samples), or (channels, samples) for split channels.
+    """Decode any file into a buffer of zeros: shape (1, samples), or (channels, samples) for split channels.
 
     Raises `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` for more than `max_seconds`.
     """
@@ -56,7 +60,7 @@ def decode(content: Content, wanted: Wanted, buffer: Samples) -> Decoded:
 
 
 class _Decoding:
-    """Decodes packet by packet. What cannot be decoded is silence, and noted."""
+    """Decodes packet by packet. A packet that cannot be decoded becomes silence and is noted."""
 
     def __init__(self, reading: Reading, sound: Sound) -> None:
         self._reading, self._sound = reading, sound
@@ -65,7 +69,7 @@ class _Decoding:
         self._missing_seconds = self._trailing_seconds = 0.0
 
     def run(self) -> None:
-        """Decode all of it. Raises `SoundFull` and what `Reading.packets` raises."""
+        """Decode the whole file. Raises `SoundFull` and the errors of `Reading.packets`."""
         for placed in self._reading.packets():
             if self._is_cut_short(placed):
                 continue
@@ -83,11 +87,11 @@ class _Decoding:
             if placed.packet.is_corrupt and self._reading.form.keeps_time:
                 self._reading.heard.faults += 1
         if self._reading.form.keeps_time:
-            # Packets that could not be decoded are silence between others, and nothing at the end.
+            # Packets that fail to decode become silence between others, but add nothing at the end of the file.
             self._sound.silence_until(self._reading.heard.seconds - self._trailing_seconds)
 
     def is_nearly_nothing(self) -> bool:
-        """Hardly any of the file's packets could be decoded."""
+        """Whether hardly any of the file could be decoded, by the time of its packets or by their bytes."""
         expected_seconds = self._decoded_seconds + self.skipped.seconds
         packets_failed = self._decoded_seconds <= LEAST_SHARE * expected_seconds
         return packets_failed or self._decoded_bytes < LEAST_SHARE * self._reading.frame_bytes()
@@ -106,11 +110,14 @@ class _Decoding:
         self._decoded_seconds += len(block) / frame.sample_rate
 
     def _go_to(self, at: float, block: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-        """Silence up to a block's time; or less of it, where a damaged packet has become more sound than it stands for."""
+        """Fill with silence up to the block's time; or cut the block's start if the sound already goes further.
+
+        The latter happens where a damaged packet has become more sound than it stands for.
+        """
         early_seconds = self._sound.end_seconds - at
         if early_seconds < -TOLERANCE_SECONDS:
             self._sound.silence_until(at)
-        # Once it is much, it is the times that are wrong, and not the sound.
+        # After `MOST_OVERLAP_SECONDS` of overlap in all, the timestamps are wrong and not the sound: keep the block whole.
         if early_seconds <= TOLERANCE_SECONDS or self.skipped.overlap_seconds > MOST_OVERLAP_SECONDS:
             return block
         rest = block[round(early_seconds * rate_hz) :]
@@ -118,12 +125,15 @@ class _Decoding:
         return rest
 
     def _is_cut_short(self, placed: Placed) -> bool:
-        """The rest of an MPEG frame is decoded to noise."""
+        """Whether the packet is an incomplete MPEG frame: decoding one gives noise."""
         is_mpeg = self._reading.container is Container.MP3
         return is_mpeg and 0 < placed.packet.size < mpeg_audio_bytes(bytes(placed.packet), 0)
 
     def _is_pause(self, placed: Placed) -> bool:
-        """While nobody speaks a phone sends frames of noise, or none (AMR: types from 8 on), which FFmpeg does not know."""
+        """Whether the packet is a pause: in silence, a phone sends noise frames or empty ones (AMR types from 8 on).
+
+        FFmpeg cannot decode these.
+        """
         codec = self._reading.heard.tracks[self._reading.heard.track - 1].codec or ""
         return codec.startswith("amr") and bytes(placed.packet)[0] >> 3 & 15 >= 8
 
@@ -142,7 +152,10 @@ class _Decoding:
 
 
 def _after_packet_seconds(frame: AudioFrame, placed: Placed) -> float:
-    """How much later than its packet a frame is heard: what the decoder threw away before it. Less than 0 for a slow decoder."""
+    """Seconds from the packet's time to the frame's: the part that the decoder threw away before the frame.
+
+    Less than 0 for a decoder that gives its frames late.
+    """
     packet = placed.packet
     if frame.pts is None or not frame.time_base or packet.pts is None or not packet.time_base:
         return 0.0
@@ -150,7 +163,7 @@ def _after_packet_seconds(frame: AudioFrame, placed: Placed) -> float:
 
 
 def _is_tag(placed: Placed) -> bool:
-    """What programs write about a file of mp3: in a frame that holds no sound, or between files that were joined."""
+    """Whether the packet is a tag that programs write into mp3: in a frame without sound, or between files that were joined."""
     head = bytes(placed.packet)[:64]
     return head.startswith(TAGS) or any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 

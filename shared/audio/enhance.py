@@ -1,6 +1,6 @@
-"""Makes speech stand out: rumble cut off, quiet and loud voices brought closer together. FFmpeg's own filters.
+"""Makes speech stand out: cuts off rumble and brings quiet and loud voices closer together, with FFmpeg's own filters.
 
-Only for processes behind a wall, where FFmpeg is.
+Only for processes behind a wall, where FFmpeg is loaded.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import Samples, normalize, parts_of
 
-#: Below 80 Hz there is no voice. Above -24 dBFS three decibels become one and a half: gentle, so that noise is not pumped up.
+#: Below 80 Hz there is no voice. Above -24 dBFS, 3 dB become 1.5 dB: gentle, so that noise is not pumped up.
 FILTERS = (
     ("highpass", "f=80:poles=2"),
     ("acompressor", "threshold=0.063:ratio=2:attack=10:release=200:knee=4"),
@@ -22,7 +22,7 @@ FILTERS = (
 def enhance(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
     """High-pass at 80 Hz, compress, and bring the peak back to full scale; in place, shape (rows, samples), 16 kHz.
 
-    `spans`: from which to which sample there is sound.
+    `spans`: the (start, end) samples between which there is sound.
     """
     normalize(sound, spans)
     for row in sound:
@@ -32,11 +32,11 @@ def enhance(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
 
 
 def _filter(row: Samples) -> None:
-    """These filters give back as many samples as they get, in order, though not at once."""
+    """Filter one row in place. The filters return as many samples as they get, in order, but with a delay."""
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=SAMPLE_RATE_HZ, format="flt", layout="mono", time_base=None)
     chain = [source, *(graph.add(name, options) for name, options in FILTERS)]
-    # Some of them work in double precision.
+    # Some filters work in double precision: convert back.
     chain += [graph.add("aformat", "sample_fmts=flt:channel_layouts=mono"), graph.add("abuffersink")]
     graph.link_nodes(*chain).configure()
     written = 0

@@ -1,4 +1,4 @@
-"""From what a reading and a decode have found to what the caller is told."""
+"""Turns the findings of a reading and a decode into the report for the caller."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from shared.audio.report import AudioInfo, AudioWarning, Decoded, Level, Track, 
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import SILENT_PEAK, Samples, Sound
 
-#: How much may be missing of the length that a header promises before the caller is warned: encoders count their padding, and
-#: recorders their headers. More where the header is that of the whole file, or was written by guess.
+#: How much of the length that a header states may be missing before the caller is warned. Encoders count their padding, and
+#: recorders their headers. More may be missing where the header gives the length of the whole file, or an estimate.
 SLACK_SECONDS, GUESSED_SLACK_SECONDS, SLACK_SHARE = 0.15, 0.5, 0.002
-#: Speech is at -12 to -35 dBFS. The RMS holds pauses, too.
+#: Speech is at -12 to -35 dBFS. The RMS includes pauses.
 QUIET_PEAK_DBFS, QUIET_RMS_DBFS = -36.0, -56.0
-#: One sample in a thousand at full scale is heard.
+#: One sample in a thousand at full scale is audible.
 CLIPPED_SHARE = 0.001
-#: Channels that cancel each other for a moment do so by chance.
+#: A smaller share of time in which channels cancel each other is chance.
 CANCELLED_SHARE = 0.1
-#: How many places of skipped packets are named.
+#: How many stretches of skipped packets are listed.
 MOST_PLACES = 20
 
 
 @dataclass
 class Heard:
-    """What a reading has found by its end. Lengths in seconds.
+    """The findings of a reading at its end. Lengths in seconds.
 
-    `promised` is the length that the file's headers state, None where one of its programmes states none; `found`: what is there.
+    `promised`: the length that the file's headers state, None where one of its programmes states none; `found`: the length found.
     """
 
     seconds: float = 0.0
@@ -50,11 +50,11 @@ class Skipped:
     seconds: float = 0.0
     at: list[tuple[float, float]] = field(default_factory=list)
     is_cut_off: bool = False
-    #: Sound whose place in time was taken already.
+    #: Sound that was cut because earlier sound already filled its time.
     overlap_seconds: float = 0.0
 
     def note(self, at: float, seconds: float) -> None:
-        """Another one. Neighbours become one stretch."""
+        """Count a skipped packet. Stretches less than 50 ms apart become one."""
         self.packets += 1
         self.seconds += seconds
         start, end = round(max(0.0, at), 3), round(max(0.0, at + seconds), 3)
@@ -65,7 +65,7 @@ class Skipped:
 
 
 def info_of(container: Container, heard: Heard, is_track_chosen: bool) -> AudioInfo:
-    """Of a file that has been read to its end."""
+    """The report on a file that has been read to its end."""
     return AudioInfo(
         container=container,
         seconds=heard.seconds,
@@ -79,7 +79,7 @@ def info_of(container: Container, heard: Heard, is_track_chosen: bool) -> AudioI
 
 
 def decoded(filled: Samples, sound: Sound, info: AudioInfo, heard: Heard, skipped: Skipped) -> Decoded:
-    """Of a file that has been decoded. `info`: what the reading says of it."""
+    """The report on a file that has been decoded. `info`: the reading's report."""
     level, seconds = sound.level(), filled.shape[1] / SAMPLE_RATE_HZ
     others = [warning for warning in info.warnings if warning.code is not WarningCode.AUDIO_INCOMPLETE]
     return Decoded(

@@ -1,4 +1,4 @@
-"""Streams of frames that have no file header: told by frames that lead to one another.
+"""Streams of frames that have no file header: recognised by frames that lead to one another.
 
 Each `*_bytes` function gives the length of the frame at a place, 0 when none begins there. Sources: ISO 11172-3 and 13818-3 (MPEG
 audio), ISO 13818-7 (ADTS), ISO 14496-3 (LOAS), ATSC A/52 (AC-3), ETSI TS 102 114 (DTS), GSM 06.10, ISO 13818-1 (transport and
@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from shared.audio.containers import Container
 from shared.audio.content import Content
 
-#: This number of frames in a row is no accident, wherever they begin.
+#: This many frames in a row are no accident, wherever they begin.
 SURE_FRAMES = 4
 TS_PACKET_SIZES, SURE_TS_PACKETS = (188, 192, 204), 5
 _GSM_FRAME_BYTES = 33
-#: A GSM frame begins with four fixed bits, which alone are no proof.
+#: A GSM frame begins with four fixed bits, which prove little in a single frame.
 _SURE_GSM_FRAMES = 25
 
 _KBPS_1 = {
@@ -57,7 +57,7 @@ def adts_bytes(content: Content, at: int) -> int:
 
 
 def adts_seconds(frame: bytes) -> float:
-    """How long a frame of ADTS lasts, by its own rate; 0.0 when it is none."""
+    """How long an ADTS frame lasts, by its own sample rate; 0.0 when there is no such frame."""
     if not adts_bytes(frame, 0) or len(frame) < 7:
         return 0.0
     blocks = (frame[6] & 3) + 1
@@ -93,7 +93,7 @@ def eac3_bytes(content: Content, at: int) -> int:
 
 
 def dts_bytes(content: Content, at: int) -> int:
-    """DTS core, 16-bit big-endian, as it is outside of wav files."""
+    """DTS core, 16-bit big-endian, which is the form outside of wav files."""
     head = content[at : at + 8]
     if len(head) < 8 or head[:4] != b"\x7f\xfe\x80\x01":
         return 0
@@ -106,7 +106,7 @@ def gsm_bytes(content: Content, at: int) -> int:
     return _GSM_FRAME_BYTES if at < len(content) and content[at] >> 4 == 0xD else 0
 
 
-#: What tells one kind of frame from another, and the bits of the header that stay the same within a stream.
+#: Each kind of frame: its length function, and a mask of the header bits that stay the same within a stream.
 _KINDS: Sequence[tuple[Container, Callable[[Content, int], int], bytes]] = (
     (Container.AAC, adts_bytes, b"\xff\xf6"),
     (Container.MP3, mpeg_audio_bytes, b"\xff\xfe"),
@@ -118,7 +118,7 @@ _KINDS: Sequence[tuple[Container, Callable[[Content, int], int], bytes]] = (
 
 
 def frames_at(content: Content, at: int, least: int = SURE_FRAMES) -> Container | None:
-    """What kind of frames begin here: `least` of them in a row, or fewer if the last one ends with the content."""
+    """The kind of frames that begin here: `least` in a row, or one fewer if the last one reaches the end of the content."""
     for kind, length_at, mask in _KINDS:
         if _leads_on(content, at, length_at, mask, least):
             return kind
@@ -133,27 +133,27 @@ def _leads_on(content: Content, at: int, length_at: Callable[[Content, int], int
         if not length or any((one ^ other) & bits for one, other, bits in zip(head, first, mask, strict=True)):
             return False
         at += length
-        # The last frame may be cut short. One alone proves nothing, unless nothing more was asked for.
+        # The last frame may be cut short, so it need not be followed by another one.
         if at >= len(content):
             return number >= least - 1
     return True
 
 
 def gsm_at(content: Content) -> bool:
-    """Raw GSM: only at the very start, and only what is GSM for half a second or to its end."""
+    """Whether this is raw GSM: from the very start, GSM frames for half a second or to the end of the content."""
     count = min(_SURE_GSM_FRAMES, len(content) // _GSM_FRAME_BYTES)
     return count >= 5 and all(gsm_bytes(content, number * _GSM_FRAME_BYTES) for number in range(count))
 
 
 def multiplex_at(content: Content, at: int) -> Container | None:
-    """A transport or program stream that begins here."""
+    """The kind of multiplex, a transport or program stream, that begins here."""
     if transport_stream_at(content, at, least=SURE_TS_PACKETS):
         return Container.MPEG_TS
     return Container.MPEG_PS if program_stream_at(content, at) else None
 
 
 def transport_stream_at(content: Content, at: int, least: int = 3) -> bool:
-    """Whether sync bytes follow each other at the distance of transport stream packets, at least `least` of them."""
+    """Whether at least `least` sync bytes follow each other at the distance of transport stream packets."""
     for size in TS_PACKET_SIZES:
         places = range(at, min(len(content), at + SURE_TS_PACKETS * size), size)
         if len(places) >= least and all(content[place] == 0x47 for place in places):
@@ -162,7 +162,7 @@ def transport_stream_at(content: Content, at: int, least: int = 3) -> bool:
 
 
 def program_stream_at(content: Content, at: int) -> bool:
-    """Whether a pack header begins here, and behind it a system header or a packet."""
+    """Whether a pack header begins here, followed by a system header or a packet."""
     if content[at : at + 4] != b"\0\0\1\xba" or len(content) < at + 14:
         return False
     is_mpeg_2 = content[at + 4] >> 6 == 1

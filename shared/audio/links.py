@@ -1,7 +1,7 @@
 """Where one programme in a file ends and the next begins.
 
-Chained Ogg (RFC 3533, section 4), files that were joined byte by byte, recorders that begin anew: players go on, and FFmpeg's
-demuxers mostly end with the first. So each programme is shown to a demuxer of its own.
+There are chained Ogg files (RFC 3533, section 4), files that were joined byte by byte, and recorders that begin anew within a
+file. Players play all of it, but FFmpeg's demuxers mostly stop after the first programme. So each one gets its own demuxer.
 """
 
 import re
@@ -16,23 +16,23 @@ from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.errors import MalformedAudio
 
-#: More programmes than this in one file are an attempt to keep us busy: four hours of clips of a second are 14,400.
+#: More programmes than this in one file are an attempt to keep a reader busy: four hours of one-second clips are 14,400.
 MOST_LINKS = 20_000
-#: The outermost boxes of an MP4: a fragment has two or three.
+#: The most outermost boxes of an MP4 that are looked at: a fragment has two or three.
 MOST_BOXES = 100_000
 OVERSTATED_BYTES = 64
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _BEGINS = 2
 _TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _TS_BYTES, _TS_SYNC = 188, 0x47
-#: A clock that jumps by more than this (FFmpeg's limit, too) has begun anew. After this number of packets without it, the clock
-#: of another stream is followed.
+#: A clock that jumps by more than this (also FFmpeg's limit) has begun anew. After this many packets without the followed clock,
+#: the clock of another stream is followed.
 _LONGEST_CLOCK_STEP_SECONDS, _TS_OTHER_CLOCK = 10.0, 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A programme: its bytes from `start` to before `end`. `lost_pages`: how often Ogg pages are missing in it."""
+    """A programme: its bytes from `start` to before `end`. `lost_pages`: how often Ogg pages are missing or damaged in it."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Link:
 
 
 def links(content: Content, container: Container, start: int) -> Sequence[Link]:
-    """The programmes of a file, in order; at least one. Raises `MalformedAudio` when there are absurdly many."""
+    """The programmes of a file, in order; at least one. Raises `MalformedAudio` when there are more than `MOST_LINKS`."""
     if container is Container.OGG:
         return _bounded(_ogg_links(content, start))
     if container is Container.MPEG_TS:
@@ -60,15 +60,15 @@ def links(content: Content, container: Container, start: int) -> Sequence[Link]:
 
 
 def stated_end(content: Content, link: Link, container: Container) -> int | None:
-    """Where the programme of a link ends by its own header; None where it does not say, or not within the file."""
+    """Where the link's programme ends by its own header; None if the header does not say, or names a place beyond the file."""
     end = _STATED_ENDS[container](content, link.start) if container in _STATED_ENDS else None
     return end if end is not None and end <= len(content) else None
 
 
 def _search_from(content: Content, start: int, container: Container) -> int:
-    """From where on another programme may begin: not within what the one at `start` says that it is long.
+    """Where the search for the next programme begins: not within the length that the header at `start` states.
 
-    A little before its end all the same, since headers count themselves now and then; and at once where it says nothing.
+    It begins a little before that end, since some headers count themselves as well. Without a stated length it begins at once.
     """
     end = (_STATED_ENDS[container](content, start) if container in _STATED_ENDS else None) or 0
     return max(start + 1, end - OVERSTATED_BYTES) if end <= len(content) else start + 1
@@ -83,7 +83,7 @@ def _riff_end(content: Content, start: int) -> int | None:
 
 
 def _matroska_end(content: Content, start: int) -> int | None:
-    """Behind the segment, if its length is known."""
+    """The end of the segment, if its length is known."""
     at = content.find(b"\x18\x53\x80\x67", start, start + 4096)
     if at < 0 or len(content) < at + 12:
         return None
@@ -94,7 +94,7 @@ def _matroska_end(content: Content, start: int) -> int | None:
 
 
 def _mp4_end(content: Content, start: int) -> int | None:
-    """Where the next file type box stands among the outermost boxes, or they end."""
+    """Where the next file type box stands among the outermost boxes; if there is none, where they end."""
     at = start
     for number in range(MOST_BOXES):
         size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
@@ -125,7 +125,7 @@ def _bounded(found: Iterator[Link]) -> Sequence[Link]:
 
 
 def _ogg_links(content: Content, start: int) -> Iterator[Link]:
-    """A link begins with the pages that begin its streams, all of which stand before any other page."""
+    """A link begins with the pages that open its streams; all of these stand before any other page."""
     begins, in_head, lost = start, True, 0
     expected: dict[int, int] = {}
     for page, kind, serial, number, is_whole in _ogg_pages(content, start):
@@ -141,7 +141,7 @@ def _ogg_links(content: Content, start: int) -> Iterator[Link]:
 
 
 def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, int, bool]]:
-    """Place, kind, serial and number of each page, and whether all of it is there."""
+    """Place, kind, serial and number of each page, and whether it is complete and undamaged."""
     at = content.find(b"OggS", start)
     while at >= 0 and at + _OGG_PAGE.size <= len(content):
         _, version, kind, _, serial, number, _, segments = _OGG_PAGE.unpack_from(content, at)
@@ -149,7 +149,7 @@ def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, in
         following = at + _OGG_PAGE.size + segments + sum(table)
         is_whole = following <= len(content) and _is_sound(content[at:following])
         if version or (following < len(content) and content[following : following + 4] != b"OggS"):
-            # Damaged, or no page at all: the next one is where the next mark is.
+            # The page is damaged, or not a page at all: go on at the next mark.
             following = content.find(b"OggS", at + 4)
         if not version:
             yield at, kind, serial, number, is_whole
@@ -157,24 +157,24 @@ def _ogg_pages(content: Content, start: int) -> Iterator[tuple[int, int, int, in
 
 
 def _is_sound(page: bytes) -> bool:
-    """Whether a page's checksum is right: FFmpeg passes over those whose is not.
+    """Whether a page's checksum is right: FFmpeg passes over pages with a wrong one.
 
-    Ogg's CRC takes the highest bit first, and zlib's the lowest: so the bits of all bytes are turned round.
+    Ogg's CRC takes the highest bit first and zlib's the lowest, so the bits of all bytes are reversed.
     """
     turned = (page[:22] + bytes(4) + page[26:]).translate(_TURNED)
-    # From 0, as Ogg has it, and not inverted, as zlib has it.
+    # Ogg's CRC starts from 0 and is not inverted; zlib's starts from all ones and is inverted.
     found = zlib.crc32(turned, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return found.to_bytes(4, "little").translate(_TURNED) == page[25:21:-1]
 
 
 def _transport_links(content: Content, start: int) -> Iterator[Link]:
-    """A link begins with the first table of programmes before a clock that has begun anew (ISO 13818-1, 2.4.3.5).
+    """A link begins with the first programme table before a clock that has begun anew (ISO 13818-1, 2.4.3.5).
 
-    Recorders join what they have received: the clock jumps, and so may everything else.
+    Recorders join the stretches that they received: the clock jumps, and everything else may change, too.
     """
     begins = start
     for jump in _clock_jumps(content, start):
-        # The table of programmes stands before the packets that it describes.
+        # The programme table stands before the packets that it describes.
         yield Link(begins, jump)
         begins = jump
     yield Link(begins, len(content))
@@ -205,11 +205,11 @@ def _matches(pattern: bytes) -> Callable[[Content, int], bool]:
 
 
 def _begins_wavpack(content: Content, at: int) -> bool:
-    """A block of a programme's first sample, and the first one of its channels."""
+    """Whether a WavPack block with the first sample of a programme begins here, and is the first block of its channels."""
     return at >= 0 and content[at + 16 : at + 20] == bytes(4) and len(content) > at + 32 and bool(content[at + 25] & 8)
 
 
-#: What a programme begins with: a mark to search for, how far behind its beginning that stands, and what confirms it.
+#: How a programme begins: a mark to search for, how many bytes into the programme the mark stands, and a check that confirms it.
 _MARKERS: Mapping[Container, tuple[bytes, int, Callable[[Content, int], bool]]] = {
     Container.WAV: (b"WAVE", 8, _matches(rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE[A-Za-z][A-Za-z0-9 ]{3}")),
     Container.W64: (b"riff\x2e\x91\xcf\x11", 0, _matches(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0.{8}wave\xf3\xac")),

@@ -1,7 +1,7 @@
-"""A look at an MP4's tables before FFmpeg builds an index from them (ISO 14496-12).
+"""Checks an MP4's tables before FFmpeg builds an index from them (ISO 14496-12).
 
-A few bytes can promise millions of samples, each of which costs an index entry, and an edit list goes through that index once per
-edit. The counts are added up here, without anything being built.
+A few bytes can promise millions of samples. Each sample costs an index entry, and FFmpeg goes through that index once per edit of
+an edit list. The counts are added up here, without anything being built.
 """
 
 import struct
@@ -12,17 +12,17 @@ from shared.audio.content import Content
 from shared.errors import MalformedAudio
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex"})
-#: Deeper nesting, or more boxes, are not made by any recorder: a fragment of a second has about ten boxes.
+#: No recorder nests deeper or writes more boxes: a fragment of a second has about ten.
 _MOST_DEPTH, _MOST_BOXES = 8, 400_000
-#: As many samples as four hours of the shortest usual frames; beyond that each needs a byte of the file.
+#: Samples of four hours of the shortest usual frames. More are allowed only while each has at least a byte of the file.
 MOST_SAMPLES = 1_500_000
-#: Samples times edits: what FFmpeg goes through. A second's work.
+#: Samples times edits, which is what FFmpeg goes through. This many take about a second.
 MOST_EDIT_STEPS = 20_000_000
 
 
 @dataclass
 class _Counts:
-    """Of one track."""
+    """The counts of one track."""
 
     samples: int = 0
     edits: int = 0
@@ -36,7 +36,7 @@ class _Tally:
 
 
 def check_tables(content: Content, start: int, end: int) -> None:
-    """Raises `MalformedAudio` when the tables promise what cannot be there."""
+    """Raises `MalformedAudio` when the tables promise more than can be there."""
     tally = _Tally()
     _count(content, start, end, 0, tally)
     limit = max(MOST_SAMPLES, end - start)
@@ -78,7 +78,7 @@ def _number(content: Content, at: int, end: int) -> int:
 
 
 def _boxes(content: Content, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, and from where to where the body goes, of the boxes in a stretch."""
+    """The kind of each box in a stretch, and where its body starts and ends."""
     at = start
     while at + 8 <= end:
         size, kind = struct.unpack(">I4s", content[at : at + 8])

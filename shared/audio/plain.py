@@ -1,4 +1,4 @@
-"""Plain wav: decoded without a parser, and so without a wall."""
+"""Plain wav: decoded without a native parser, and so without a wall."""
 
 import numpy as np
 
@@ -15,9 +15,9 @@ BLOCK_FRAMES = 1 << 16
 
 
 def decode_plain(content: Content, wav: PlainWav, wanted: Wanted, buffer: Samples) -> Decoded:
-    """Into a buffer of zeros, shape (1, samples), or (channels, samples) for split channels. Without `normalize` to the bit what
-    libsndfile makes of it. `enhance` is not for here: it takes FFmpeg's filters.
+    """Decode into a buffer of zeros: shape (1, samples), or (channels, samples) for split channels.
 
+    Without `normalize` the samples are bit by bit those of libsndfile. `enhance` is not done here: it needs FFmpeg's filters.
     Raises `AudioTooLong` when the buffer is too small.
     """
     sound, read_bytes = Sound(buffer), 0

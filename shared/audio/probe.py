@@ -1,4 +1,4 @@
-"""How long a file is, and what is in it. Only for processes behind a wall (`shared.audio.walls`)."""
+"""The length of a file, and its tracks. Only for processes behind a wall (`shared.audio.walls`)."""
 
 from collections.abc import Callable
 
@@ -16,10 +16,10 @@ from shared.errors import UnsupportedAudio
 
 
 def probe(content: Content, *, track: int | None, max_seconds: float, on_packets: Callable[[], None] = lambda: None) -> AudioInfo:
-    """What a decode will hear, without decoding: the packets are read, and their times.
+    """Predicts what a decode will give, without decoding: reads the packets and their times.
 
-    `on_packets` is called whenever another `EARNING_PACKETS` have been read.
-    Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`, `UnsupportedAudio`, and `AudioTooLong` as soon as it is longer than that.
+    `on_packets` is called after every `EARNING_PACKETS` packets. Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`,
+    `UnsupportedAudio`, and `AudioTooLong` as soon as `max_seconds` are exceeded.
     """
     reading = Reading(content, track, max_seconds)
     for number, placed in enumerate(reading.packets(), start=1):
@@ -31,7 +31,7 @@ def probe(content: Content, *, track: int | None, max_seconds: float, on_packets
 
 
 def _check_numbers(placed: Placed) -> None:
-    """Floats need no decoder to speak of, and may be none: found now, the caller is told at once."""
+    """Check the values of float samples. They are cheap to decode and may be NaN; so the caller learns of it at submit."""
     for frame in placed.packet.decode():
         if not (np.abs(samples_of(frame)) <= LOUDEST_SAMPLE).all():
             raise UnsupportedAudio("Some samples are no finite numbers, or absurdly large ones; export the audio again.")

@@ -17,24 +17,24 @@ from shared.audio.findings import Heard
 from shared.audio.source import Pace, read, trimmed_seconds, with_next
 from shared.errors import AudioTooLong, MalformedAudio
 
-#: Times within this are equal: what comes a little early or late goes on where the sound before it ended (FFmpeg's own limit,
-#: and a little more, since times are sums).
+#: Times that differ by no more than this are equal: sound that comes a little early or late continues where the sound before it
+#: ended (FFmpeg's own limit, and a little more, since times are sums).
 TOLERANCE_SECONDS = 0.1001
-#: A jump of a broadcast's clock by more is no gap but another clock (FFmpeg's own limit).
+#: A larger jump of a broadcast's clock is no gap but a new clock (FFmpeg's own limit).
 LONGEST_GAP_SECONDS = 10.0
-#: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these are an attempt to keep us busy.
+#: The shortest packets (2.5 ms of Opus) come 400 to a second. More than these limits are an attempt to keep a reader busy.
 MOST_PACKETS_PER_SECOND, SPARE_PACKETS = 2_000, 5_000
-#: Matroska may pack its packets: those of sound hardly shrink.
+#: Matroska may compress its packets, but audio packets hardly shrink.
 MOST_INFLATION, SPARE_BYTES = 4, 32_000_000
-#: At the beginning of a file.
+#: How many packets at the beginning of a file may have samples to trim.
 EDGE_PACKETS = 5
-#: Encoders fill up their last frame: audio that is longer than allowed by no more than this is taken.
+#: Encoders fill up their last frame: audio that exceeds the allowed length by no more than this is accepted.
 PADDING_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A packet of the chosen track: where it stands in the file, and how long it lasts. `at` may be negative: it is not heard."""
+    """A packet of the chosen track, its place in the file and its length, in seconds. Sound with a negative `at` is not heard."""
 
     packet: Packet[AudioStream]
     at: float
@@ -42,20 +42,20 @@ class Placed:
 
 
 class Tally:
-    """What a reading has come to by now, over all programmes of a file."""
+    """Running totals of a reading over all programmes of a file, with their limits."""
 
     def __init__(self, heard: Heard, max_seconds: float, file_bytes: int) -> None:
         self.heard, self.max_seconds = heard, max_seconds
         self._room_bytes = SPARE_BYTES + MOST_INFLATION * file_bytes
 
     def weigh(self, size_bytes: int) -> None:
-        """Count the bytes of a packet. Raises `MalformedAudio` when all of them are more than the file can hold."""
+        """Count the bytes of a packet. Raises `MalformedAudio` when the total is more than the file can hold."""
         self._room_bytes -= size_bytes
         if self._room_bytes < 0:
             raise MalformedAudio("The file unpacks to far more than it holds; export it again.")
 
     def count(self, seconds: float, size_bytes: int) -> None:
-        """Another packet, which ends so far into the file. Raises `MalformedAudio` and `AudioTooLong`."""
+        """Count a packet that ends at `seconds` in the file. Raises `MalformedAudio` and `AudioTooLong`."""
         self.heard.packets += 1
         self.weigh(size_bytes)
         if self.heard.packets > SPARE_PACKETS + MOST_PACKETS_PER_SECOND * max(0.0, seconds):
@@ -63,7 +63,7 @@ class Tally:
         self.check(seconds)
 
     def check(self, seconds: float) -> None:
-        """Raises `AudioTooLong`."""
+        """Raises `AudioTooLong` when the audio reaches to `seconds` and may not."""
         if seconds > self.max_seconds + PADDING_SECONDS:
             raise AudioTooLong(
                 f"The audio is longer than {self.max_seconds:g} s, which is the most that is taken. Split it first."
@@ -71,29 +71,30 @@ class Tally:
 
 
 class Programme:
-    """The packets of one link. Its clock is brought to begin where the link before it ended."""
+    """The packets of one link. Its clock is shifted to begin where the link before it ended."""
 
     def __init__(
         self, tally: Tally, container: Container, source: av.container.InputContainer, chosen: AudioStream, promised: float | None
     ) -> None:
-        """`promised`: how long its headers say that it is, in seconds."""
+        """`promised`: the length that the programme's headers state, in seconds."""
         self._tally, self._source, self._chosen, self._promised = tally, source, chosen, promised
         self._form = FORMS[container]
         self._pace = Pace(chosen, container, source)
         self._pictures = [s for s in source.streams.video if not s.disposition & Disposition.attached_pic]
         self._base = tally.heard.seconds
-        # PyAV's types leave out that it may be unknown.
+        # PyAV's types do not say that the start time may be unknown (None).
         started = cast("int | None", source.start_time)
         self._origin = None if started is None else started / av.time_base
-        #: Since the beginning of the link: where sound and picture have ended, and by how much the clock is put off.
+        #: Seconds since the beginning of the link: where the sound and the picture have ended, and by how much the clock is
+        #: shifted.
         self._end = self._picture_end = self._put_off = 0.0
         self._began: float | None = None
         self._seen = 0
 
     def packets(self) -> Iterator[Placed]:
         for packet, following in with_next(self._sound()):
-            # The empty one at the end has the decoder give what it still holds. Those to be discarded lead a decoder to an edit's
-            # beginning, and are not heard: their times run back.
+            # An empty packet at the end makes the decoder return what it still holds. Packets marked to be discarded lead a
+            # decoder up to the beginning of an edit and are not heard: their times run back.
             if packet.size and not packet.is_discard:
                 yield self._place(packet, following)
             else:
@@ -108,10 +109,10 @@ class Programme:
                 self._see(packet)
 
     def conclude(self) -> None:
-        """Add up what this programme has come to."""
+        """Add this programme's totals to those of the file."""
         heard = self._tally.heard
         whole = max(self._end, self._picture_end)
-        # One that holds nothing has lost it.
+        # A programme without any packet has lost its sound.
         heard.faults += self._began is None
         heard.seconds = self._base + whole
         heard.found += whole if self._form.promises_all else self._end - (self._began or 0.0)
@@ -125,7 +126,7 @@ class Programme:
         if self._began is None:
             self._began = at
         heard_seconds = seconds
-        # Only at the edges of a file something is thrown away, and to ask costs as much as all the rest.
+        # Samples are trimmed only at the edges of a file, and asking for it costs as much as everything else here.
         if self._seen < EDGE_PACKETS or following is None or not following.size:
             skipped, discarded = trimmed_seconds(packet, self._chosen.rate)
             heard_seconds = max(0.0, seconds - discarded - (0.0 if self._form.keeps_time else skipped))
@@ -135,12 +136,12 @@ class Programme:
         return Placed(packet, self._base + at, seconds)
 
     def _is_lone(self, pts: int, following: Packet[AudioStream] | None) -> bool:
-        """Whether a packet's time is later than that of the next one, or there is none: if it is far off, it is wrong."""
+        """Whether no packet follows, or one with an earlier time. If such a packet's time is far off, it is wrong."""
         next_pts = following.pts if following is not None else None
         return next_pts is None or next_pts < pts
 
     def _by_the_clock(self, pts_seconds: float, is_lone: bool) -> float:
-        """Where this time is, since the link's beginning. A clock that jumps back, or too far ahead, has begun anew."""
+        """The seconds from the link's beginning to a timestamp. A clock that jumps back, or too far ahead, has restarted."""
         if self._origin is None:
             self._origin = pts_seconds
         at = pts_seconds - self._origin + self._put_off
@@ -157,7 +158,7 @@ class Programme:
         return at
 
     def _see(self, packet: Packet[Stream]) -> None:
-        """A picture: the file lasts as long as it is seen. Not where its clock differs from that of the sound."""
+        """Count a picture: the file lasts as long as its pictures, unless their clock differs from that of the sound."""
         self._tally.weigh(packet.size)
         if packet.pts is None or not packet.time_base or self._origin is None:
             return

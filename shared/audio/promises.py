@@ -1,7 +1,7 @@
-"""How long a file says it is. What is there of it is another matter.
+"""The length that a file's headers state. How much of it is there is another matter.
 
-FFmpeg has a length for every file, which it guesses where a header is silent or does not fit the file's size: such numbers are no
-promise. So they are taken from it only where they come from the header in any case.
+FFmpeg reports a length for every file, and guesses it where a header is silent or does not fit the file's size. A guess is no
+promise. So FFmpeg's number is used only for formats where it always comes from the header.
 """
 
 import struct
@@ -17,7 +17,7 @@ from shared.audio.frames import mpeg_audio_bytes
 from shared.audio.recognition import id3_bytes
 from shared.audio.wav import promised_wav_seconds
 
-#: Where FFmpeg has a track's length from its header.
+#: Formats for which FFmpeg takes a track's length from the header.
 _BY_TRACK = frozenset(
     {Container.MP4, Container.FLAC, Container.AIFF, Container.CAF, Container.AU, Container.TTA, Container.WAVPACK}
 )
@@ -30,12 +30,12 @@ _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 def promised_seconds(
     content: Content, start: int, container: Container, source: av.container.InputContainer, stream: AudioStream
 ) -> float | None:
-    """What the headers of the programme at `start` state for its sound, in seconds; None where they state nothing."""
+    """The length that the headers of the programme at `start` state for its sound, in seconds; None where they state none."""
     head = content[start : start + _HEAD_BYTES]
     by_header = _BY_HEADER.get(container)
     seconds = by_header(head, source, stream) if by_header else None
     if seconds is None and container in _BY_TRACK and stream.duration and stream.time_base:
-        # A fragment's clock goes on from the fragments before it.
+        # A fragment's clock continues from the fragments before it.
         begins = (stream.start_time or 0) if container is Container.MP4 and b"moof" in head else 0
         seconds = float((stream.duration - begins) * stream.time_base)
     return seconds
@@ -70,7 +70,7 @@ def _w64(head: bytes, _: av.container.InputContainer, stream: AudioStream) -> fl
 
 
 def _caf(head: bytes, _: av.container.InputContainer, stream: AudioStream) -> float | None:
-    """Of PCM; other codecs have a table of packets, which FFmpeg has read."""
+    """The length of PCM. Other codecs have a table of packets, which FFmpeg reads."""
     at = 8
     while at + 12 <= len(head) and stream.codec_context.name.startswith("pcm_"):
         kind, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 12], "big", signed=True)
@@ -93,7 +93,7 @@ def _wav(head: bytes, _: av.container.InputContainer, __: AudioStream) -> float 
 
 
 def _mp3(head: bytes, _: av.container.InputContainer, __: AudioStream) -> float | None:
-    """The length that an encoder of mp3 wrote into the first frame (the Xing or Info tag)."""
+    """The length that an mp3 encoder wrote into the first frame (the Xing or Info tag)."""
     frame = head[id3_bytes(head) :][: 1 << 12]
     at = max(frame.find(mark, 0, 64) for mark in (b"Xing", b"Info"))
     if at < 0 or len(frame) < at + 12 or not mpeg_audio_bytes(frame, 0) or not frame[at + 7] & 1:

@@ -25,11 +25,11 @@ from shared.audio.tracks import choose, described
 from shared.audio.wav import WavShape, wav_shape
 from shared.errors import MalformedAudio, UnsupportedAudio
 
-#: What stands before the first frame is the rest of a frame, or a tag. More of it may be sound that cannot be read.
+#: The bytes before the first frame are the end of a cut frame, or a tag. More than this may be sound that cannot be read.
 MOST_JUNK_BYTES = 2_000
-#: A track that begins so soon after another has ended continues it.
+#: A track that begins within this time of another one's end continues it.
 GOES_ON_SECONDS = 1.0
-#: Files that are nothing but frames, but for tags.
+#: Formats whose files hold only frames and tags.
 _BARE_FRAMES = frozenset(
     {Container.MP3, Container.AAC, Container.LATM, Container.AC3, Container.EAC3, Container.DTS, Container.AMR, Container.GSM}
 )
@@ -37,7 +37,7 @@ _BARE_FRAMES = frozenset(
 
 @dataclass
 class _Span:
-    """How many packets a stream holds, and the times of its first and its last one."""
+    """The number of packets in a stream, and the times of the first and the last one."""
 
     first_seconds: float
     last_seconds: float
@@ -48,7 +48,7 @@ class Reading:
     """One file, read from its first packet to its last. `heard` is complete once `packets` is exhausted."""
 
     def __init__(self, content: Content, track: int | None, max_seconds: float) -> None:
-        """`track`: which audio track, counted from 1; None: the default one, or the first that holds anything.
+        """`track`: which audio track, counted from 1; None: the default one, or the first one that holds packets.
 
         Raises `EmptyAudio`, `NotAudio`, `MalformedAudio`.
         """
@@ -65,7 +65,7 @@ class Reading:
     def packets(self) -> Iterator[Placed]:
         """The chosen track's packets in order, over all programmes of the file.
 
-        Raises `MalformedAudio` when there are none, `UnsupportedAudio`, and `AudioTooLong` as soon as it is.
+        Raises `MalformedAudio` when there are none, `UnsupportedAudio`, and `AudioTooLong` as soon as `max_seconds` are exceeded.
         """
         failure: MalformedAudio | UnsupportedAudio | None = None
         self.heard.faults += self._is_begun_late + self._is_followed_by_another()
@@ -74,7 +74,7 @@ class Reading:
                 try:
                     programme = self._open(link, stack)
                 except (MalformedAudio, UnsupportedAudio) as error:
-                    # One broken programme of several is told, and the others are heard.
+                    # A broken programme among several counts as a fault, and the others are still read.
                     failure = failure or error
                     self.heard.faults += 1
                 else:
@@ -84,20 +84,20 @@ class Reading:
             raise failure or MalformedAudio("The audio track is empty or damaged; export it again and resubmit.")
 
     def _is_followed_by_another(self) -> bool:
-        """Behind the last programme stands a file of another container, which is not read: the caller is told."""
+        """Whether a file of a known container follows the last programme. That file is not read, so the caller is told."""
         end = stated_end(self.content, self._links[-1], self.container)
         return end is not None and len(self.content) - end > MOST_JUNK_BYTES and begins_at(self.content, end)
 
     @property
     def is_of_floats(self) -> bool:
-        """Its samples are numbers as they were computed, which may be none."""
+        """Whether the samples are floats, which may be NaN or infinite."""
         return any(track.codec is not None and track.codec.startswith("pcm_f") for track in self.heard.tracks)
 
     def frame_bytes(self) -> int:
-        """How many bytes of frames there should be; 0 for a container, which holds other things, too."""
+        """How many bytes of frames there should be; 0 for a container that also holds other things."""
         if self.form.keeps_time or self.container not in _BARE_FRAMES:
             return 0
-        # There are pictures in tags, which stand at the beginning, between files that were joined, and at the end.
+        # Tags hold pictures. They stand at the beginning, between files that were joined, and at the end.
         return max(0, len(self.content) - self._links[0].start - tag_bytes(self.content))
 
     def _open(self, link: Link, stack: ExitStack) -> Programme:
@@ -114,7 +114,7 @@ class Reading:
         return Programme(self._tally, self.container, source, chosen, promised)
 
     def _check_wav(self, shape: WavShape, link: Link) -> None:
-        """FFmpeg refuses some rates without a word."""
+        """Check the shape here, since FFmpeg refuses some sample rates without an error message."""
         if shape.bytes_per_second:
             self._tally.check((min(shape.data_bytes or link.end, link.end - shape.data_at)) / shape.bytes_per_second)
         check_shape(shape.rate_hz, shape.channels)
@@ -124,7 +124,7 @@ class Reading:
         spans = self._spans(link) if len(streams) > 1 else {}
         chosen = choose(streams, self._track, {index: span.packets for index, span in spans.items()})
         self.heard.faults += _goes_on_elsewhere(chosen.index, spans)
-        # Some headers leave it to the frames.
+        # Some headers leave rate and channels to the frames.
         if chosen.rate and chosen.channels:
             check_shape(chosen.rate, chosen.channels)
         heard = self.heard
@@ -134,7 +134,7 @@ class Reading:
         return chosen
 
     def _spans(self, link: Link) -> Mapping[int, _Span]:
-        """What each stream holds, by its index. Looked for only where there is a choice."""
+        """The span of each audio stream, by the stream's index. Only read where there are several to choose from."""
         spans: dict[int, _Span] = {}
         with opened(self.content, link, self.container) as source:
             for packet in read(source, list(source.streams.audio), Heard()):
@@ -146,7 +146,7 @@ class Reading:
 
 
 def _goes_on_elsewhere(chosen: int, spans: Mapping[int, _Span]) -> bool:
-    """Whether another track begins where this one ends: that of a broadcast goes on under another number."""
+    """Whether another track begins where this one ends: a track of a broadcast may continue under another number."""
     last = spans[chosen].last_seconds if chosen in spans else 0.0
     others = [span.first_seconds for index, span in spans.items() if index != chosen]
     return any(first > 0 and abs(first - last) < GOES_ON_SECONDS for first in others)

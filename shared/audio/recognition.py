@@ -1,7 +1,7 @@
-"""Which container some bytes are, told from the bytes alone: never from a file name or a declared type.
+"""Which container the bytes are, told from the bytes alone: never from a file name or a declared type.
 
-FFmpeg never guesses: its demuxer is forced to what is recognised here, so that no playlist, concat script or manifest can make it
-open a file or an address.
+FFmpeg never guesses: its demuxer is forced to the container that is recognised here, so that no playlist, concat script or
+manifest can make it open a file or an address.
 """
 
 import re
@@ -13,7 +13,7 @@ from shared.audio.containers import Container
 from shared.audio.content import Content
 from shared.errors import EmptyAudio, NotAudio
 
-#: How many bytes may stand before the first frame: tags that no program knows, or the rest of a cut frame.
+#: How many bytes may stand before the first frame: tags that no program knows, or the end of a cut frame.
 JUNK_BYTES = 64 * 1024
 
 _MAGIC = (
@@ -32,12 +32,12 @@ _MAGIC = (
 _FORMS = {b"WAVE": Container.WAV, b"AVI ": Container.AVI, b"AIFF": Container.AIFF, b"AIFC": Container.AIFF}
 _RIFF = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM")
 _MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"sidx"})
-#: File headers that are looked for behind junk: only those of more than four bytes, which junk does not hold by chance.
+#: File headers that are searched for behind junk: only headers of more than four bytes, which junk does not contain by chance.
 _BEHIND_JUNK = re.compile(
     rb"fLaC[\0\x80]\0\0\x22|OggS\0\x02|\x1aE\xdf\xa3|(?:RIFF|RF64|BW64|FORM)[\s\S]{4}(?:WAVE|AVI |AIF[FC])|#!AMR(?:-WB)?\n"
     rb"|\0\0\0[\x08-\xff]ftyp|0&\xb2u\x8ef\xcf\x11|FLV\x01[\0-\x05]\0\0\0\x09|TTA1\x01\0"
 )
-#: Where frames may begin: a sync word, a transport packet, a pack.
+#: Where frames may begin: a sync word. Below: a transport stream packet, or a pack.
 _SYNC = re.compile(rb"(?=\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\x56[\xe0-\xff])")
 _MULTIPLEX_SYNC = re.compile(rb"(?=\x47|\0\0\x01\xba)")
 _TEXTS = (
@@ -63,7 +63,7 @@ _MISTAKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A container, at which byte it begins, and how many bytes of junk stand before it."""
+    """A container, the byte at which it begins, and how many bytes of junk stand before it."""
 
     container: Container
     at: int = 0
@@ -71,7 +71,7 @@ class Recognised:
 
 
 def recognise(content: Content) -> Recognised:
-    """What the bytes are, and where it begins. Raises `EmptyAudio` and `NotAudio`."""
+    """The container of the bytes, and where it begins. Raises `EmptyAudio` and `NotAudio`."""
     if not content:
         raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
     known = _by_magic(content, 0)
@@ -90,7 +90,7 @@ def recognise(content: Content) -> Recognised:
 
 
 def looks_like(content: Content) -> str | None:
-    """What these bytes are that are no audio, if it is something that people send by mistake."""
+    """What the bytes are if they are a kind of file that people send by mistake, such as "a PDF"; None otherwise."""
     head = content[:256]
     is_text = _PRINTABLE.fullmatch(head) is not None
     magics = (*_MISTAKEN, *_TEXTS) if is_text else _MISTAKEN
@@ -101,7 +101,7 @@ def id3_bytes(content: Content, start: int = 0) -> int:
     """Length of the ID3 tags at a place (some programs write several); 0 when there is none."""
     at = start
     for _ in range(8):
-        # A length has seven bits a byte; with others it is no tag, or a damaged one.
+        # A length has seven bits per byte. A larger byte means that this is no tag, or a damaged one.
         if content[at : at + 3] != b"ID3" or len(content) < at + 10 or max(content[at + 6 : at + 10]) > 0x7F:
             break
         at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(content[at + 6 : at + 10], (21, 14, 7, 0), strict=True))
@@ -114,7 +114,7 @@ def begins_at(content: Content, at: int) -> bool:
 
 
 def tag_bytes(content: Content) -> int:
-    """How many bytes are in tags of ID3 and APE, wherever they stand."""
+    """How many bytes are in ID3 and APE tags, wherever they stand."""
     total, at = 0, content.find(b"ID3")
     while at >= 0:
         size = id3_bytes(content, at)
@@ -144,12 +144,12 @@ def _by_magic(content: Content, at: int) -> Container | None:
 
 
 def _behind_id3(content: Content) -> Recognised:
-    """ID3 tags stand before mp3, and now and then before flac, aac and others. A tag may promise more than there is."""
+    """Recognise what follows ID3 tags: mp3, now and then flac, aac and others. A tag may state more bytes than there are."""
     size = id3_bytes(content)
     if size < len(content):
         known = _by_magic(content, size) or frames.frames_at(content, size, least=1)
         if known:
-            # FFmpeg's demuxer of mp3 knows the tag; the others are shown what is behind it.
+            # FFmpeg's mp3 demuxer reads the tag itself. The other demuxers get the bytes behind it.
             return Recognised(known, 0 if known is Container.MP3 else size)
         behind = _behind_junk(content[size : size + JUNK_BYTES + (1 << 16)])
         if behind:
@@ -158,15 +158,15 @@ def _behind_id3(content: Content) -> Recognised:
 
 
 def _behind_junk(head: bytes) -> Recognised | None:
-    """The first place within `JUNK_BYTES` where something known begins."""
+    """The first place within `JUNK_BYTES` where a known format begins."""
     magic = _BEHIND_JUNK.search(head, 0, JUNK_BYTES + 16)
     limit = magic.start() if magic else JUNK_BYTES
-    # Multiplexes first: what they carry are frames, too.
+    # Multiplexes first: they carry frames, too.
     for pattern, kind_at in ((_MULTIPLEX_SYNC, frames.multiplex_at), (_SYNC, frames.frames_at)):
         found = ((sync.start(), kind_at(head, sync.start())) for sync in pattern.finditer(head, 0, limit))
         at, kind = next((one for one in found if one[1]), (0, None))
         if kind:
-            # Frames of LATM need what the first one says, which may be among what looks like junk. FFmpeg finds its way.
+            # LATM frames need settings from the first frame, which may be among what looks like junk. FFmpeg finds its way.
             return Recognised(kind, 0 if kind is Container.LATM else at, at)
     known = _by_magic(head, magic.start()) if magic else None
     return Recognised(known, magic.start(), magic.start()) if known and magic else None

@@ -1,7 +1,7 @@
-"""Numbers in headers that FFmpeg takes wrongly: it is shown others. The content itself stays as it is.
+"""Header fields that FFmpeg takes wrongly: it is shown other values. The content itself stays unchanged.
 
-Lengths that a recorder left at 0 because it died, or was cut off, before it could write them; samples that fill only a part of
-their container; channel layouts that nobody needs here, and over which FFmpeg or PyAV corrupts its memory (6.1, 7.1).
+These are: lengths that a recorder left at 0, because it died or was cut off before it could write them; samples that fill only
+part of their container; channel layouts, which are not needed here, and over which FFmpeg or PyAV corrupts its memory (6.1, 7.1).
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ MOST_LAYOUTS, MOST_LAYOUT_BYTES = 100, 2_048
 
 
 def repairs(content: Content, link: Link, container: Container) -> Mapping[int, bytes]:
-    """The bytes that FFmpeg is shown instead of the content's own, by the place of the first of them."""
+    """The bytes that FFmpeg is shown instead of the content's own, keyed by the offset of the first byte."""
     head = content[link.start : min(link.end, link.start + _HEAD_BYTES)]
     if container is Container.AIFF:
         return _aiff(head, link)
@@ -28,7 +28,7 @@ def repairs(content: Content, link: Link, container: Container) -> Mapping[int, 
 
 
 def _aiff(head: bytes, link: Link) -> Mapping[int, bytes]:
-    """The chunk of the sound states 0."""
+    """Repair a sound chunk (SSND) whose stated length is 0."""
     at = head.find(b"SSND")
     if at < 0 or head[at + 4 : at + 8] != bytes(4):
         return {}
@@ -37,7 +37,7 @@ def _aiff(head: bytes, link: Link) -> Mapping[int, bytes]:
 
 
 def _rf64(head: bytes, link: Link) -> Mapping[int, bytes]:
-    """The 64-bit length of the data is 0, or so is its 32-bit one."""
+    """Repair an RF64 whose 64-bit data length is 0, and whose 32-bit one is 0 or all ones."""
     if head[:4] not in (b"RF64", b"BW64"):
         return {}
     long, data = head.find(b"ds64"), head.find(b"data")
@@ -51,7 +51,7 @@ def _rf64(head: bytes, link: Link) -> Mapping[int, bytes]:
 
 
 def _valid_bits(head: bytes, link: Link) -> Mapping[int, bytes]:
-    """An extensible PCM of which only some bits are used: the others are 0, and FFmpeg takes it for another codec."""
+    """Repair an extensible PCM of which only some bits are used: the others are 0, and FFmpeg takes it for another codec."""
     at = head.find(b"fmt ") + 8
     if at < 8 or head[at : at + 2] != b"\xfe\xff" or head[at + 24 : at + 26] != b"\x01\x00":
         return {}
@@ -60,7 +60,7 @@ def _valid_bits(head: bytes, link: Link) -> Mapping[int, bytes]:
 
 
 def _channel_layout(content: Content, link: Link) -> Mapping[int, bytes]:
-    """The chunk of a CAF, or the box of a MOV, is shown as one that is of no use."""
+    """Show the channel layout chunk of a CAF, or the box of a MOV, as a free one."""
     found: dict[int, bytes] = {}
     at = content.find(b"chan", link.start, link.end)
     while at >= 0 and len(found) < MOST_LAYOUTS:
@@ -71,7 +71,7 @@ def _channel_layout(content: Content, link: Link) -> Mapping[int, bytes]:
 
 
 def _is_layout(content: Content, at: int) -> bool:
-    """Whether sizes and a layout stand where they should: in a MOV before and behind it, in a CAF behind it."""
+    """Whether sizes and a layout stand where they should: before and after the name in a MOV, after it in a CAF."""
     mov_size, caf_size = content[at - 4 : at], content[at + 4 : at + 12]
     is_box = 24 <= int.from_bytes(mov_size, "big") <= MOST_LAYOUT_BYTES and content[at + 4 : at + 8] == bytes(4)
     return is_box or 12 <= int.from_bytes(caf_size, "big") <= MOST_LAYOUT_BYTES

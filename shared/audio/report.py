@@ -1,4 +1,4 @@
-"""What a caller is told about their audio: its tracks, its level, and everything that did not go into the transcript."""
+"""What a caller is told about the audio: its tracks, its level, and everything that did not go into the transcript."""
 
 from enum import Enum
 from typing import Any
@@ -11,9 +11,9 @@ from shared.errors import IncompleteAudio
 
 
 class WarningCode(str, Enum):
-    """What may be wrong with audio that was transcribed all the same."""
+    """What may be wrong with audio that was transcribed nevertheless."""
 
-    #: Some of it is not there, or could not be decoded.
+    #: Part of the audio is missing, or could not be decoded.
     AUDIO_INCOMPLETE = "audio_incomplete"
     #: So quiet that words may be missed.
     QUIET_AUDIO = "quiet_audio"
@@ -23,12 +23,12 @@ class WarningCode(str, Enum):
     CLIPPED_AUDIO = "clipped_audio"
     #: The channels cancel each other, so the louder one was taken instead of their mix.
     CHANNELS_CANCELLED = "channels_cancelled"
-    #: There is more than one audio track, and nobody said which one is meant.
+    #: There is more than one audio track, and the caller did not choose one.
     OTHER_TRACKS = "other_tracks"
 
 
 class AudioWarning(BaseModel):
-    """One of them, with its numbers. Times and lengths in seconds."""
+    """A warning with its numbers. Times and lengths in seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,7 @@ class AudioWarning(BaseModel):
     message: str
     promised_seconds: float | None = None
     found_seconds: float | None = None
-    #: Packets that could not be decoded, and from when to when they would have been heard (the first 20).
+    #: How many packets could not be decoded, and the (start, end) of each stretch in the audio (the first 20).
     skipped_packets: int | None = None
     skipped_at: list[tuple[float, float]] | None = None
     tracks: int | None = None
@@ -46,12 +46,12 @@ class AudioWarning(BaseModel):
     cancelled_seconds: float | None = None
 
     def refuse_if_incomplete(self) -> None:
-        """For a caller who wants all of it or nothing. Raises `IncompleteAudio`."""
+        """For a caller who wants the whole audio or nothing. Raises `IncompleteAudio`."""
         if self.code is WarningCode.AUDIO_INCOMPLETE:
             raise IncompleteAudio(f"{self.message} Send it whole, or without strict.")
 
     def plain(self) -> dict[str, Any]:
-        """For JSON, without the numbers that it has not."""
+        """As JSON, without the fields that are None."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -70,7 +70,7 @@ class Track(BaseModel):
 
 
 class Level(BaseModel):
-    """How loud it is. 0 dBFS is full scale; `clipped_share` of the samples are at it."""
+    """The level of the audio. 0 dBFS is full scale; `clipped_share` is the share of samples at full scale."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,7 +80,7 @@ class Level(BaseModel):
 
 
 class AudioReport(BaseModel):
-    """The tracks of a file, which of them is heard, and its channels. The level is known once it has been decoded."""
+    """The tracks of a file, the chosen track, and its number of channels. The level is known once the file has been decoded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,7 +91,7 @@ class AudioReport(BaseModel):
 
 
 class AudioInfo(BaseModel):
-    """What a probe tells of a file."""
+    """The result of a probe."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -102,7 +102,7 @@ class AudioInfo(BaseModel):
     tracks: list[Track] = []
     track: int = 1
     warnings: list[AudioWarning] = []
-    #: How many were read, all programmes together.
+    #: Packets read, over all programmes.
     packets: int = 0
 
     def report(self) -> AudioReport:
@@ -111,7 +111,7 @@ class AudioInfo(BaseModel):
 
 
 class Decoded(BaseModel):
-    """What a decode has put into its buffer: `rows` channels of `samples` each, and what there is to say about them."""
+    """The result of a decode: `rows` channels of `samples` each in the buffer, with a report and warnings."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,31 +1,32 @@
-"""What is wanted of a file's sound."""
+"""What the caller wants from a file's sound."""
 
 from enum import Enum
 
 from pydantic import BaseModel, ConfigDict
 
-#: What Whisper hears.
+#: The sample rate of Whisper's input.
 SAMPLE_RATE_HZ = 16_000
-#: Slower has no speech in it, and a second of it would become thousands of samples for each one; faster nobody records.
+#: A lower rate cannot carry speech, and each of its samples would become many: up to thousands. No recorder uses a higher rate.
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
 MAX_CHANNELS = 8
-#: Some programs write floats as large as 16-bit numbers; what is larger than this is no sound.
+#: Some programs write floats as large as 16-bit numbers. Larger values are not sound.
 LOUDEST_SAMPLE = 1e6
-#: Another one whenever the same file may give other samples: what was decoded before is not served from the cache then.
+#: Change this whenever the same file may give other samples: transcripts of the earlier samples are then not served from the
+#: cache.
 READING_REVISION = "audio2"
 
 
 class Channels(str, Enum):
-    """What becomes of several channels."""
+    """How several channels are treated."""
 
-    #: They are one sound; where they cancel each other, it is the louder one.
+    #: The channels are mixed into one sound; where they cancel each other, the louder one is taken.
     MIX = "mix"
-    #: Each is a speaker of its own.
+    #: Each channel is a separate speaker.
     SPLIT = "split"
 
 
 class Wanted(BaseModel):
-    """What is to be made of a file. `track` counts from 1; None: the default one."""
+    """How a file is to be decoded. `track` counts from 1; None: the default one."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What a model hears, put together block by block: mono float32 at 16 kHz, or a row for each channel; its level on the way."""
+"""Builds a model's samples block by block: mono float32 at 16 kHz, or a row per channel. Measures the level on the way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ from shared.audio.report import Level
 from shared.audio.request import LOUDEST_SAMPLE, SAMPLE_RATE_HZ
 from shared.errors import MalformedAudio, UnsupportedAudio
 
-#: Sound is worked on in blocks of this length. Whether channels cancel each other is decided for each block.
+#: Sound is processed in blocks of this length. Whether channels cancel each other is decided for each block.
 BLOCK_SECONDS = 0.5
-#: Channels that have nothing to do with each other mix to the sum of their powers over the square of their number. A mix a tenth
-#: as strong (-10 dB) means that they cancel. Once they do, they are taken to until the mix has a third again.
+#: Uncorrelated channels mix to the sum of their powers over the square of their number. A mix of a tenth of that power (-10 dB)
+#: means that they cancel each other. From then on one channel is taken, until the mix has a third of that power again.
 CANCELLED, MIXED_AGAIN = 0.1, 0.33
-#: Below this power (-60 dBFS) nothing is judged.
+#: Below this power (-60 dBFS) the channels are always mixed.
 FAINT_POWER = 1e-6
-#: Another channel is gone over to when it is four times as strong (6 dB).
+#: While channels cancel each other, the choice moves to another channel when that is four times as strong (6 dB).
 LOUDER = 4.0
-#: A sample from here on is at full scale: mu-law ends at 0.98.
+#: A sample of at least this amplitude is at full scale: mu-law ends at 0.98.
 FULL_SCALE = 0.979
-#: In decibels: what a level of nothing is shown as.
+#: The level of digital silence is reported as this.
 SILENCE_DBFS = -120.0
 
 Samples = NDArray[np.float32]
 
 
 class SoundFull(Exception):
-    """There is more sound than the buffer was made for."""
+    """There is more sound than the buffer has room for."""
 
 
 @dataclass
 class _Run:
-    """Sound of one rate and number of channels, without a gap."""
+    """A run of sound with one rate and number of channels, without a gap."""
 
     rate_hz: int
     channels: int
@@ -61,16 +61,16 @@ class Sound:
         self._power_sum, self._peak, self._clipped, self._counted = 0.0, 0.0, 0, 0
         self._lead: int | None = None
         self.cancelled_seconds = 0.0
-        #: From which to which sample there is sound. What lies between has not been touched, and takes no memory yet.
+        #: The (start, end) samples between which there is sound. The samples in between are untouched and take no memory yet.
         self.spans: list[tuple[int, int]] = []
 
     @property
     def end_seconds(self) -> float:
-        """How far the sound goes by now."""
+        """The length of the sound so far."""
         return self._run.end_seconds if self._run else self._at / SAMPLE_RATE_HZ
 
     def add(self, block: Samples, rate_hz: int) -> None:
-        """Go on with this, shape (frames, channels). Raises `SoundFull`, and `UnsupportedAudio` for what is no number."""
+        """Append a block, shape (frames, channels). Raises `SoundFull`, and `UnsupportedAudio` for NaN or huge values."""
         run = self._run
         if run is None or (run.rate_hz, run.channels) != (rate_hz, block.shape[1]):
             run = self._begin(rate_hz, block.shape[1])
@@ -81,7 +81,7 @@ class Sound:
             self._flush(last=False)
 
     def silence_until(self, seconds: float) -> None:
-        """Nothing is heard until then. Raises `SoundFull`."""
+        """Fill with silence up to this time. Raises `SoundFull`."""
         self._end_run()
         self._at = max(self._at, round(seconds * SAMPLE_RATE_HZ))
         if self._at > self._buffer.shape[1]:
@@ -89,14 +89,14 @@ class Sound:
             raise SoundFull
 
     def finish(self) -> Samples:
-        """The part of the buffer that is filled: shape (rows, samples). Raises `MalformedAudio` when nothing is."""
+        """The filled part of the buffer, shape (rows, samples). Raises `MalformedAudio` when it is empty."""
         self._end_run()
         if not self._at:
             raise MalformedAudio("The audio holds no samples that can be decoded; export it again.")
         return self._buffer[: self._rows, : self._at]
 
     def level(self) -> Level:
-        """Of all channels as they came in."""
+        """The level of all channels before they are mixed."""
         power = self._power_sum / max(1, self._counted)
         share = self._clipped / max(1, self._counted)
         return Level(rms_dbfs=_decibels(power**0.5), peak_dbfs=_decibels(self._peak), clipped_share=round(share, 6))
@@ -104,7 +104,7 @@ class Sound:
     def _begin(self, rate_hz: int, channels: int) -> _Run:
         start = self.end_seconds
         self._end_run()
-        # As many samples as the time says, whatever the resamplers before it have rounded to.
+        # Go by the time, so that rounding in earlier resamplers does not add up.
         self._at = min(round(start * SAMPLE_RATE_HZ), self._buffer.shape[1])
         rows = min(channels, len(self._buffer)) if self._is_split else 1
         resampler = None
@@ -131,7 +131,7 @@ class Sound:
         self._write(heard)
 
     def _write(self, heard: Samples) -> None:
-        """(samples, rows) into (rows, samples)."""
+        """Write samples of shape (samples, rows) into the buffer of shape (rows, samples)."""
         room = self._buffer.shape[1] - self._at
         taken = heard[:room]
         self._buffer[: taken.shape[1], self._at : self._at + len(taken)] = taken.T
@@ -159,7 +159,7 @@ class Sound:
             self._clipped += int(np.count_nonzero(np.abs(block) >= FULL_SCALE))
 
     def _mixed(self, block: Samples, rate_hz: int) -> Samples:
-        """The mean of the channels; where they cancel each other, the louder one."""
+        """The mean of the channels; where they cancel each other, the louder channel."""
         mix: Samples = block.mean(axis=1, dtype=np.float32, keepdims=True)
         if block.shape[1] == 1 or not len(block):
             return mix
@@ -179,7 +179,7 @@ class Sound:
 
 
 def normalize(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
-    """Bring the loudest sample to full scale, in place. What is as good as silent stays as it is."""
+    """Bring the loudest sample to full scale, in place. Sound that is practically silent stays unchanged."""
     parts = [part for start, end in spans for part in parts_of(sound[:, start:end])]
     peak = max((max(float(part.max()), -float(part.min())) for part in parts if len(part)), default=0.0)
     if peak > SILENT_PEAK:
@@ -187,18 +187,18 @@ def normalize(sound: Samples, spans: Sequence[tuple[int, int]]) -> None:
             np.multiply(part, np.float32(1 / peak), out=part)
 
 
-#: Below this (-66 dBFS, ten steps of 16 bits) there is no sound, only what converters make of none.
+#: Below this (-66 dBFS, 16 steps of 16-bit samples) there is no sound, only the converter's noise.
 SILENT_PEAK = 10 ** (-66 / 20)
 
 
 def parts_of(sound: Samples, seconds: int = 60) -> list[Samples]:
-    """Views of the sound, a minute each: what is done to all of it takes the memory of a part."""
+    """Views of the sound, each at most `seconds` long, so that work on all of it takes the memory of one part."""
     step = seconds * SAMPLE_RATE_HZ
     return [row[at : at + step] for row in sound for at in range(0, len(row), step)]
 
 
 def _folded(block: Samples, rows: int) -> Samples:
-    """More channels than there are rows for: the last row is the mix of the rest."""
+    """If there are more channels than rows, the last row is the mix of the remaining channels."""
     if block.shape[1] <= rows:
         return block
     last = block[:, rows - 1 :].mean(axis=1, dtype=np.float32, keepdims=True)

@@ -30,16 +30,16 @@ from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from shared.audio.tracks import has_decoder
 from shared.errors import MalformedAudio, UnsupportedAudio
 
-#: How often FFmpeg may fail to read on before the rest is given up.
+#: How often FFmpeg may fail to read on before the remaining packets are given up.
 MOST_READ_ERRORS = 100
-#: A second of PCM may be one packet, and eight seconds of slow FLAC.
+#: One packet may hold a second of PCM, or eight seconds of FLAC with a low sample rate.
 LONGEST_PACKET_SECONDS = 30.0
-#: Decoders that check what they decode only if asked to.
+#: Decoders that verify checksums only if asked to.
 CHECKED_CODECS = frozenset({"flac"})
 
 _PCM_NAME = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|mulaw|alaw)(?:_planar)?")
 
-#: Texts in a file may be in any encoding. From version 19 on PyAV replaces by itself what it cannot read.
+#: Texts in a file may be in any encoding. From version 19 on, PyAV itself replaces what it cannot decode.
 _TEXTS: Mapping[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _SAMPLES: Mapping[str, Any] = {
     "u8": np.uint8,
@@ -55,7 +55,7 @@ av.logging.set_level(None)
 
 @contextmanager
 def opened(content: Content, link: Link, container: Container) -> Iterator[av.container.InputContainer]:
-    """A programme in FFmpeg's demuxer for its container. Nested resources are never opened. Raises `MalformedAudio`."""
+    """Open a programme in FFmpeg's demuxer for its container. Nested resources are never opened. Raises `MalformedAudio`."""
     window = Window(content, link.start, link.end, repairs(content, link, container))
     try:
         source = av.open(
@@ -82,7 +82,7 @@ def opened(content: Content, link: Link, container: Container) -> Iterator[av.co
 
 
 def check_shape(rate_hz: int, channels: int) -> None:
-    """Raises `UnsupportedAudio` for what nobody can transcribe."""
+    """Raises `UnsupportedAudio` for a rate or number of channels that cannot be transcribed."""
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise UnsupportedAudio(f"A sample rate of {rate_hz} Hz cannot be transcribed; resample to 16000 Hz.")
     if not 0 < channels <= MAX_CHANNELS:
@@ -90,7 +90,7 @@ def check_shape(rate_hz: int, channels: int) -> None:
 
 
 def read(source: av.container.InputContainer, streams: Sequence[Stream], heard: Heard) -> Iterator[Packet[Any]]:
-    """Packets until the end; what cannot be read is passed over, a bounded number of times."""
+    """Packets until the end. Unreadable parts are skipped and counted as faults, up to `MOST_READ_ERRORS` times."""
     errors = 0
     while errors < MOST_READ_ERRORS:
         try:
@@ -98,7 +98,7 @@ def read(source: av.container.InputContainer, streams: Sequence[Stream], heard: 
         except MemoryError:
             raise
         except (av.EOFError, IndexError):
-            # The latter is what PyAV makes of the end of a file in which a stream has turned up late.
+            # PyAV raises IndexError at the end of a file in which a stream has turned up late.
             break
         except (av.FFmpegError, ValueError, OverflowError):
             errors += 1
@@ -108,7 +108,7 @@ def read(source: av.container.InputContainer, streams: Sequence[Stream], heard: 
 
 
 def with_next(packets: Iterator[Packet[Any]]) -> Iterator[tuple[Packet[Any], Packet[Any] | None]]:
-    """Each packet, and the one after it."""
+    """Each packet, together with the one after it."""
     last: Packet[Any] | None = None
     for packet in packets:
         if last is not None:
@@ -119,13 +119,13 @@ def with_next(packets: Iterator[Packet[Any]]) -> Iterator[tuple[Packet[Any], Pac
 
 
 def samples_of(frame: AudioFrame) -> NDArray[Any]:
-    """A frame's samples as they are, shape (frames, channels).
+    """A frame's samples in their own type, shape (frames, channels).
 
-    PyAV's own `to_ndarray` knows no 64-bit integers, and reads behind the last of exactly eight planes.
+    PyAV's own `to_ndarray` does not support 64-bit integers, and reads beyond the last of exactly eight planes.
     """
     kind, channels = frame.format.name.removesuffix("p"), frame.layout.nb_channels
     dtype = _SAMPLES[kind]
-    # A plane is a buffer, whatever its types say.
+    # A plane supports the buffer protocol, although PyAV's types do not say so.
     planes: Sequence[Any] = frame.planes[:channels]
     if frame.format.is_planar:
         return np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes], axis=1)
@@ -133,11 +133,11 @@ def samples_of(frame: AudioFrame) -> NDArray[Any]:
 
 
 class Pace:
-    """How long the packets of a stream last. What is the same for all of them is asked of FFmpeg once: files have a million."""
+    """How long the packets of a stream last. Values that hold for all packets are read once: a file may have a million."""
 
     def __init__(self, stream: AudioStream, container: Container, source: av.container.InputContainer) -> None:
         self._is_adts, self._last_seconds = container is Container.AAC, 0.0
-        # Of the last packet, where packets have no length of their own.
+        # The end of the last packet, for WebM, where packets may have no length of their own.
         self._ends_at_seconds = (source.duration or 0) / av.time_base if container is Container.WEBM else 0.0
         known = stream.codec_context
         self.tick_seconds = float(stream.time_base or 0)
@@ -145,14 +145,14 @@ class Pace:
         self._usual_seconds = known.frame_size / stream.rate if known.frame_size and stream.rate else 0.0
 
     def seconds_of(self, packet: Packet[AudioStream], following: Packet[AudioStream] | None) -> float:
-        """How long a packet says that it lasts; where that cannot be, how long those of its codec do, or until the next one."""
+        """The packet's stated length; if that is impossible, the codec's usual length, or the time until the next packet."""
         if self._is_adts and (seconds := adts_seconds(bytes(packet))):
-            # FFmpeg's parser keeps to the first rate.
+            # FFmpeg's parser keeps the first frame's rate, even if it changes.
             return seconds
         if self._byte_seconds:
-            # Of the last one FFmpeg says that it is as long as the others.
+            # FFmpeg gives the last packet the length of the others.
             return packet.size * self._byte_seconds
-        # Where more is to be thrown away than there is, FFmpeg's number is negative, and PyAV shows it without its sign.
+        # Where more is to be trimmed than there is, FFmpeg's number is negative, and PyAV shows it unsigned.
         seconds = (packet.duration or 0) * self.tick_seconds
         if not 0 < seconds <= LONGEST_PACKET_SECONDS:
             seconds = self._usual_seconds or self._until(packet, following)
@@ -173,7 +173,7 @@ class Pace:
 def _pcm_byte_seconds(codec: str, rate_hz: int, channels: int) -> float:
     """How long a byte of PCM lasts, by the codec's name (`pcm_s16le`, `pcm_mulaw`); 0 for other codecs.
 
-    Not by the rate of bits that a header tells: some recorders get it wrong.
+    The header's bit rate is not used: some recorders write a wrong one.
     """
     named = _PCM_NAME.fullmatch(codec)
     if not named or not rate_hz or not channels:
@@ -182,7 +182,7 @@ def _pcm_byte_seconds(codec: str, rate_hz: int, channels: int) -> float:
 
 
 def trimmed_seconds(packet: Packet[AudioStream], rate_hz: int | None) -> tuple[float, float]:
-    """What a decoder is to throw away of a packet, at its beginning and at its end."""
+    """Seconds that a decoder is to trim from a packet, at its beginning and at its end."""
     if not rate_hz or not packet.has_sidedata("skip_samples"):
         return 0.0, 0.0
     skipped, discarded = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))

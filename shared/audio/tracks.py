@@ -1,4 +1,4 @@
-"""The audio tracks of a file, and which of them is heard."""
+"""The audio tracks of a file, and the choice of one of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from av.stream import Disposition
 from shared.audio.report import Track
 from shared.errors import MalformedAudio, UnsupportedAudio
 
-#: More tracks than this are not told.
+#: At most this many tracks are listed.
 MOST_TRACKS = 32
 #: A file may hold texts of any length.
 LONGEST_LANGUAGE, LONGEST_TITLE = 35, 200
@@ -16,11 +16,11 @@ LEAST_SHARE = 0.25
 
 
 def choose(streams: Sequence[AudioStream], wanted: int | None, packets: Mapping[int, int]) -> AudioStream:
-    """The track that is asked for (from 1); else the default one of those that hold something.
+    """The wanted track (counted from 1); otherwise the default one among the tracks that hold packets.
 
-    `packets`: how many there are, by the streams' indexes; empty where there is no choice.
+    `packets`: the number of packets by the stream's index; empty where there is only one track.
 
-    Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when it is not there or cannot be decoded.
+    Raises `MalformedAudio` when there is no audio track, `UnsupportedAudio` when the wanted one is missing or cannot be decoded.
     """
     if not streams:
         raise MalformedAudio("The file has no audio track.")
@@ -40,7 +40,7 @@ def choose(streams: Sequence[AudioStream], wanted: int | None, packets: Mapping[
 
 
 def _not_empty(streams: Sequence[AudioStream], packets: Mapping[int, int]) -> Sequence[AudioStream]:
-    """Those that hold something. Where none is the default one, what holds next to nothing is the work of a damaged header."""
+    """The streams that hold packets. Without a default one among them, a stream with few packets comes from a damaged header."""
     full = [stream for stream in streams if packets.get(stream.index)] or list(streams)
     if any(stream.disposition & Disposition.default for stream in full):
         return full
@@ -49,12 +49,12 @@ def _not_empty(streams: Sequence[AudioStream], packets: Mapping[int, int]) -> Se
 
 
 def described(streams: Sequence[AudioStream]) -> list[Track]:
-    """As the caller is told of them."""
+    """The tracks as the caller is told of them."""
     return [_track(number, stream) for number, stream in enumerate(streams[:MOST_TRACKS], start=1)]
 
 
 def has_decoder(stream: AudioStream) -> bool:
-    """Whether FFmpeg knows its codec. PyAV leaves the context out where it does not, whatever its types say."""
+    """Whether FFmpeg has a decoder for the stream. Without one, PyAV sets no codec context, although its types say otherwise."""
     return getattr(stream, "codec_context", None) is not None
 
 

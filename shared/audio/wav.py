@@ -1,4 +1,4 @@
-"""Wav without a library: the simplest kind, which is most of what comes in, and the header that raw PCM is given."""
+"""Wav without a library: the simplest kind, which is most of the traffic, and the header that is put before raw PCM."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ from shared.audio.report import AudioInfo, Track
 from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from shared.errors import MalformedAudio
 
-#: A wav has a handful of chunks; more than this is an attempt to keep us busy.
+#: A wav has a handful of chunks; more than this is an attempt to keep a process busy.
 MAX_CHUNKS = 1000
-#: The header that most programs write: RIFF, WAVE, 16 bytes of `fmt `, and `data` at once.
+#: The header that most programs write: RIFF, WAVE, a `fmt ` chunk of 16 bytes, and `data` directly behind it.
 _PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _PCM, _FLOAT, _ALAW, _MULAW = 1, 3, 6, 7
 _PCM_BITS = 16
@@ -21,7 +21,7 @@ _UNPACKED = frozenset({_PCM, _FLOAT, _ALAW, _MULAW, 0xFFFE})
 
 
 class PcmEncoding(str, Enum):
-    """What raw PCM can be, if the caller says so."""
+    """The encodings of raw PCM that a caller can declare."""
 
     S16LE = "s16le"
     F32LE = "f32le"
@@ -39,7 +39,7 @@ _WAV_CODECS: Mapping[PcmEncoding, tuple[int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class PlainWav:
-    """A 16-bit PCM wav: its data begin behind 44 bytes and fill the rest."""
+    """A 16-bit PCM wav: its data begin after 44 bytes and fill the remaining file."""
 
     rate_hz: int
     channels: int
@@ -53,14 +53,14 @@ class PlainWav:
 
     @property
     def is_usual(self) -> bool:
-        """Of a rate and a number of channels that can be transcribed."""
+        """Whether the rate and the number of channels can be transcribed."""
         return MIN_RATE_HZ <= self.rate_hz <= MAX_RATE_HZ and self.channels <= MAX_CHANNELS
 
 
 def plain_wav(content: Content) -> PlainWav | None:
-    """A wav of the simplest kind: 16-bit PCM behind 44 bytes of header, up to the end, and all numbers agree.
+    """A wav of the simplest kind: 16-bit PCM after a header of 44 bytes, up to the end of the file, and all numbers agree.
 
-    None for every other wav, also for sound ones. Nothing that another reader would hear is left out.
+    None for every other wav, including valid ones. No sound that another reader would find is left out.
     """
     if len(content) <= _PLAIN.size:
         return None
@@ -73,7 +73,7 @@ def plain_wav(content: Content) -> PlainWav | None:
 
 
 def plain_info(wav: PlainWav) -> AudioInfo:
-    """Of a wav that needs no parser."""
+    """The report on a wav that needs no parser."""
     track = Track(track=1, codec="pcm_s16le", channels=wav.channels, sample_rate_hz=wav.rate_hz)
     return AudioInfo(
         container=Container.WAV, seconds=wav.seconds, sample_rate_hz=wav.rate_hz, channels=wav.channels, tracks=[track]
@@ -81,7 +81,7 @@ def plain_info(wav: PlainWav) -> AudioInfo:
 
 
 def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) -> bytes:
-    """Raw PCM as a wav. What is left of an incomplete last frame goes."""
+    """Raw PCM as a wav. An incomplete last frame is dropped."""
     codec, bits = _WAV_CODECS[encoding]
     frame = channels * bits // 8
     whole = data[: len(data) - len(data) % frame]
@@ -91,21 +91,21 @@ def wav_of_pcm(data: bytes, encoding: PcmEncoding, rate_hz: int, channels: int) 
 
 @dataclass(frozen=True, slots=True)
 class WavShape:
-    """What the `fmt ` and `data` chunks say. `data_bytes` is None where the length was not known when they were written."""
+    """The content of the `fmt ` and `data` chunks. `data_bytes` is None where the length was not known to the writer."""
 
     rate_hz: int
     channels: int
     bytes_per_second: int
     data_at: int
     data_bytes: int | None
-    #: Of compressed sound: how many samples each channel has, by the `fact` chunk.
+    #: For compressed sound: the samples of each channel, by the `fact` chunk.
     frames: int | None = None
 
 
 def wav_shape(content: Content, start: int) -> WavShape | None:
     """The header of the little-endian wav at `start`; None when a chunk is missing.
 
-    Pipes and recorders write the header before they know the length: 0, or a number near the largest, with or without a sign.
+    Pipes and recorders write the header before they know the length: as 0, or as a number near the largest, signed or unsigned.
     """
     if content[start : start + 4] == b"RIFX":
         return None
@@ -121,7 +121,7 @@ def wav_shape(content: Content, start: int) -> WavShape | None:
             is_streamed = size == 0 or 0x7FFF_0000 <= size <= 0x8000_FFFF or size >= 0xFFFF_0000
             stated = (long_bytes or None) if size == 0xFFFF_FFFF else None if is_streamed else size
             codec, channels, rate_hz, per_second, frame, bits = fields
-            # Of PCM the rate of bytes follows from the other numbers, and some recorders get it wrong.
+            # For PCM the byte rate follows from the other numbers, and some recorders write a wrong one.
             is_pcm = bits > 0 and frame == channels * ((bits + 7) // 8)
             per_second, frames = (rate_hz * frame, None) if is_pcm or codec in _UNPACKED else (per_second, frames)
             return WavShape(rate_hz, channels, per_second, at, stated, frames)
@@ -129,7 +129,7 @@ def wav_shape(content: Content, start: int) -> WavShape | None:
 
 
 def _chunks(content: Content, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, where the body begins, and stated size. Raises `MalformedAudio` when there are absurdly many."""
+    """Name, offset of the body, and stated size of each chunk. Raises `MalformedAudio` when there are more than `MAX_CHUNKS`."""
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(content):
             return
@@ -140,7 +140,7 @@ def _chunks(content: Content, at: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def promised_wav_seconds(content: Content, start: int) -> float | None:
-    """The length that the header of a wav at `start` states; None where it states none."""
+    """The length that the header of a wav at `start` states, in seconds; None where it states none."""
     shape = wav_shape(content, start)
     if shape and shape.frames and shape.rate_hz and shape.data_bytes:
         return shape.frames / shape.rate_hz

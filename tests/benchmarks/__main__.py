@@ -36,7 +36,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 def main(chosen: list[str]) -> int:
-    """Zero if everything holds. A part of it renews its rows on a page that was written on the same machine."""
+    """Return 0 if everything holds. A partial run renews its rows if the page was written on the same machine."""
     findings = run_parts(BENCHMARKS, chosen)
     if not chosen:
         PAGE.write_text(_page(findings))

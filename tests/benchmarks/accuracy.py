@@ -27,7 +27,7 @@ MEANING = {
     "joined": "25 s clips with pauses, trained voices",
 }
 BOUNDARY_TOLERANCE_SECONDS = 0.3
-#: British spellings of the test sets, as a word error rate usually folds them (OpenAI's English normalizer does).
+#: British spellings of the test sets, folded as is usual for a word error rate (OpenAI's English normalizer does so).
 SPELLINGS = {
     "colour": "color",
     "neighbour": "neighbor",
@@ -44,7 +44,7 @@ SPELLINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """What one clip should say, and what the fleet said."""
+    """The text and segments of one clip: expected, and from the fleet."""
 
     kind: str
     expected: str
@@ -70,13 +70,13 @@ def transcribe(client: httpx.Client, folder: Path, name: str, entry: dict[str, A
 
 
 def normal(text: str) -> str:
-    """Lower case, no punctuation but apostrophes, one spelling."""
+    """Lower case, no punctuation except apostrophes, American spelling."""
     letters = "".join(c if c.isalpha() or c == "'" else " " for c in text.lower())
     return " ".join(SPELLINGS.get(w, w) for w in letters.split())
 
 
 def boundaries_within(heard: list[Heard]) -> float:
-    """Share of true segment boundaries that have a boundary of the transcript within the tolerance."""
+    """Share of the true segment boundaries that have a boundary of the transcript within the tolerance."""
     hits = total = 0
     for h in heard:
         for side in (0, 1):
@@ -87,7 +87,7 @@ def boundaries_within(heard: list[Heard]) -> float:
 
 
 def measure(folder: Path) -> list[Heard]:
-    """Every clip of the folder through a fresh stack."""
+    """Send every clip of the folder through a fresh stack."""
     entries = json.loads((folder / "sets.json").read_text())
     with tempfile.TemporaryDirectory() as temporary, redis_server(Path(temporary)) as server:
         stack = Stack(server=server, folder=Path(temporary))

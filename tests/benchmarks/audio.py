@@ -1,4 +1,4 @@
-"""`make audio`: measure how files are read behind their walls, and what hostile ones cost; print a table, write docs/audio.md."""
+"""`make audio`: measures how files are read behind their walls, and the cost of hostile files; writes docs/audio.md."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "audio.md"
 
 
 def main(chosen: list[str]) -> int:
-    """Zero if everything holds. Only a whole run is written."""
+    """Return 0 if everything holds. Only a complete run is written to the page."""
     findings = run_parts(PARTS, chosen)
     if not chosen:
         PAGE.write_text(_page(findings))

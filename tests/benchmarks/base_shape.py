@@ -1,9 +1,9 @@
-"""A model with the shape, and so the cost, of Whisper `base`, that says what it is told: `build(folder)`.
+"""A model with the shape, and so the cost, of Whisper `base` that says a given sentence: `build(folder)`.
 
-Real weights cannot be fetched everywhere, and what a benchmark of speed needs of them is their size. The weights are random, so
-nothing is understood; for the decoder to speak at its usual length, and to end, the sentence is written into its position
-encodings: at the k-th position after the prompt stands the embedding of the k-th wanted token, so large that after the final
-layer norm it outweighs everything else. Every multiplication happens as in the real model, and no temperature fallback does.
+Real weights cannot be fetched everywhere, and a benchmark of speed only needs their size. The weights are random, so the model
+understands nothing. To make the decoder speak at its usual length, and end, the sentence is written into its position encodings.
+At the k-th position after the prompt stands the embedding of the k-th wanted token, so large that after the final layer norm it
+outweighs everything else. Every multiplication happens as in the real model, and no temperature fallback does.
 """
 
 import json
@@ -21,16 +21,16 @@ from shared.settings import DEMO_MODEL
 LAYERS, HEADS, WIDTH, MEL_BINS = 6, 8, 512, 80
 WORDS = 50_257
 ENCODER_POSITIONS, DECODER_POSITIONS = 1500, 448
-#: Whisper's special tokens in Whisper's order, then its timestamps: the demo model has the same ones.
+#: Whisper's special tokens in Whisper's order, then its timestamps: the same as those of the demo model.
 SPECIALS = [t for t in json.loads((DEMO_MODEL / "vocabulary.json").read_text()) if t.startswith("<|")]
-#: How far the script outweighs the rest, and how sure of itself the decoder is then.
+#: By how much the script outweighs everything else, and how confident the decoder is then.
 SCRIPT_WEIGHT, CONFIDENCE = 400.0, 3.0
 
 
 def build(folder: Path, words: int = 10, seconds: float = 3.0) -> Path:
-    """Write the model (int8, about 75 MB) unless it is there already; the folder, for `WhisperModel(folder)`.
+    """Write the model (int8, about 75 MB) unless it is there already. Returns the folder, for `WhisperModel(folder)`.
 
-    In each window it says so many words, from 0 s to `seconds`.
+    In each window the model says this many words, from 0 s to `seconds`.
     """
     if (folder / "model.bin").exists():
         return folder
@@ -49,7 +49,7 @@ def build(folder: Path, words: int = 10, seconds: float = 3.0) -> Path:
 
 
 def _tokenizer() -> Tokenizer:
-    """As large as Whisper's: all bytes, made-up words, the special tokens, the timestamps."""
+    """A tokenizer as large as Whisper's: all bytes, made-up words, the special tokens, the timestamps."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = [*alphabet, *(f"Ġ{_word(n)}" for n in range(WORDS - len(alphabet)))]
     tokenizer = Tokenizer(models.BPE(vocab={word: n for n, word in enumerate(words)}, merges=[]))
@@ -60,13 +60,13 @@ def _tokenizer() -> Tokenizer:
 
 
 def _word(number: int) -> str:
-    """Five letters that look like nothing: text that compresses well would count as a decoder's loop."""
+    """Five letters without a pattern: text that compresses well would count as a decoder's loop."""
     scattered = number * 2_654_435 % 26**5
     return "".join(chr(ord("a") + scattered // 26**place % 26) for place in range(5))
 
 
 def _script(tokenizer: Tokenizer, words: int, seconds: float) -> list[int]:
-    """What the decoder says: start, words, end, and that is all."""
+    """The tokens that the decoder says: start, words, end, and the end of the text."""
     said, ids = [f"Ġ{_word(1000 + n)}" for n in range(words)], tokenizer.get_vocab()
     return [ids[token] for token in ("<|0.00|>", *said, f"<|{seconds:.2f}|>", "<|endoftext|>")]
 
@@ -96,7 +96,7 @@ def _fill(spec: WhisperSpec, tokenizer: Tokenizer, script: list[int]) -> None:
 
 
 def _layer(layer: Any, noise: Callable[..., NDArray[np.float32]], cross: bool) -> None:
-    """Self-attention (query, key and value side by side), cross-attention (key and value likewise), feed-forward."""
+    """Self-attention (query, key and value side by side), cross-attention (key and value side by side), feed-forward."""
     attentions = [(layer.self_attention, (3, 1))] + ([(layer.attention, (1, 2, 1))] if cross else [])
     for attention, widths in attentions:
         _norm(attention.layer_norm, 1.0)

@@ -1,4 +1,4 @@
-"""What it costs that an acknowledged job is on disk: Redis syncs its file before it answers, or once a second."""
+"""The cost of having each acknowledged job on disk: Redis syncs its file before each answer, against once a second."""
 
 import statistics
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SETTINGS = ("everysec", "always")
 
 
 def durability(folder: Path) -> Iterator[Finding]:
-    """One server, whose setting changes between rounds: the baseline is measured in turn with what is compared to it."""
+    """One server whose setting changes between rounds: the baseline and the compared setting are measured in turn."""
     took: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
     rates: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
     numbers = iter(range(2_000_000, 3_000_000))

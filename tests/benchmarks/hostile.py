@@ -1,6 +1,6 @@
-"""Fifty callers at once who send files made to break their reader, beside one who only wants a clip transcribed.
+"""Fifty callers at once send files made to break their reader, beside one caller who only wants clips transcribed.
 
-`python -m tests.benchmarks.hostile PORT SECONDS` is the fifty: in a process of its own, as they would be on other machines.
+`python -m tests.benchmarks.hostile PORT SECONDS` runs the fifty in a process of its own, as they would be on other machines.
 """
 
 import itertools
@@ -39,7 +39,7 @@ def hostile(folder: Path) -> Iterator[Finding]:
     """One gateway, one worker. The quiet fleet is measured first, in the same run."""
     wavs, webms = [clip(700_000 + n) for n in range(2 * WAVS)], [_webm(n) for n in range(2 * WEBMS)]
     with running_stack(folder / "hostile", MAX_QUEUE_AUDIO_SECONDS="1000000000", ENABLE_CACHE="false") as stack:
-        # Some of the files are sound, if absurd, and become jobs of hours: the queue's limit is not what is measured here.
+        # Some of the files are valid, if absurd, and become jobs of hours. The queue's limit is not measured here.
         gateway, port = psutil.Process(stack.gateways[0].pid), stack.port()
         quiet_wav, quiet_webm = _both(port, wavs[:WAVS], webms[:WEBMS])
         files_before = gateway.num_fds()
@@ -60,7 +60,7 @@ def hostile(folder: Path) -> Iterator[Finding]:
 
 @dataclass
 class _Seen:
-    """In megabytes: the gateway's memory at first and at most, and the most of any of its readers."""
+    """Memory in megabytes: the gateway's at first and at most, and the most of any of its readers."""
 
     first_mb: float
     gateway_mb: float = 0.0
@@ -68,7 +68,7 @@ class _Seen:
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def look(self, gateway: psutil.Process) -> None:
-        """Until it is over. It costs next to nothing: the clients that are measured run in this process, too."""
+        """Look until it is over. Looking costs little: the measured clients also run in this process."""
         keepers = [keeper.pid for keeper in gateway.children()]
         while not self.is_over.wait(LOOK_SECONDS):
             self.gateway_mb = max(self.gateway_mb, gateway.memory_info().rss / MEGABYTE)
@@ -79,7 +79,7 @@ class _Seen:
 
 
 def _most_mb(pid: int) -> float:
-    """The most memory that a process has had at any time."""
+    """The highest memory use of a process so far, in megabytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) * 1024 / MEGABYTE for line in lines if line.startswith("VmHWM:")), 0.0)
 
@@ -98,7 +98,7 @@ def _watched(gateway: psutil.Process) -> Iterator[_Seen]:
 
 @contextmanager
 def _flood(port: int, seconds: float) -> Iterator["subprocess.Popen[str]"]:
-    """From when the first answers have come."""
+    """The flood, running, from the first answer on."""
     command = [sys.executable, "-m", "tests.benchmarks.hostile", str(port), str(seconds)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as fifty:
         try:
@@ -116,7 +116,7 @@ def _webm(number: int) -> bytes:
 
 
 def _both(port: int, wavs: list[bytes], webms: list[bytes]) -> tuple[list[float], list[float]]:
-    """Milliseconds of each submit. One client sends wav, another one webm, each evenly over the time of the flood."""
+    """Milliseconds of each submit. One client sends wav and another one webm, both evenly over the time of the flood."""
     with ThreadPoolExecutor(2) as pool:
         sent = [pool.submit(_submits, port, contents, kind) for contents, kind in ((wavs, "wav"), (webms, "webm"))]
         wav, webm = (sending.result() for sending in sent)
@@ -124,7 +124,7 @@ def _both(port: int, wavs: list[bytes], webms: list[bytes]) -> tuple[list[float]
 
 
 def _submits(port: int, contents: list[bytes], kind: str) -> list[float]:
-    """One after another, until the time is over. Each job is withdrawn: what is measured is the gateway."""
+    """Submit one after another until the time is over. Each job is withdrawn: the gateway is measured, not the worker."""
     took, begun = list[float](), time.perf_counter()
     with Connection(port) as connection:
         for number, content in enumerate(contents):
@@ -182,7 +182,7 @@ def _answers(outcome: dict[str, Any]) -> Finding:
 
 
 def main(port: int, seconds: float) -> None:
-    """Send until the time is over; print what was answered."""
+    """Send until the time is over. Prints a summary of the answers."""
     os.nice(NICENESS)
     files = {name: make() for name, make in HOSTILE.items()}
     names, answered = itertools.cycle(files), list[tuple[str, int, float]]()
@@ -213,7 +213,7 @@ def main(port: int, seconds: float) -> None:
 
 
 def _send(port: int, name: str, content: bytes) -> tuple[str, int, float]:
-    """The file's name, the status (0: no answer), and seconds."""
+    """Send one file. Returns its name, the status (0: no answer), and the seconds it took."""
     started, status = time.perf_counter(), 0
     with suppress(OSError, IndexError, ValueError), Connection(port) as connection:
         status, body = connection.exchange(request("/v1/jobs", content, "application/octet-stream"))

@@ -1,4 +1,4 @@
-"""A load generator that costs next to nothing: prepared requests over kept connections, one thread each."""
+"""A load generator that costs little: prepared requests over kept connections, with one thread each."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ class Connection:
         self._socket.close()
 
     def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Send a whole request; the answer's status and body."""
+        """Send a complete request. Returns the answer's status and body."""
         self._socket.sendall(request)
         status, length = int(self._answers.readline().split()[1]), 0
         while (line := self._answers.readline()) not in (b"\r\n", b""):
@@ -34,7 +34,7 @@ class Connection:
 
 
 def request(path: str, body: bytes, content_type: str) -> bytes:
-    """A whole POST."""
+    """A complete POST request."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -42,9 +42,9 @@ def request(path: str, body: bytes, content_type: str) -> bytes:
 def send_all(
     port: int, requests: Sequence[bytes], connections: int, per_second: float | None = None
 ) -> tuple[float, list[float]]:
-    """All requests, as fast as the answers come or at an even rate: requests per second, and milliseconds of each.
+    """Send all requests, as fast as the answers come or at an even rate. Returns requests per second, and milliseconds of each.
 
-    At a rate the clock of a request starts when it is due, not when it is sent: a server that stalls delays the next ones, too.
+    At a rate, the clock of a request starts when it is due, not when it is sent: a server that stalls delays the next ones, too.
     """
     took: list[float] = []
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""A ten minute file through the whole fleet, against faster-whisper in sequence and against its own batched pipeline."""
+"""A ten-minute file through the whole fleet, against faster-whisper in sequence and against its own batched pipeline."""
 
 import json
 import statistics
@@ -15,16 +15,16 @@ from tests.processes import ROOT, Stack, running_stack, wait_until
 from tests.report import Finding
 
 WORKERS, THREADS, ROUNDS, MINUTES, BATCH, PIECE_SECONDS = 2, 2, 2, 10, 8, 29
-#: Of the file beside which short clips are timed.
+#: Length of the file beside which short clips are timed.
 LONGER_MINUTES = 20
-#: English is spoken at about 150 words a minute; a window holds the words of half of one.
+#: English is spoken at about 150 words a minute; a window holds half a minute's words.
 WORDS_PER_WINDOW, SPOKEN_SECONDS = 75, 28.0
 QUERY = "?language=en&beam_size=5"
 SHORTS = 10
 
 
 def long_files(folder: Path) -> Iterator[Finding]:
-    """Rounds of each, in turn. Each process is warmed by a decode first."""
+    """Measure all three in turn, for some rounds. Each process is warmed by a decode first."""
     model = str(build(ROOT / "build" / "base-shape-long", WORDS_PER_WINDOW, SPOKEN_SECONDS))
     rooms = [_write(folder / f"round{number}", long_speech(MINUTES * 60, number)) for number in range(ROUNDS)]
     warm = long_speech(70, 99)
@@ -77,7 +77,7 @@ def _alone(model: str, folder: Path, *more: str) -> float:
 
 
 def _decode(stack: Stack, wav: bytes, query: str = QUERY) -> float:
-    """Seconds from the submit to the transcript."""
+    """Seconds from submit to transcript."""
     started = time.perf_counter()
     with stack.client() as client:
         job = client.post(f"/v1/jobs{query}", content=wav).raise_for_status().json()
@@ -92,7 +92,7 @@ def _short(stack: Stack, number: int) -> float:
 
 
 def _shorts_beside(stack: Stack, wav: bytes) -> list[float]:
-    """Seconds of each short clip while the long file is decoded; the last one may see its end."""
+    """Seconds of each short clip while the long file is decoded. The last clip may outlast the long file."""
     took: list[float] = []
     with stack.client() as client:
         job_id = client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()["job_id"]

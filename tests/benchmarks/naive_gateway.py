@@ -1,7 +1,7 @@
-"""The baseline of the submit benchmark: how such a gateway is usually written. FastAPI, RQ, base64 in pickled job arguments.
+"""The baseline of the submit benchmark, a gateway as it is usually written: FastAPI, RQ, base64 in pickled job arguments.
 
-`python -m tests.benchmarks.naive_gateway PORT REDIS_URL`. Clients poll `GET /jobs/{id}` every half second. No worker is
-started: submits are measured.
+`python -m tests.benchmarks.naive_gateway PORT REDIS_URL`. Clients poll `GET /jobs/{id}` every half second. No worker is started:
+only submits are measured.
 """
 
 import sys
@@ -22,7 +22,7 @@ class Submission(BaseModel):
 
 
 def create_app(redis_url: str) -> FastAPI:
-    """Two routes."""
+    """The app, with two routes."""
     app, redis = FastAPI(), Redis.from_url(redis_url)
     queue = Queue("naive", connection=redis)
 

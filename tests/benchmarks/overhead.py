@@ -1,4 +1,4 @@
-"""What the fleet adds to a decode, what a cache hit costs, and whether anything grows with the queue."""
+"""The time that the fleet adds to a decode, the cost of a cache hit, and whether any step takes longer with a longer queue."""
 
 import json
 import statistics
@@ -21,7 +21,7 @@ from tests.report import Finding, milliseconds
 from tests.script_driver import ScriptDriver
 
 ZOO = {"WHISPER_ENGINE": "tests.faults.zoo:ZooEngine", "WHISPER_MODEL": "zoo"}
-#: Round trips are measured in spells. Those count in which the host withheld least of the processors' time.
+#: Round trips are measured in spells. Only the spells count in which the host withheld least of the processors' time.
 SPELLS, SPELL_TIMES, QUIETEST = 40, 25, 10
 HITS = 300
 SHORT_QUEUE, LONG_QUEUE, PROBES = 100, 10_000, 200
@@ -30,7 +30,7 @@ LIMITS: dict[str, Any] = {"max_bytes": 10**9, "max_audio_ms": 10**9}
 
 @dataclass(frozen=True, kw_only=True)
 class Spell:
-    """Milliseconds of `POST /v1/jobs?wait=`, and from the event to the answer; and what the host did meanwhile."""
+    """Milliseconds of `POST /v1/jobs?wait=` and from the event to the answer, and the share of time that the host withheld."""
 
     rounds: list[float]
     wakes: list[float]
@@ -38,7 +38,7 @@ class Spell:
 
 
 def overhead(folder: Path) -> Iterator[Finding]:
-    """An idle fleet with a model that takes no time: what is left is ours."""
+    """An idle fleet with a model that takes no time: only the fleet's own time is left."""
     with running_stack(folder / "overhead", **ZOO) as stack:  # type: ignore[arg-type]
         spells = _spells(stack)
         hits = _cache_hits(stack)
@@ -81,7 +81,7 @@ def growth(folder: Path) -> Iterator[Finding]:
 
 
 def _spells(stack: Stack) -> list[Spell]:
-    """The client costs next to nothing: what a caller's library takes is not ours."""
+    """Measure round trips with a client that costs little, so that the time of a client library does not count."""
     ended: dict[str, float] = {}
     listening = threading.Event()
 
@@ -108,11 +108,11 @@ def _spells(stack: Stack) -> list[Spell]:
             wakes = [(answered - ended[job_id]) * 1000 for job_id, _, answered in trips]
             rounds = [(answered - started) * 1000 for _, started, answered in trips]
             spells.append(Spell(rounds=rounds, wakes=wakes, withheld=withheld))
-    return spells[1:]  # the first warms everything
+    return spells[1:]  # the first spell warms everything
 
 
 def _round_trip(connection: Connection, number: int) -> tuple[str, float, float]:
-    """The job's id, and when it was submitted and answered."""
+    """The job's id, when it was submitted, and when it was answered."""
     sent = request("/v1/jobs?wait=10", zoo.clip(Animal.GOOD, number), "audio/wav")
     started = time.perf_counter()
     status, body = connection.exchange(sent)
@@ -135,7 +135,7 @@ def _cache_hits(stack: Stack) -> list[float]:
 
 
 def _queue(server: RedisServer, database: int, waiting: int) -> ScriptDriver:
-    """A fleet of its own, with so many jobs waiting."""
+    """A fleet in a database of its own, with this many jobs waiting."""
     fleet = ScriptDriver(redis.Redis.from_url(server.url.replace("/0", f"/{database}")))
     for number in range(waiting):
         fleet.submit(f"job{number}", **LIMITS)
@@ -158,7 +158,7 @@ def _timed_steps(fleet: ScriptDriver, number: int) -> dict[str, float]:
 
 
 def _milliseconds_in_redis(fleet: ScriptDriver, step: Callable[[], object]) -> float:
-    """What its scripts take, by Redis' own clock: what client and network add would hide a growth."""
+    """Milliseconds that a step's scripts take, by Redis' own clock. The time of client and network would hide a growth."""
 
     def spent() -> float:
         return float(fleet.redis.info("commandstats")["cmdstat_evalsha"]["usec"]) / 1000

@@ -1,6 +1,6 @@
-"""What readers need for sound files of four hours, against their limits, and what long decodes cost.
+"""What readers need for sound files of four hours, against their limits, and the cost of long decodes.
 
-`python -m tests.benchmarks.readers` reads orders of decodes from its input, each in a caller of its own: its memory is measured.
+`python -m tests.benchmarks.readers PATH SECONDS` decodes one file, in a process of its own whose memory is measured.
 """
 
 import json
@@ -30,7 +30,7 @@ HOUR = 3_600
 LONG_SECONDS = 4 * HOUR
 MOST_MB, MOST_SHARE, MEGABYTE = 300, 0.5, 1_000_000
 LOOK_SECONDS = 0.002
-#: How each is made: a minute is encoded, and its packets are repeated.
+#: Codec and options of each form: one minute is encoded, and its packets are repeated.
 FORMS: Mapping[str, Sequence[str]] = {
     "mp3": ("libmp3lame", "-b:a", "16k", "-ar", "16000"),
     "ogg": ("libopus", "-b:a", "8k"),
@@ -57,12 +57,12 @@ FORMS: Mapping[str, Sequence[str]] = {
     "tta": ("tta", "-ar", "8000", "-sample_fmt", "s16"),
 }
 _MUXERS = {"m4a": "ipod", "ts": "mpegts", "mkv": "matroska", "mpg": "mpeg", "aac": "adts"}
-#: A file of these lists all of its frames before the first one: its packets cannot be had again and again.
+#: A file of this form lists all of its frames before the first one: its packets cannot be repeated.
 _AT_ONCE = frozenset({"tta"})
 
 
 def readers(folder: Path) -> Iterator[Finding]:
-    """One form after the other: each file goes before the next one is made."""
+    """Measure one form after the other: each file is dropped before the next one is made."""
     kept = Readers(1, niceness=0, lanes_seconds=PROBE_LANES_SECONDS)
     kept.start()
     with closing(kept):
@@ -77,7 +77,7 @@ def readers(folder: Path) -> Iterator[Finding]:
 
 
 def made(folder: Path, form: str, seconds: int) -> bytes:
-    """A sound file of this form."""
+    """A valid sound file of this form."""
     minute, whole, muxer = folder / f"minute.{form}", folder / f"whole.{form}", _MUXERS.get(form, form)
     codec, *options = FORMS[form]
     encoded = seconds if form in _AT_ONCE else 60
@@ -98,7 +98,7 @@ def _ffmpeg(*arguments: str) -> None:
 
 @dataclass
 class _Peak:
-    """Of one process, looked at every few milliseconds: processor seconds and memory."""
+    """The peak of one process, looked at every few milliseconds: processor seconds and memory."""
 
     seconds: float = 0.0
     memory_bytes: int = 0
@@ -141,7 +141,7 @@ def _wav(seconds: int) -> bytes:
 
 
 def _with_list(content: bytes) -> bytes:
-    """With a chunk behind its data that says who made it: no wav of the simplest kind any more."""
+    """A wav with a chunk after its data that names its maker: not a wav of the simplest kind."""
     return content + b"LIST\x10\0\0\0INFOISFT\4\0\0\0test"
 
 
@@ -150,7 +150,7 @@ _DECODES: Sequence[tuple[str, int, Callable[[Path], bytes]]] = (
     ("a plain wav of four hours", LONG_SECONDS, lambda _: _wav(LONG_SECONDS)),
     ("a wav of four hours with a chunk of its maker", LONG_SECONDS, lambda _: _with_list(_wav(LONG_SECONDS))),
 )
-#: Beyond file and samples.
+#: Memory allowed on top of file and samples.
 ROOM_MB = 100
 
 
@@ -169,7 +169,7 @@ def _decoded(name: str, path: Path, seconds: int) -> Finding:
 
 
 def main(path: Path, seconds: int) -> None:
-    """Decode as a model process does, and print what it took. The file itself is no part of the caller's memory at first."""
+    """Decode as a model process does, and print the cost. The file is not counted as the caller's memory at first."""
     decoder, this = Decoder(), psutil.Process()
     decoder.start()
     time.sleep(1.0)

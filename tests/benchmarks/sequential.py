@@ -1,4 +1,4 @@
-"""The baselines: faster-whisper as it comes, one file after the other, in a process of its own.
+"""The baselines: unmodified faster-whisper, one file after the other, in a process of its own.
 
 `python -m tests.benchmarks.sequential MODEL THREADS FOLDER` transcribes every wav of a folder and prints {seconds, transcripts}.
 With `--long` the files are long: VAD is on; `--batched N` uses faster-whisper's own pipeline for them.

@@ -1,4 +1,4 @@
-"""How many workers of how many threads a machine of so many cores should have."""
+"""How many workers, of how many threads each, a machine with a given number of cores should have."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -11,12 +11,12 @@ from tests.benchmarks.throughput import clips_per_second, seconds_of_one
 from tests.processes import ROOT, Stack, running_stack
 from tests.report import Finding
 
-#: Of each round.
+#: Clips per round, by encoder window; number of rounds.
 CLIPS, ROUNDS = {"full": 12, "adaptive": 48}, 2
 
 
 def sizing(folder: Path) -> Iterator[Finding]:
-    """One worker with all cores, one for each core, what `make up` chooses, and twice too many threads."""
+    """One worker with all cores, one per core, the choice of `make up`, and twice as many threads as cores."""
     cores = usable_cores()
     workers = workers_for(cores)
     chosen = (workers, threads_for(cores, workers))
@@ -37,7 +37,7 @@ Medians = dict[tuple[int, int], float]
 
 
 def _measure(folder: Path, sizes: Sequence[tuple[int, int]], window: str, count: int) -> tuple[Medians, Medians]:
-    """Clips per second of many, and seconds of one. All fleets are there at once, idle but for the one whose turn it is."""
+    """Clips per second of many clips, and seconds of one. All fleets run at once; only the one that is measured has work."""
     rates: dict[tuple[int, int], list[float]] = {size: [] for size in sizes}
     alone: dict[tuple[int, int], list[float]] = {size: [] for size in sizes}
     with ExitStack() as stacks:

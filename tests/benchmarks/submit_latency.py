@@ -20,7 +20,7 @@ CLIENTS, PER_CLIENT = 20, 10
 
 
 def clip(number: int) -> bytes:
-    """Three seconds of speech that no other clip equals, 96 KB."""
+    """Three seconds of speech, different for each number, 96 KB."""
     paths = sorted((ROOT / "models" / "demo" / "clips").glob("everyday_*.wav"))
     samples, _ = soundfile.read(paths[number % len(paths)], dtype="float32")
     noise = np.random.default_rng(number).normal(0, 0.001, 48_000).astype(np.float32)
@@ -28,7 +28,7 @@ def clip(number: int) -> bytes:
 
 
 def one_client(port: int, clips: list[bytes]) -> tuple[list[float], list[str]]:
-    """Milliseconds of each submit, and the job ids. The client costs next to nothing: twenty share a processor with the fleet."""
+    """Milliseconds of each submit, and the job ids. The client costs little, since twenty share a processor with the fleet."""
     took, ids = [], []
     with Connection(port) as connection:
         for content in clips:
@@ -65,13 +65,13 @@ def idle_submits(stack: Stack) -> list[float]:
 
 
 def compressed(number: int) -> Mapping[str, bytes]:
-    """The same clip as browsers and phones send it."""
+    """The same clip in formats that browsers and phones send."""
     samples, _ = soundfile.read(io.BytesIO(clip(number)), dtype="float32")
     return {"mp3": with_soundfile(samples, "MP3", "MPEG_LAYER_III"), "webm": with_av(samples, "webm", "libopus")}
 
 
 def compressed_submits(stack: Stack, port: int, wav: Sequence[float]) -> Iterator[Finding]:
-    """What it costs to have FFmpeg look at a file behind its wall."""
+    """The cost of having FFmpeg read a file behind its wall."""
     took: dict[str, list[float]] = {"mp3": [], "webm": []}
     with stack.client() as client:
         for number in range(50):
@@ -90,7 +90,7 @@ def compressed_submits(stack: Stack, port: int, wav: Sequence[float]) -> Iterato
 
 
 def submit_latency(folder: Path) -> Iterator[Finding]:
-    """Submitting to an idle fleet is measured in the same run, so that there is a ratio and not only milliseconds."""
+    """Submits to an idle fleet are measured in the same run, so that there is a ratio and not only milliseconds."""
     with running_stack(folder / "submit", gateways=2, workers=2) as stack:
         baseline = idle_submits(stack)
         yield from compressed_submits(stack, stack.port(), baseline)

@@ -1,4 +1,4 @@
-"""How many submits one gateway process takes per second, against the gateway that is usually written."""
+"""How many submits one gateway process takes per second, against a gateway as it is usually written."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ COUNT, CONNECTIONS, ROUNDS = 300, 8, 3
 
 
 def submits(folder: Path) -> Iterator[Finding]:
-    """Both are sent the same clips; ours as raw bodies, the naive one's as JSON, which is all it knows."""
+    """Both gateways get the same clips: this project's as raw bodies, the naive one as JSON, which is all that it accepts."""
     (folder / "naive").mkdir()
     clips = [[clip(100_000 * r + n) for n in range(COUNT)] for r in range(ROUNDS + 1)]
     with running_stack(folder / "ours", workers=0) as stack, redis_server(folder / "naive") as server, _naive(server) as naive:
@@ -46,7 +46,7 @@ def submits(folder: Path) -> Iterator[Finding]:
 
 @contextmanager
 def _naive(server: RedisServer) -> Iterator[int]:
-    """The naive gateway's port."""
+    """Run the naive gateway; yields its port."""
     port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks.naive_gateway", str(port), server.url]
     running = start(command, server.folder / "naive.log", PYTHONPATH=str(ROOT))

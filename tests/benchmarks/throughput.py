@@ -17,13 +17,13 @@ from tests.processes import ROOT, Stack, running_stack
 from tests.report import Finding
 
 WORKERS, THREADS, ROUNDS, SEQUENTIAL_CLIPS = 2, 2, 4, 10
-#: By encoder window.
+#: Clips per burst, by encoder window.
 BURSTS = {"full": 48, "adaptive": 128}
 QUERY = "?language=en&beam_size=5&vad=false"
 
 
 def throughput(folder: Path) -> Iterator[Finding]:
-    """The baseline before and after each burst: a host that is shared with others changes its speed within minutes."""
+    """The baseline runs before and after each burst: the speed of a shared host changes within minutes."""
     model = str(build(ROOT / "build" / "base-shape"))
     clips = _write(folder / "baseline", [clip(n) for n in range(SEQUENTIAL_CLIPS)])
     settings = {"WHISPER_MODEL": model, "ENABLE_CACHE": "false", "WHISPER_COMPUTE_TYPE": "int8", "LEASE_SECONDS": "30"}
@@ -51,7 +51,7 @@ def throughput(folder: Path) -> Iterator[Finding]:
 
 
 def agreement(folder: Path) -> Iterator[Finding]:
-    """The demo model's transcripts: those of the fleet against those of faster-whisper alone, and adaptive against full."""
+    """The demo model's transcripts: the fleet's against those of faster-whisper alone, and adaptive windows against full ones."""
     index = json.loads((ROOT / "models" / "demo" / "clips" / "transcripts.json").read_text())
     names = [name for name, entry in index.items() if "segments" not in entry]
     wavs = [(ROOT / "models" / "demo" / "clips" / name).read_bytes() for name in names]
@@ -98,7 +98,7 @@ def _sequential_rate(model: str, clips: Path) -> float:
 
 
 def _transcripts(stack: Stack, wavs: Sequence[bytes]) -> list[str]:
-    """All at once, from several clients."""
+    """Transcripts of all clips, submitted at once by one client each."""
 
     def one(wav: bytes) -> str:
         with stack.client() as client:
@@ -112,7 +112,7 @@ def _transcripts(stack: Stack, wavs: Sequence[bytes]) -> list[str]:
 
 
 def clips_per_second(stack: Stack, count: int) -> float:
-    """From the first submit to the last transcript, after a few that warm everything up."""
+    """Clips per second from the first submit to the last transcript, after a few clips that warm everything up."""
     wavs = [clip(n) for n in range(count)]
     _transcripts(stack, [clip(10_000 + n) for n in range(4)])
     started = time.perf_counter()
@@ -126,7 +126,7 @@ def clips_per_second(stack: Stack, count: int) -> float:
 
 
 def seconds_of_one(stack: Stack) -> float:
-    """From submit to transcript, nothing else going on: the median of a few."""
+    """Seconds from submit to transcript on an otherwise idle fleet: the median of five."""
     took = []
     for number in range(5):
         wav = clip(20_000 + number)
@@ -137,7 +137,7 @@ def seconds_of_one(stack: Stack) -> float:
 
 
 def _short_windows(stack: Stack) -> tuple[int, int]:
-    """How many there were, and how many were not believed and made anew."""
+    """How many short windows there were, and how many failed their check and were decoded again in full."""
     with stack.client() as client:
         totals = client.get("/stats").json()["totals"]
     return totals["short_windows"], totals["window_fallbacks"]

@@ -1,4 +1,4 @@
-"""Thousands of long-polls on one gateway process: what they weigh, what they cost Redis, and how soon they wake."""
+"""Thousands of long-polls on one gateway process: their memory, their cost in Redis, and how soon they wake."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ WAITERS, QUIET_SECONDS, SETTLED_SECONDS = 2_000, 3.0, 0.5
 
 
 def waiting(folder: Path) -> Iterator[Finding]:
-    """Each waiter has a job of its own; all jobs then end one after the other, and every waiter notes when it hears."""
+    """Each waiter has a job of its own. All jobs then end one after the other, and every waiter notes when its answer comes."""
     with running_stack(folder / "waiting", workers=0) as stack:
         megabytes, commands, delays = asyncio.run(_wait_for_all(stack))
     yield Finding(
@@ -59,21 +59,21 @@ def _commands(stack: Stack) -> int:
 
 
 def _scripts_run(stack: Stack) -> int:
-    """One for each submit, and for each look at a job."""
+    """Script calls so far: one for each submit, and one for each look at a job."""
     with stack.server.client() as client:
         statistics: dict[str, Any] = client.info("commandstats")
         return int(statistics["cmdstat_evalsha"]["calls"])
 
 
 def _is_quiet(stack: Stack) -> bool:
-    """Every waiter has had its first look at its job, and none is looking any more."""
+    """Whether hardly any commands run any more: every waiter has had its first look at its job."""
     before = _commands(stack)
     time.sleep(SETTLED_SECONDS)  # the time over which commands are counted
     return _commands(stack) - before < WAITERS / 100
 
 
 async def _poll(stack: Stack, job_id: str) -> tuple[str, float]:
-    """When the answer to the long-poll began to arrive."""
+    """The job's id, and the time when the answer to its long-poll began to arrive."""
     reader, writer = await asyncio.open_connection("127.0.0.1", stack.port())
     writer.write(f"GET /v1/jobs/{job_id}?wait=60 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     first = await reader.readline()
@@ -85,7 +85,7 @@ async def _poll(stack: Stack, job_id: str) -> tuple[str, float]:
 
 
 def _finish_all(stack: Stack, ended: dict[str, float]) -> None:
-    """As a worker does, without a model."""
+    """Finish all jobs as a worker does, but without a model."""
     settings = WorkerSettings(redis_url=stack.server.url, whisper_model="demo")  # type: ignore[arg-type]
     with stack.server.client() as client:
         worker = assemble(client, settings, "bench")

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.audio_fuzz [COUNT]`: broken audio, through probe and decode, and a tenth of it over HTTP.
+"""`python -m tests.faults.audio_fuzz [COUNT]`: sends broken audio through probe and decode, and a tenth of it over HTTP.
 
-Every file is made again from its number: `--only NUMBER`. What is worth a look is listed in `build/audio_fuzz/`.
+Every file can be made again from its number: `--only NUMBER`. Files worth a look are listed in `build/audio_fuzz/`.
 """
 
 import argparse
@@ -26,24 +26,24 @@ from tests.faults.fuzz_walls import Outcome, Walls
 from tests.processes import ROOT
 from tests.report import Finding, screen
 
-#: A transcript may lack so much of what FFmpeg makes of the same file without a word.
+#: How much of the sound that FFmpeg decodes a transcript may lack without a warning.
 MOST_LOST_SECONDS = 0.5
 SAY_EVERY = 500
 KEPT = ROOT / "build" / "audio_fuzz"
-#: What does not hold; what was refused although FFmpeg hears something in it; what broke or exhausted a reader; and what has much
-#: more sound than FFmpeg finds, most of it silence.
+#: Lists: files that do not meet the requirements; files that were refused although FFmpeg hears something in them; files that
+#: broke or exhausted a reader; and files with much more sound than FFmpeg finds, most of it silence.
 LISTS = ("faults.txt", "refused.txt", "harmful.txt", "longer.txt")
 MUCH_LONGER_SECONDS = 10.0
 
 
 @dataclass
 class Seen:
-    """What has come of all files so far."""
+    """The outcomes of all files so far."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     unforeseen: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    #: Files without a transcript of which FFmpeg would have made more than half a second.
+    #: Files without a transcript in which FFmpeg hears more than half a second.
     refused_with_sound: Counter[str] = field(default_factory=Counter)
     slowest_probe: tuple[float, int] = (0.0, 0)
     slowest_decode: tuple[float, int] = (0.0, 0)
@@ -52,7 +52,7 @@ class Seen:
 
 
 def through_walls(numbers: Sequence[int], files: Mapping[str, bytes], keep: Path | None = None) -> Seen:
-    """All of these through probe and decode, and each compared with FFmpeg."""
+    """Send all of these through probe and decode, and compare each with FFmpeg."""
     seen, walls, reference, started = Seen(), Walls(), Reference(), time.monotonic()
     try:
         for done, number in enumerate(numbers, start=1):
@@ -66,7 +66,7 @@ def through_walls(numbers: Sequence[int], files: Mapping[str, bytes], keep: Path
         seen.without_reference = reference.deaths
     finally:
         walls.close()
-        # Of all processes that have ended by now: readers, what keeps them, and FFmpeg as it made the seeds.
+        # Of all processes that have ended by now: readers, their keepers, and the FFmpeg that made the seeds.
         seen.most_memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         reference.close()
     return seen
@@ -136,14 +136,14 @@ def _outcomes(seen: Seen) -> Table:
 
 
 def main(words: Sequence[str]) -> int:
-    """Zero if everything holds."""
+    """Return 0 if everything holds."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.audio_fuzz", description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=20_000, help="files through probe and decode")
     parser.add_argument("--http", type=int, help="files over HTTP (a tenth of them)")
     parser.add_argument("--start", type=int, default=0, help="the first number")
     parser.add_argument("--only", type=int, nargs="+", help="these numbers, and what FFmpeg hears of them")
     asked = parser.parse_args(words)
-    # Readers that die are counted here, not logged.
+    # Dying readers are counted here, not logged.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     files = seeds()
     if asked.only:

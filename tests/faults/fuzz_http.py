@@ -1,4 +1,4 @@
-"""Broken files sent to a real gateway, and what becomes of their jobs in a real worker."""
+"""Sends broken files to a real gateway, and follows their jobs in a real worker."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,20 @@ from tests.processes import Stack, model_process, running_stack
 from tests.report import Finding
 
 CLIENTS, WAIT_SECONDS, MOST_WAITS = 8, 60, 4
-#: What a job may end with when it is the file's own fault.
+#: Error codes with which a job may end when its file is at fault.
 _THE_FILES_FAULT = {one.code for one in (AudioTooLong, AudioTooShort, EmptyAudio, MalformedAudio, NotAudio, UnsupportedAudio)}
 
 
 @dataclass
 class Sent:
-    """What came of all files. `faults`: what must not be."""
+    """The outcomes of all files. `faults`: outcomes that must not occur."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
 def send(stack: Stack, numbers: Sequence[int], files: Mapping[str, bytes]) -> Sent:
-    """From several clients at once, each of which waits for its jobs."""
+    """Send the files from several clients at once; each client waits for its jobs."""
     sent, before = Sent(), _pids(stack)
 
     def one_client(share: Sequence[int]) -> None:
@@ -43,13 +43,13 @@ def send(stack: Stack, numbers: Sequence[int], files: Mapping[str, bytes]) -> Se
 
 
 def _recycled(stack: Stack) -> bool:
-    """A model process that has done its thousand jobs makes room for another one, and did not die."""
+    """Whether a model process was replaced after its thousand jobs: then it did not die."""
     return any("model_recycling" in worker.log_text() for worker in stack.workers)
 
 
 def over_http(folder: Path, numbers: Sequence[int], files: Mapping[str, bytes]) -> list[Finding]:
-    """All of these to a fleet of one gateway and one worker."""
-    # The model is not replaced meanwhile, and no file becomes hours of silence.
+    """Send all of these to a fleet of one gateway and one worker."""
+    # The settings keep the model process for the whole run, and keep a file from becoming hours of silence.
     with running_stack(
         folder / "fleet", RECYCLE_AFTER_JOBS="0", RECYCLE_ABOVE_RSS_MB="0", MAX_AUDIO_LENGTH_SECONDS="300"
     ) as stack:
@@ -82,7 +82,7 @@ def _send_one(client: httpx.Client, broken: Mutant, sent: Sent) -> None:
 
 
 def _end(client: httpx.Client, answer: httpx.Response) -> str:
-    """How a job has ended: `completed`, or `failed` with its code; another state if it has not."""
+    """How a job ended: `completed`, or `failed` with its code; its state if it did not end in time."""
     job = answer.json()
     for _ in range(MOST_WAITS):
         if job["status"] not in ("queued", "running"):
@@ -92,7 +92,7 @@ def _end(client: httpx.Client, answer: httpx.Response) -> str:
 
 
 def _pids(stack: Stack) -> dict[str, int]:
-    """Of everything that must live on; -1 for what does not."""
+    """Process ids of everything that must stay alive; -1 for a process that ended."""
     running = {f"gateway {i}": one for i, one in enumerate(stack.gateways)}
     running |= {f"worker {i}": one for i, one in enumerate(stack.workers)}
     pids = {name: one.pid if one.process.poll() is None else -1 for name, one in running.items()}

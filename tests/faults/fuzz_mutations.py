@@ -1,4 +1,4 @@
-"""What is done to whole files to break them. The same number gives the same bytes again."""
+"""Breaks valid files. The same number gives the same bytes again."""
 
 import random
 import struct
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 CHANCE = "audio fuzz 1"
 MOST_STEPS = 8
-#: Where most headers are.
+#: Most headers are within this many bytes.
 HEADER_BYTES = 200
-#: A file is not made longer than this, however often its blocks are doubled.
+#: A file does not become longer than this, however often its blocks are doubled.
 MOST_BYTES = 2_000_000
 _POWERS = [1 << bit for bit in range(32)]
 _FIELD_VALUES = [0, 1, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFF, 0x7FFF, 0x8000, *_POWERS]
@@ -26,12 +26,12 @@ class Mutant:
 
 
 def mutant(number: int, seeds: Mapping[str, bytes]) -> Mutant:
-    """One of them. All seeds take turns."""
+    """The mutant of this number. The seeds take turns."""
     names = list(seeds)
     name = names[number % len(names)]
     rng = random.Random(f"{CHANCE}: {number}")
     content, steps = bytearray(seeds[name]), []
-    # Mostly few: what is broken in eight places is mostly refused for the first of them.
+    # Mostly few steps: a file broken in eight places is mostly refused for the first of them.
     for _ in range(min(rng.randint(1, MOST_STEPS), rng.randint(1, MOST_STEPS))):
         act = rng.choice(_ACTS)
         steps.append(f"{act.__name__.strip('_')} {act(content, rng, seeds)}")
@@ -40,12 +40,12 @@ def mutant(number: int, seeds: Mapping[str, bytes]) -> Mutant:
 
 
 def _place(content: bytearray, rng: random.Random) -> int:
-    """In the header as often as behind it."""
+    """A random place: half of the time in the header, otherwise anywhere."""
     return rng.randrange(max(1, min(len(content), HEADER_BYTES) if rng.random() < 0.5 else len(content)))
 
 
 def _stretch(content: bytearray, rng: random.Random) -> tuple[int, int]:
-    """Of a byte up to a quarter of the file: as often short as long."""
+    """A stretch of one byte up to a quarter of the file, as often short as long."""
     longest = max(1, len(content) // 4)
     at = _place(content, rng)
     return at, min(len(content), at + int(longest ** rng.random()))
@@ -73,7 +73,7 @@ def _set_field(content: bytearray, rng: random.Random, _: Mapping[str, bytes]) -
 
 
 def _change_a_length(content: bytearray, rng: random.Random, _: Mapping[str, bytes]) -> str:
-    """A number that may well be a length: it is less than the file is long."""
+    """Change a number that may be a length: it is less than the file's length."""
     head, form = content[:4096], rng.choice(["<I", ">I"])
     found = [at for at in range(len(head) - 3) if 0 < struct.unpack_from(form, head, at)[0] <= len(content)]
     if not found:
@@ -123,7 +123,7 @@ def _truncate(content: bytearray, rng: random.Random, _: Mapping[str, bytes]) ->
 
 
 def _splice(content: bytearray, rng: random.Random, seeds: Mapping[str, bytes]) -> str:
-    """The beginning of this one and the end of another."""
+    """Join the beginning of this file and the end of another."""
     name = rng.choice(list(seeds))
     other = seeds[name]
     at, go_on = _place(content, rng), rng.randrange(len(other))

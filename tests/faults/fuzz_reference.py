@@ -1,6 +1,6 @@
-"""How much sound FFmpeg makes of a file, done as its command line does it, and without a word of the product's own reading.
+"""How much sound FFmpeg makes of a file, read as its command line reads it, independently of the product's own reading.
 
-In a process of its own: it has none of the product's walls, and some of the files break it.
+It runs in a process of its own: it has none of the product's walls, and some of the files break it.
 """
 
 import io
@@ -16,7 +16,7 @@ import av
 import av.container
 from av.audio.stream import AudioStream
 
-#: More sound than this is not counted, and no file is worked on for longer.
+#: Sound beyond this is not counted, and no file takes longer than this.
 MOST_SECONDS, PATIENCE_SECONDS = 120.0, 10.0
 _MEMORY_BYTES = 2_000_000_000
 _ERRORS = (av.FFmpegError, ValueError, OSError, EOFError, OverflowError, MemoryError, IndexError)
@@ -24,7 +24,7 @@ _ERRORS = (av.FFmpegError, ValueError, OSError, EOFError, OverflowError, MemoryE
 
 @dataclass(frozen=True)
 class Heard:
-    """Seconds: `forced` by the demuxer and of the track that were named, `free` by FFmpeg's own choice. None: nothing opens."""
+    """Seconds of sound: `forced` with the given demuxer and track, `free` by FFmpeg's own choice. None: not readable."""
 
     forced: float | None = None
     free: float | None = None
@@ -32,7 +32,7 @@ class Heard:
 
 
 class Reference:
-    """The process. Another one is started when it dies or takes too long, and the file in question has no reference."""
+    """The reference process. It is replaced when it dies or takes too long; the file in question then has no reference."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
@@ -40,7 +40,7 @@ class Reference:
         self._start()
 
     def heard(self, content: bytes, demuxer: str, track: int) -> Heard | None:
-        """None when it broke. Without a demuxer there is only FFmpeg's own choice."""
+        """The sound of a file; None if it broke the process. Without a demuxer there is only FFmpeg's own choice."""
         with suppress(EOFError, OSError):
             self._pipe.send((content, demuxer, track))
             if self._pipe.poll(3 * PATIENCE_SECONDS):
@@ -51,7 +51,7 @@ class Reference:
         return None
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.kill()
         self._process.join()
         self._pipe.close()
@@ -99,7 +99,7 @@ def _opened(content: bytes, demuxer: str | None) -> Any:
 
 
 def _sum(source: av.container.InputContainer, stream: AudioStream) -> float | None:
-    """Seconds of all frames. A packet that fails is passed over; where no more can be read, the file ends."""
+    """Seconds of all frames. A packet that fails is skipped; where no more can be read, the file ends."""
     if getattr(stream, "codec_context", None) is None:
         return None
     seconds, until = 0.0, time.monotonic() + PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""Whole files that the fuzz begins with: every container that is taken, and the codecs that come in it."""
+"""Valid files from which the fuzz begins: every accepted container, and the codecs that occur in it."""
 
 import random
 import subprocess
@@ -14,11 +14,11 @@ from tests.processes import ROOT
 CLIP = ROOT / "models" / "demo" / "clips" / "everyday_012.wav"
 SECONDS = "1.6"
 _SAME_EVERY_TIME = "-fflags +bitexact -flags:a +bitexact -flags:v +bitexact -threads 1".split()
-#: Small moving pictures, as the second input.
+#: Small moving pictures, for the second input.
 _PICTURES = ["-f", "lavfi", "-i", f"testsrc=s=32x32:r=25:d={SECONDS}"]
 _GSM_FRAME_BYTES, _GSM_FRAMES_PER_SECOND = 33, 50
 
-#: FFmpeg's options for each, the last one its name of the format. `+` before them: with pictures.
+#: FFmpeg's options for each file; the last one is its name for the format. A leading `+`: with pictures.
 _MADE: Mapping[str, str] = {
     "wav pcm": "-c:a pcm_s16le wav",
     "wav pcm 24 stereo": "-ac 2 -c:a pcm_s24le wav",
@@ -76,7 +76,8 @@ _MADE: Mapping[str, str] = {
     "wv": "-c:a wavpack wv",
     "tta": "-c:a tta tta",
 }
-#: Files that were joined byte by byte, or chained. Of one codec each: with two, FFmpeg takes the packets of one for the other's.
+#: Files that were joined byte by byte, or chained. Each is of one codec: with two, FFmpeg takes the packets of one for the
+#: other's.
 _JOINED: Mapping[str, Sequence[str]] = {
     "ogg chained": ("ogg opus", "ogg opus"),
     "wav joined": ("wav pcm", "wav mu-law"),
@@ -88,7 +89,7 @@ _JOINED: Mapping[str, Sequence[str]] = {
 
 
 def seeds() -> dict[str, bytes]:
-    """All of them by name, the same bytes in every run."""
+    """All seeds by name, the same bytes in every run."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         paths = [Path(folder) / str(number) for number in range(len(_MADE))]
         made = dict(zip(_MADE, pool.map(_made, _MADE.values(), paths), strict=True))
@@ -106,7 +107,7 @@ def _made(options: str, path: Path) -> bytes:
 
 
 def _gsm() -> bytes:
-    """FFmpeg reads GSM and writes none; any bits are sound in it."""
+    """A GSM file. FFmpeg reads GSM but cannot write it; any bits are valid sound."""
     rng = random.Random("gsm")
     frames = int(float(SECONDS) * _GSM_FRAMES_PER_SECOND)
     return b"".join(bytes([0xD0 | rng.randrange(16)]) + rng.randbytes(_GSM_FRAME_BYTES - 1) for _ in range(frames))

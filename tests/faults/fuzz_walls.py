@@ -1,4 +1,4 @@
-"""What the product makes of a file: its probe and its decode, behind the walls, as a gateway and a worker call them."""
+"""Sends a file through the product's probe and decode, behind the walls, as a gateway and a worker call them."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from shared.errors import AudioTooLong, AudioTooShort, FleetError, HarmfulAudio,
 from shared.settings import FleetSettings
 from worker.model.decode import Decoder
 
-#: Far more than any of these small files may take.
+#: Far more time than any of these small files may take.
 PATIENCE_SECONDS, LOOK_SECONDS = 90.0, 0.25
 
 
 @dataclass
 class Outcome:
-    """What became of a file. `seconds`: of the sound that a model would hear; None where there is none."""
+    """The outcome of a file. `seconds`: length of the sound that a model would get; None where there is none."""
 
     kind: str = ""
     message: str = ""
@@ -32,7 +32,7 @@ class Outcome:
     warnings: list[AudioWarning] = field(default_factory=list)
     probe_took: float = 0.0
     decode_took: float = 0.0
-    #: An error that nobody foresaw, in here or in a reader.
+    #: An unforeseen error, here or in a reader.
     unforeseen: str | None = None
 
     @property
@@ -41,10 +41,10 @@ class Outcome:
 
 
 class Walls:
-    """Readers as a gateway has them and a decoder as a worker has it, with the default limits. Made anew when they break."""
+    """Readers as in a gateway, and a decoder as in a worker, with the default limits. Made anew when they break."""
 
     def __init__(self) -> None:
-        # The settings of whoever runs this do not matter.
+        # Ignore the settings in the environment.
         self._settings = FleetSettings.model_construct()
         self._open()
 
@@ -55,7 +55,7 @@ class Walls:
         self._keepers, self._threads = self._pids(), _listening()
 
     def take(self, content: bytes) -> Outcome:
-        """Probe it, and decode it unless it is refused."""
+        """Probe the content, and decode it unless it is refused."""
         outcome = Outcome()
         try:
             self._take(content, outcome)
@@ -68,7 +68,7 @@ class Walls:
             outcome.kind, outcome.unforeseen = "readers unavailable", error.message
         except FleetError as error:
             outcome.kind, outcome.message = f"{'failed' if outcome.decode_took else 'refused'}: {error.code}", error.message
-        # Whatever else comes is what is looked for here.
+        # Any other error is one that the fuzz is looking for.
         except Exception as error:  # noqa: BLE001
             outcome.kind = outcome.unforeseen = f"exception {type(error).__name__}: {error}"
         if self._pids() != self._keepers or _listening() < self._threads:
@@ -78,7 +78,7 @@ class Walls:
         return outcome
 
     def close(self) -> None:
-        """End all of them."""
+        """End the readers and the decoder."""
         self._readers.close()
         self._decoder.close()
 
@@ -131,5 +131,5 @@ class Walls:
 
 
 def _listening() -> int:
-    """How many threads hear from readers."""
+    """How many threads listen to readers."""
     return sum(thread.name == "readers" for thread in threading.enumerate())

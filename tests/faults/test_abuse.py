@@ -1,4 +1,4 @@
-"""Clients that hold connections, send heads without an end, trickle, or send more than there is room for: nobody else minds."""
+"""Clients that hold connections, send endless heads, trickle, or send more than there is room for: others are served."""
 
 import contextlib
 import resource
@@ -21,7 +21,7 @@ MANY, MEGABYTE = 1_500, 1_000_000
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One gateway that takes 30 MB at most."""
+    """One gateway that accepts files of 30 MB at most."""
     folder = tmp_path_factory.mktemp("abuse")
     with redis_server(folder) as running:
         stack = Stack(server=running, folder=folder, environment={"MAX_FILE_SIZE_MB": "30", "API_KEY": "k"})
@@ -45,7 +45,7 @@ def connect(stack: Stack) -> socket.socket:
 
 
 def answer(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes."""
+    """All bytes until the other side closes."""
     parts = []
     with contextlib.suppress(ConnectionResetError):
         while part := connection.recv(65_536):
@@ -85,7 +85,7 @@ def test_a_head_without_end_is_refused_before_it_is_held(stack: Stack, at_once: 
                 connection.sendall(b"a" * MEGABYTE if at_once else b"a\r\nX-B: " * (MEGABYTE // 8))
         assert rss_mb(stack) < before + 20
     with connect(stack) as connection:
-        # Less than what a socket holds: the answer is not lost to a reset.
+        # Less than a socket's buffer holds, so that the answer is not lost to a reset.
         connection.sendall(HALF_A_HEAD + b"a" * 70_000)
         status, *_ = answer(connection).split(b"\r\n")
     assert b" 431 " in status
@@ -138,7 +138,7 @@ def test_more_audio_than_there_is_room_for_is_told_to_come_again(stack: Stack) -
             readable, _, _ = select.select(stalled, [], [], 1.0)
             heard += [answer(connection) for connection in readable]
             stalled = [connection for connection in stalled if connection not in readable]
-        assert rss_mb(stack) < before + 60, "what waits is on nobody's heap"
+        assert rss_mb(stack) < before + 60, "waiting uploads are not on the gateway's heap"
         assert len(heard) >= 4 and all(b" 503 " in one and b"too_many_uploads" in one for one in heard)
         assert httpx.get(f"{stack.urls[0]}/health").status_code == 200
 

@@ -1,4 +1,4 @@
-"""The audio fuzz, small enough for every run of the tests: `python -m tests.faults.audio_fuzz` has all of it."""
+"""The audio fuzz, small enough for every run of the tests; `python -m tests.faults.audio_fuzz` runs all of it."""
 
 import pytest
 
@@ -13,7 +13,7 @@ THROUGH_WALLS, OVER_HTTP = 400, 60
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    """What is broken."""
+    """The files that are to be broken."""
     return seeds()
 
 

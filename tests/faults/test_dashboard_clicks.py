@@ -1,4 +1,4 @@
-"""An operator empties a queue and deletes jobs with RQ's own calls, as rq-dashboard does: every job ends or runs on."""
+"""An operator empties a queue and deletes jobs with RQ's own calls, as rq-dashboard does: every job ends or keeps running."""
 
 from pathlib import Path
 from typing import Any

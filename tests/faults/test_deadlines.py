@@ -1,4 +1,4 @@
-"""Deadlines hold whether or not anybody is there to do the work."""
+"""Deadlines hold whether or not a worker is there."""
 
 import time
 

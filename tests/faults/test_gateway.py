@@ -1,4 +1,4 @@
-"""Gateways that are killed, clients that hang up, and many that wait."""
+"""Gateways that are killed, clients that hang up, and many clients that wait."""
 
 import signal
 import socket
@@ -33,7 +33,7 @@ def test_a_gateway_killed_during_submits_leaves_whole_jobs_or_none(tmp_path: Pat
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(submit, range(400)))
         killing.join()
-        assert 0 < len(known) < 400, "it was killed in the midst of it"
+        assert 0 < len(known) < 400, "the gateway was killed during the submits"
         fleet.stack.restart_gateway(0)
         wait_until(lambda: _answers(fleet), "another gateway is there", 20)
         assert {job["status"] for job in fleet.all_end(known, within=30)} == {"completed"}
@@ -70,9 +70,9 @@ def _answers(fleet: Arena) -> bool:
 
 
 def _commands(fleet: Arena, seconds: float) -> int:
-    """How many commands Redis gets within a time."""
+    """How many commands Redis gets within this time."""
     before = _count(fleet)
-    time.sleep(seconds)  # the time over which they are counted
+    time.sleep(seconds)  # the time over which commands are counted
     return _count(fleet) - before
 
 

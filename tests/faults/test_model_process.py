@@ -1,4 +1,4 @@
-"""Everything a model can do to its process, and what becomes of the job and of the others."""
+"""Everything that a model can do to its process, and the effect on its job and on other jobs."""
 
 import pytest
 

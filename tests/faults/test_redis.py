@@ -23,7 +23,7 @@ def durable(tmp_path: Path) -> Iterator[Arena]:
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 def test_acknowledged_jobs_survive_a_killed_redis(tmp_path: Path, fsync: str) -> None:
-    """With `everysec` a host that fails may take the last second along; a killed server process does not."""
+    """With `everysec`, a failing host may lose the last second; a killed server process does not."""
     options = ("--appendonly", "yes", "--appendfsync", fsync, "--save", "")
     with arena(tmp_path / "fleet", redis_options=options, LEASE_SECONDS="2") as fleet:
         running = fleet.submit(Animal.GOOD, 1, milliseconds=2000)
@@ -40,20 +40,20 @@ def test_acknowledged_jobs_survive_a_killed_redis(tmp_path: Path, fsync: str) ->
 
 
 def test_a_redis_that_hangs_is_told_from_one_that_is_busy(durable: Arena) -> None:
-    """Far more requests than connections: nobody waits for his turn at a server that answers nobody."""
+    """Far more requests than connections: no request waits for its turn at a server that does not answer."""
     job_id = durable.submit(Animal.GOOD, 1)
     durable.ended(job_id)
     server = durable.stack.server.running
     assert server is not None
     reads = [get(f"/v1/jobs/{job_id}")] * 400
-    assert {status for status, _ in asyncio.run(herd(durable, reads))} == {200}, "a herd is no outage"
+    assert {status for status, _ in asyncio.run(herd(durable, reads))} == {200}, "many requests at once are no outage"
     server.signal(signal.SIGSTOP)
     answers = asyncio.run(herd(durable, reads))
     submits = asyncio.run(herd(durable, [post(clip(Animal.GOOD, number)) for number in range(200)]))
     server.signal(signal.SIGCONT)
     assert {status for status, _ in answers + submits} == {503}
     assert max(seconds for _, seconds in answers) < 4
-    assert max(seconds for _, seconds in submits) < 2, "nobody waits behind another one's question"
+    assert max(seconds for _, seconds in submits) < 2, "no submit waits behind another one's request to Redis"
     wait_until(lambda: durable.client.get("/ready").status_code == 200, "the gateway recovers by itself", 20)
 
 
@@ -67,7 +67,7 @@ def post(content: bytes) -> bytes:
 
 
 async def herd(fleet: Arena, requests: Sequence[bytes]) -> list[tuple[int, float]]:
-    """Status and seconds of requests, all at once, from a client that costs next to nothing."""
+    """Status and seconds of requests that are sent all at once, by a client that costs little."""
     host, port = fleet.stack.urls[0].removeprefix("http://").split(":")
 
     async def ask(request: bytes) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""What happens to whole workers: killed, stopped for a while, told to leave."""
+"""Whole workers that are killed, stopped for a while, or told to leave."""
 
 import signal
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_sigterm_hands_back_uncounted_and_leaves_with_zero(zoo: Arena, second_si
     assert worker.wait(0.5 + 1 + 2) == 0
     zoo.stack.workers.remove(worker)
     assert [(zoo.job(i)["status"], zoo.job(i)["attempt"]) for i in (running, waiting)] == [("queued", 0), ("queued", 0)]
-    assert zoo.job(running)["position"] == 1, "at the front"
+    assert zoo.job(running)["position"] == 1, "the job goes back to the front of its lane"
 
 
 def test_sigterm_lets_a_short_decode_finish(zoo: Arena) -> None:

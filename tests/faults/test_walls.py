@@ -1,4 +1,4 @@
-"""Files that break or exhaust their reader, readers that are killed, and who notices: nobody but the sender."""
+"""Files that break or exhaust their reader, and readers that are killed: only the sender of such a file notices."""
 
 import signal
 import time
@@ -17,22 +17,22 @@ from tests.faults.zoo import Animal
 from tests.hostile_files import HOSTILE, varied
 from tests.processes import model_process, wait_until
 
-#: Costs its reader more processor time than it may have.
+#: A file that costs its reader more processor time than allowed.
 EXHAUSTING = "mp4: stts of 4 billion entries"
-#: Of noise: decoding it takes a while.
+#: Length of a file of noise: decoding it takes a while.
 LONG_SECONDS = 15 * 60
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    """For the tests after which gateway and worker are still there."""
+    """A fleet shared by the tests after which gateway and worker are still there."""
     with arena(tmp_path_factory.mktemp("walls") / "fleet", ENABLE_CACHE="false", SPLIT_ABOVE_SECONDS="0") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def long_file() -> bytes:
-    """A zoo's clip that takes long to decode. Its first samples say what the model is to do."""
+    """A clip for the zoo that takes long to decode. Its first samples are the model's instructions."""
     samples = np.random.default_rng(0).integers(-20_000, 20_000, LONG_SECONDS * 16_000, np.int16)
     samples[:5] = Animal.GOOD, 77, 0, 0, -32768
     return with_soundfile((samples / np.float32(32768)).astype(np.float32), "FLAC", "PCM_16")
@@ -56,7 +56,7 @@ def test_a_file_that_exhausts_its_reader_is_refused_and_nobody_else_is(fleet: Ar
 
 
 def test_no_hostile_file_is_the_fleets_fault(fleet: Arena) -> None:
-    """Each alone: it is refused, or becomes a job. The gateway goes on."""
+    """Each file is sent alone: it is refused, or becomes a job. The gateway keeps running."""
     gateway = fleet.stack.gateways[0].pid
     files = {name: make for name, make in HOSTILE.items() if name != EXHAUSTING}
     statuses = {name: _post(fleet, make()).status_code for name, make in files.items()}
@@ -125,7 +125,7 @@ def test_no_file_stays_open_in_the_gateway(fleet: Arena) -> None:
 
 
 def test_no_reader_outlives_those_it_works_for(tmp_path: Path) -> None:
-    """Also when all of them are at work, and hear nothing: so they are stopped."""
+    """Readers end even if all are busy and do not hear the end of their socket. Suspended readers stand for busy ones."""
     with arena(tmp_path / "fleet") as alone:
         gateway, worker = alone.stack.gateways[0], alone.stack.workers[0]
         model = model_process(worker.pid)
@@ -144,7 +144,7 @@ def test_no_reader_outlives_those_it_works_for(tmp_path: Path) -> None:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """One that has ended may be left over in the table of processes for a while."""
+    """Whether a process still runs. An ended one may stay in the process table for a while."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -162,14 +162,14 @@ def _webm(number: int) -> bytes:
 
 
 def _flac(number: int) -> bytes:
-    """A zoo's clip that must go through a reader."""
+    """A clip for the zoo that must go through a reader."""
     samples = np.full(16_000, 100, np.int16)
     samples[:5] = Animal.GOOD, number, 0, 0, -32768
     return with_soundfile((samples / np.float32(32768)).astype(np.float32), "FLAC", "PCM_16")
 
 
 def _readers(pid: int) -> psutil.Process:
-    """The process beside a gateway or model process that keeps readers, once it has all of them."""
+    """The process beside a gateway or model process that keeps readers, once it has forked them."""
     found: list[psutil.Process] = []
 
     def there() -> bool:
@@ -181,5 +181,5 @@ def _readers(pid: int) -> psutil.Process:
 
 
 def _busy(pid: int) -> bool:
-    """Whether one of its readers has worked for a while: a tenth of a second of processor time."""
+    """Whether one of the readers has used more than 0.1 s of processor time."""
     return any(sum(reader.cpu_times()[:2]) > 0.1 for reader in _readers(pid).children())

@@ -1,4 +1,4 @@
-"""A zoo of misbehaving models. What an animal does is in the audio it hears, so the product runs unchanged.
+"""A zoo of misbehaving models. The audio of a clip tells the model what to do, so the product runs unchanged.
 
 A zoo clip is a wav whose first samples are a message: the animal, a number that becomes the transcript, and milliseconds.
 `WHISPER_ENGINE=tests.faults.zoo:ZooEngine` makes a worker use this engine.
@@ -23,29 +23,29 @@ SLICE_SECONDS = 0.05
 
 
 class Animal(IntEnum):
-    """What a clip makes the model do."""
+    """The behaviour that a clip asks of the model."""
 
-    #: Answers after its time, a segment every 50 ms.
+    #: Answers after the given time, with a segment every 50 ms.
     GOOD = 1
-    #: Answers after its time, silent until then.
+    #: Answers after the given time, without a segment until then.
     SILENT = 2
     SEGFAULT = 3
     ABORT = 4
     EXIT = 5
-    #: Raises.
+    #: Raises an exception.
     RAISE = 6
     #: Never returns from native code, and holds the interpreter lock.
     HANG = 7
-    #: Answers well, and keeps 100 MB.
+    #: Answers normally, and keeps 100 MB.
     LEAK = 8
-    #: Answers well, and the canaries after it raise.
+    #: Answers normally, and the canaries after it raise.
     SICKEN = 9
 
 
 def clip(animal: Animal, number: int, milliseconds: int = 0, seconds: float = 1.0) -> bytes:
     """The wav for an animal; `number` (below 30,000) comes back as the transcript."""
     samples = np.full(int(seconds * SAMPLE_RATE_HZ), 100, np.int16)
-    # The last one is at full scale: then nothing is left to normalize.
+    # The last of them is at full scale: so normalizing changes nothing.
     samples[:5] = animal, number, milliseconds // 1000, milliseconds % 1000, -32768
     return with_soundfile((samples / 32768).astype(np.float32), "WAV", "PCM_16")
 
@@ -60,7 +60,7 @@ class ZooEngine:
         time.sleep(float(os.environ.get("ZOO_LOAD_SECONDS", "0")))
 
     def canary(self) -> None:
-        """Nothing to warm; raises when it has been sickened."""
+        """Nothing to warm; raises after a `SICKEN` clip."""
         if self._sick:
             raise RuntimeError("sick")
 

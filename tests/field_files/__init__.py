@@ -1,11 +1,11 @@
 """Files as they come in from the field: every container, with every kind of damage that it can have, made from the demo clips.
 
-- `workshop`: clips on a timeline, the recipes of FFmpeg's encoders, and what a file is measured against
-- `damaged`: whole, cut short, overwritten, entered in the middle, behind something else
-- `joined`: joined byte by byte, chained, with flags and tags that lie about the end
+- `workshop`: clips on a timeline, the recipes of FFmpeg's encoders, and the reference for a file
+- `damaged`: whole, cut short, overwritten, entered in the middle, or behind something else
+- `joined`: joined byte by byte, chained, or with flags and tags that are wrong about the end
 - `clocks`: sound that starts late, gaps, clocks that begin anywhere
-- `headers`: lengths and numbers that are wrong, and what a wav may hold
-- `tracks`: several tracks, and channels
+- `headers`: lengths and numbers that are wrong, and the codecs of a wav
+- `tracks`: several tracks, and several channels
 """
 
 from tests.field_files import clocks, damaged, headers, joined, tracks

@@ -7,10 +7,10 @@ import av
 
 from tests.field_files.workshop import A, B, FieldFile, Make, Timeline, Workshop, as_known, ending, seconds_of
 
-#: What is between the clips in a file with a gap.
+#: Time between the clips in a file with a gap.
 GAP_SECONDS = 5.0
 _PICTURE = "-f lavfi -i color=c=black:s=64x64:r=5:d=4"
-#: A picture of four seconds, and the codecs of picture and sound.
+#: The codecs of picture and sound, by the suffix.
 _WITH_PICTURE = {
     "mp4": "-c:v libx264 -preset ultrafast -c:a aac",
     "mov": "-c:v mpeg4 -c:a pcm_s16le",
@@ -45,7 +45,7 @@ def _with_picture(shop: Workshop, suffix: str, options: str) -> bytes:
 
 
 def gaps() -> list[FieldFile]:
-    """Nothing was recorded for five seconds: the packets' times say so."""
+    """Nothing was recorded for five seconds, as the packets' times say."""
     at = seconds_of("A") + GAP_SECONDS
     return [
         FieldFile(
@@ -69,7 +69,7 @@ def _with_gap(shop: Workshop, recipe: str, second_at: float) -> bytes:
 
 
 def _remuxed(parts: Sequence[tuple[bytes, float]], muxer: str, options: dict[str, str]) -> bytes:
-    """Packets of several files in one, each file put off by so many seconds."""
+    """Packets of several files in one; each file is shifted by its number of seconds."""
     out, stream = io.BytesIO(), None
     with av.open(out, "w", format=muxer, options=options) as target:
         for content, put_off in parts:
@@ -87,7 +87,7 @@ def _remuxed(parts: Sequence[tuple[bytes, float]], muxer: str, options: dict[str
 
 
 def begun_elsewhere() -> list[FieldFile]:
-    """A recording of something that had long begun: its clock does not start at 0."""
+    """A recording that joined a running stream: its clock does not start at 0."""
     return [
         *(
             FieldFile(
@@ -123,12 +123,12 @@ def _from_100(shop: Workshop, recipe: str) -> bytes:
     return shop.ffmpeg(suffix, "-i", str(whole), "-c", "copy", "-output_ts_offset", "100", *muxer)
 
 
-#: From somewhere in the pause on.
+#: The timeline from somewhere in the pause on.
 _SEGMENT = Timeline(((0.7, "B"),))
 
 
 def _segment(recipe: str, number: int = 2) -> Make:
-    """One of the files that FFmpeg cuts a recording into."""
+    """One of the files into which FFmpeg cuts a recording."""
     suffix = ending(recipe)
 
     def make(shop: Workshop) -> bytes:
@@ -141,7 +141,7 @@ def _segment(recipe: str, number: int = 2) -> Make:
 
 
 def _hls_segment(shop: Workshop) -> bytes:
-    """What tells of the tracks, and the third fragment."""
+    """The header that describes the tracks, and the fragments from the seventh on (from about 3 s on)."""
     whole = shop.encoded("fragmented mp4")
     starts = [at - 4 for at in range(len(whole)) if whole.startswith(b"moof", at)]
     return whole[: starts[0]] + whole[starts[6] :]

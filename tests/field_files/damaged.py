@@ -20,12 +20,12 @@ from tests.field_files.workshop import (
 )
 
 Surgery = Callable[[bytes], bytes]
-#: What raw GSM is, nothing in the file tells.
+#: Options for FFmpeg: raw GSM has no header that names its format.
 GSM = ("-f", "gsm", "-ar", "8000")
 
 
 def plain() -> list[FieldFile]:
-    """Every kind, as it should be."""
+    """Every kind of file, undamaged."""
     kept = [_of(f"plain {recipe}", recipe, lambda content: content) for recipe in KEPT]
     return [*kept, *(_plain(recipe) for recipe in RECIPES), *_raw_pcm()]
 
@@ -43,7 +43,7 @@ def _plain(recipe: str) -> FieldFile:
 
 
 def _raw_pcm() -> list[FieldFile]:
-    """Samples alone: the caller says what they are."""
+    """Samples without a header: the caller states the encoding."""
     kinds = {
         "s16le": ("-ar 16000 -f s16le", "-f s16le -ar 16000", "encoding=s16le&sample_rate=16000"),
         "s16le of two channels": (
@@ -72,13 +72,13 @@ def _made(suffix: str, *options: str, timeline: Timeline = B) -> Make:
     return lambda shop: shop.made(timeline, suffix, *options)
 
 
-#: Their headers say how long they are, so what is missing is known.
+#: Formats whose headers state the length, so that missing sound is noticed.
 _PROMISE = frozenset("wav rf64 w64 flac mp3 m4a alac 3gp aiff caf au asf avi wavpack tta".split()) | {"3gp of amr"}
-#: The list of what is where stands at their end: nothing is left when it is cut off.
+#: Formats whose index stands at the end: nothing can be read when the end is cut off.
 _NEED_THEIR_END = frozenset({"mov"})
 
 
-#: What is true of others of their kind is true of them.
+#: Recipes that behave like another one of their format, which is tested.
 _LIKE_OTHERS = frozenset({"mp3 without a tag", "ogg flac", "m2ts", "vob", "rf64", "3gp"})
 
 
@@ -98,18 +98,18 @@ def truncated() -> list[FieldFile]:
     ]
 
 
-#: What has frames that can be damaged: a sample of PCM is what it is.
+#: Formats with frames that can be damaged: in PCM, any sample is valid.
 _FRAMED = (
     "flac|ogg opus|ogg vorbis|mp3|mp2|m4a|3gp of amr|aac|latm|webm|mkv|gsm|asf|avi|flv|ts|mpg|ac3|eac3|dts|wavpack|tta"
 ).split("|")
 
 
-#: FFmpeg does not find its way back, or frames are so long that a word goes with them.
+#: How many words may be lost: FFmpeg does not find its way back, or frames are so long that a word goes with them.
 _LOSING = {"zeros in the middle of wavpack": 8, "zeros in the middle of tta": 2, "other bytes in the middle of flv": 8}
 
 
 def overwritten() -> list[FieldFile]:
-    """Three tenths of a second in the pause are zeros, or something else."""
+    """0.3 s in the pause are zeros, or other bytes."""
     ways = {
         "zeros in the middle of": (_FRAMED, _overwrite(zeros=True)),
         "other bytes in the middle of": (_RESTLESS, _overwrite(zeros=False)),
@@ -123,7 +123,7 @@ _RESTLESS = ("flac", "ogg opus", "mp3", "aac", "ts", "mpg", "webm", "flv")
 
 
 def _silence_amr(content: bytes) -> bytes:
-    """What is in fifteen frames; their first bytes, which say how long they are, stay."""
+    """Zero the content of fifteen frames. Their first bytes, which state their length, stay."""
     begin = place(content, PAUSE_SECONDS)
     middle = b"".join(content[at : at + 1] + bytes(31) for at in range(begin, begin + 15 * 32, 32))
     return content[:begin] + middle + content[begin + len(middle) :]
@@ -139,7 +139,7 @@ def _overwrite(*, zeros: bool) -> Surgery:
 
 
 def entered() -> list[FieldFile]:
-    """Recorded from a broadcast: it begins in the pause, in the middle of a frame."""
+    """Recorded from a broadcast: the file begins in the pause, in the middle of a frame."""
     recipes = ("mp3", "mp3 without a tag", "mp2", "aac", "latm", "ac3", "eac3", "dts", "ts", "m2ts", "mpg")
     timeline = Timeline(((seconds_of("A") + 1.0 - _ENTERED_SECONDS, "B"),))
     within = [_of(f"entered in the middle of {recipe}", recipe, _enter, timeline, may_warn=INCOMPLETE) for recipe in recipes]
@@ -167,7 +167,7 @@ def _from_first_pack(content: bytes) -> bytes:
 
 
 def junk() -> list[FieldFile]:
-    """Something else before the first frame."""
+    """Other bytes before the first frame."""
     kinds: list[tuple[str, bytes, str]] = [
         ("417 zeros", bytes(417), "mp3|aac|flac"),
         (
@@ -189,7 +189,7 @@ def _behind(what: str, before: bytes, recipe: str) -> FieldFile:
         suffix=ending(recipe),
         measure=lambda shop: shop.reference(shop.encoded(recipe, B), ending(recipe)),
         truth="FFmpeg loses frames, or the format, behind so much of something else",
-        # It may have been sound.
+        # These bytes may have been sound.
         may_warn=INCOMPLETE,
     )
 
@@ -205,7 +205,7 @@ def _of(
     may_warn: frozenset[str] = frozenset(),
     read_as: tuple[str, ...] = (),
 ) -> FieldFile:
-    """A file of two clips, operated upon."""
+    """A file of two clips, changed by `surgery`."""
     is_narrow = recipe in NARROW
     return FieldFile(
         name=name,

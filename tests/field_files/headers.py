@@ -1,4 +1,4 @@
-"""Headers that lie: lengths that were never filled in, that are too long, or that belong to another file."""
+"""Headers that are wrong: lengths that were never filled in, that are too long, or that belong to another file."""
 
 import struct
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _SOUND = pcm("A")
 def wav(
     claimed: int | None = None, *, bytes_per_second: int = RATE_HZ * SAMPLE_BYTES, chunks: bytes = b"", riff: bytes = b"RIFF"
 ) -> bytes:
-    """Clip A behind a header made by hand, with more chunks before the data."""
+    """Clip A behind a hand-made header, with `chunks` before the data."""
     size = len(_SOUND) if claimed is None else claimed
     shape = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE_HZ, bytes_per_second, SAMPLE_BYTES, 16)
     total = min(0xFFFFFFFF, 36 + len(chunks) + size)
@@ -30,7 +30,7 @@ def wav(
 
 
 def _extensible() -> bytes:
-    """With the long `fmt ` of programs that know of many channels."""
+    """A wav with the long `fmt ` of programs that support many channels."""
     subtype = struct.pack("<HHIH", 22, 16, 4, 1) + bytes.fromhex("000000001000800000aa00389b71")
     shape = struct.pack("<4sIHHIIHH", b"fmt ", 40, 0xFFFE, 1, RATE_HZ, 32_000, 2, 16) + subtype
     return b"RIFF" + struct.pack("<I4s", 60 + len(_SOUND), b"WAVE") + shape + struct.pack("<4sI", b"data", len(_SOUND)) + _SOUND
@@ -54,7 +54,7 @@ _WAVS: dict[str, bytes] = {
 
 
 def wavs() -> list[FieldFile]:
-    """Wav headers by hand."""
+    """Wavs with hand-made headers."""
     halved = FieldFile(
         name="a wav of which half is there",
         make=lambda _: wav()[: 44 + _HALF],
@@ -71,7 +71,7 @@ def wavs() -> list[FieldFile]:
 
 
 def wav_codecs() -> list[FieldFile]:
-    """Everything that a wav can hold and people send."""
+    """Every codec that people send in a wav."""
     codecs = {
         "24 bits": "pcm_s24le",
         "32 bits": "pcm_s32le",
@@ -94,7 +94,7 @@ def _made(name: str, suffix: str, options: str) -> FieldFile:
 
 
 def lengths() -> list[FieldFile]:
-    """Of the other formats: too long, or not known when the header was written."""
+    """Lengths in other formats: too long, or not known when the header was written."""
     return [
         _lie("rf64", "an RF64 without a length", "wav", _rf64_without_length, truth=BELIEVES),
         _lie("rf64", "an RF64 that is called BW64", "wav", lambda c: b"BW64" + c[4:]),
@@ -174,7 +174,7 @@ def _caf(content: bytes, size: int) -> bytes:
 
 
 def _flac(content: bytes, samples: int) -> bytes:
-    """The number of samples: 36 bits from the low half of byte 21."""
+    """Set the number of samples: 36 bits from the low half of byte 21."""
     return _put(content, 21, bytes([content[21] & 0xF0 | samples >> 32]) + _big(samples & 0xFFFFFFFF))
 
 
@@ -183,7 +183,7 @@ def _flv_of_a_second(content: bytes) -> bytes:
 
 
 def _never_closed(content: bytes) -> bytes:
-    """Of unknown size and without a duration."""
+    """A Matroska file of unknown size and without a duration."""
     at = content.index(b"\x18\x53\x80\x67") + 4
     content = _put(content, at, b"\x01" + b"\xff" * 7)
     at = content.index(b"\x44\x89\x88")

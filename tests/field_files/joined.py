@@ -1,4 +1,4 @@
-"""Several files in one: joined byte by byte, chained Ogg, flags and tags that lie about where it ends."""
+"""Several files in one: joined byte by byte, chained Ogg, flags and tags that are wrong about where the file ends."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -24,17 +24,17 @@ ENDS_WITH_THE_FIRST = "FFmpeg ends with the first of them, or mistakes the secon
 BEGINS_ITS_FILTER_ANEW = "FFmpeg begins its filters anew where the shape changes, and loses the time"
 
 
-#: What is true of others of their kind is true of them.
+#: Recipes that behave like another one of their format, which is tested.
 _LIKE_OTHERS = frozenset({"mp3 without a tag", "alac", "m2ts", "vob", "3gp"})
 
 
 def joined() -> list[FieldFile]:
-    """`cat a b`: two of a kind."""
+    """`cat a b`: two files of one kind."""
     return [_in_a_row(f"two {recipe} joined", recipe, (A, B), JOINED) for recipe in RECIPES if recipe not in _LIKE_OTHERS]
 
 
 def joined_of_three() -> list[FieldFile]:
-    """As a player's list of clips is written to a disk."""
+    """Three clips in a row, as a player writes its list to a disk."""
     recipes = ("mp3", "flac", "ogg opus")
     return [_in_a_row(f"three {recipe} joined", recipe, (A, B, C), JOINED_OF_THREE) for recipe in recipes]
 
@@ -46,7 +46,7 @@ def _in_a_row(name: str, recipe: str, timelines: Sequence[Timeline], whole: Time
     goes_on = recipe == "mp3"
 
     def measure(shop: Workshop) -> bytes:
-        # FFmpeg's decoder of WMA is 40 ms late in each part.
+        # FFmpeg's WMA decoder is 40 ms late in each part.
         return whole.wav() if recipe == "asf" else shop.reference_of_parts(parts(shop), ending(recipe))
 
     return FieldFile(
@@ -61,7 +61,7 @@ def _in_a_row(name: str, recipe: str, timelines: Sequence[Timeline], whole: Time
     )
 
 
-#: Options of the first and of the second: rate, channels or both change.
+#: Options of the first and of the second part: rate, channels or both change.
 _OTHER_SHAPES = {
     "mp3, 44.1 kHz mono then 48 kHz stereo": (
         "mp3",
@@ -85,7 +85,7 @@ _OTHER_SHAPES = {
 
 
 def of_other_shape() -> list[FieldFile]:
-    """Joined with another rate, other channels or another codec."""
+    """Parts joined that differ in rate, channels or codec."""
     return [_changing(name, *options) for name, options in _OTHER_SHAPES.items()]
 
 
@@ -104,7 +104,7 @@ def _changing(name: str, suffix: str, first: str, second: str) -> FieldFile:
 
 
 def lying() -> list[FieldFile]:
-    """Flags and tags that say where it ends, and are wrong."""
+    """Flags and tags that give a wrong end."""
     tags = {
         "an mp3 whose Xing tag promises 1 s": (1.0, frozenset[str]()),
         "an mp3 whose Xing tag promises 60 s": (60.0, INCOMPLETE),
@@ -133,7 +133,7 @@ def lying() -> list[FieldFile]:
 
 
 def with_xing(content: bytes, seconds: float) -> bytes:
-    """An mp3 whose Xing tag promises so many seconds. (Written for 24 kHz: 576 samples a frame.)"""
+    """An mp3 whose Xing tag promises this length. (Written for 24 kHz: 576 samples per frame.)"""
     at = max(content.find(b"Xing"), content.find(b"Info"))
     assert at > 0 and content[at + 7] & 1
     return content[: at + 8] + struct.pack(">I", round(seconds * 24_000 / 576)) + content[at + 12 :]
@@ -151,7 +151,7 @@ def pages_of(content: bytes) -> list[bytes]:
 
 
 def crc_of(page: bytes) -> int:
-    """The checksum of an Ogg page, taken while its own field is zero (RFC 3533, section 6)."""
+    """The checksum of an Ogg page, computed while its own field is zero (RFC 3533, section 6)."""
     crc = 0
     for byte in page:
         crc ^= byte << 24
@@ -161,7 +161,7 @@ def crc_of(page: bytes) -> int:
 
 
 def _with_end_flag(content: bytes) -> bytes:
-    """As a recorder writes that was paused."""
+    """An end flag in the middle, as a recorder writes when it was paused."""
     pages = pages_of(content)
     page = bytearray(pages[len(pages) // 2])
     page[5] |= 4
@@ -171,7 +171,7 @@ def _with_end_flag(content: bytes) -> bytes:
 
 
 def lost_pages() -> list[FieldFile]:
-    """Ogg pages that never arrived, or whose checksum is wrong: what was in them is silence."""
+    """Ogg pages that never arrived, or have a wrong checksum: their sound becomes silence."""
     surgeries: dict[str, Callable[[bytes], bytes]] = {
         "lost": lambda _: b"",
         "damaged": lambda page: page[:-9] + bytes(8) + page[-1:],
@@ -190,7 +190,7 @@ def lost_pages() -> list[FieldFile]:
 
 
 def _operated(content: bytes, surgery: Callable[[bytes], bytes]) -> bytes:
-    """With one page, which is in the pause, changed."""
+    """Change one page, which is in the pause."""
     pages = pages_of(content)
     ends = [struct.unpack_from("<q", page, 6)[0] for page in pages]
     middle = next(number for number, end in enumerate(ends) if end >= ends[-1] * (PAUSE_SECONDS + 0.2) / AB.end)

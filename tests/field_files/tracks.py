@@ -1,4 +1,4 @@
-"""Several tracks, and channels."""
+"""Several tracks, and several channels."""
 
 from tests.field_files.workshop import A, B, FieldFile, Workshop, as_known
 
@@ -10,7 +10,7 @@ _EMPTY = "-f lavfi -i anullsrc=r=16000:cl=mono:d=0"
 
 
 def tracks() -> list[FieldFile]:
-    """More than one: the default one that is not empty is taken."""
+    """Several tracks: the default one that is not empty is chosen."""
     second = "-disposition:a:0 0 -disposition:a:1 default"
     first = "-disposition:a:0 default -disposition:a:1 0"
     return [
@@ -34,7 +34,7 @@ def tracks() -> list[FieldFile]:
 
 
 def _of_two(name: str, suffix: str, other: str, options: str, select: str = "0:a:1") -> FieldFile:
-    """The other one is first, and holds nothing; the second holds clip A."""
+    """A file whose first track is `other`, and holds nothing; its second track holds clip A."""
 
     def make(shop: Workshop) -> bytes:
         sound = shop.put("sound.wav", A.wav())
@@ -51,7 +51,7 @@ def _of_two(name: str, suffix: str, other: str, options: str, select: str = "0:a
 
 
 def _chosen(name: str, suffix: str, options: str, query: str) -> FieldFile:
-    """Clip A in the first, clip B in the second."""
+    """A file with clip A in the first track and clip B in the second."""
 
     def make(shop: Workshop) -> bytes:
         first, second = shop.put("first.wav", A.wav()), shop.put("second.wav", B.wav())
@@ -69,7 +69,7 @@ def _chosen(name: str, suffix: str, options: str, query: str) -> FieldFile:
 
 
 def channels() -> list[FieldFile]:
-    """Channels that cancel each other, and many."""
+    """Channels that cancel each other, and six channels."""
     opposite = "-af pan=stereo|c0=c0|c1=-1*c0"
     kinds = {
         "flac": "-c:a flac",

@@ -1,4 +1,4 @@
-"""Where field files are made: the demo clips put on a timeline, FFmpeg's encoders, and what the files are measured against.
+"""The workshop of field files: puts demo clips on a timeline, encodes them by FFmpeg, and makes the reference for each file.
 
 The encoders are those of the FFmpeg in the `imageio-ffmpeg` package, so that no system's FFmpeg is needed.
 """
@@ -18,7 +18,7 @@ from tests.processes import ROOT
 
 RATE_HZ, SAMPLE_BYTES = 16_000, 2
 AUDIO = ROOT / "tests" / "audio"
-#: The clips by their letters. Each begins with 0.2 s and ends with as much of silence.
+#: The clips by their letters. Each begins and ends with 0.2 s of silence.
 CLIPS = {"A": "everyday_001.wav", "B": "everyday_005.wav", "C": "everyday_006.wav"}
 WORDS = {
     "A": "the baby has a fever and won't stop crying",
@@ -35,13 +35,13 @@ def pcm(letter: str) -> bytes:
 
 
 def seconds_of(letters: str) -> float:
-    """How long clips are, one right after the other."""
+    """The total length of these clips."""
     return sum(len(pcm(letter)) for letter in letters) / SAMPLE_BYTES / RATE_HZ
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Which clip begins when. `seconds`: the length of it all, where it does not end with the last clip."""
+    """Which clip begins when. `seconds`: the total length, where it does not end with the last clip."""
 
     said: tuple[tuple[float, str], ...]
     seconds: float | None = None
@@ -56,11 +56,11 @@ class Timeline:
         return at + seconds_of(last) if self.seconds is None else self.seconds
 
     def later(self, seconds: float) -> "Timeline":
-        """All of it put off."""
+        """The same timeline, shifted by this time."""
         return Timeline(tuple((at + seconds, letter) for at, letter in self.said), self.end + seconds)
 
     def wav(self) -> bytes:
-        """As it should be heard."""
+        """The sound of the timeline, as a transcript should hear it."""
         sound = bytearray(round(self.end * RATE_HZ) * SAMPLE_BYTES)
         for at, letter in self.said:
             begin = round(at * RATE_HZ) * SAMPLE_BYTES
@@ -69,7 +69,7 @@ class Timeline:
 
 
 def one_after_the_other(letters: str, pause_seconds: float = 0.0) -> Timeline:
-    """Clips in a row."""
+    """Clips in a row, with a pause between them."""
     return Timeline(tuple((seconds_of(letters[:n]) + n * pause_seconds, letter) for n, letter in enumerate(letters)))
 
 
@@ -83,13 +83,13 @@ def plain_wav(sound: bytes) -> bytes:
 
 
 A, B, C = (one_after_the_other(letter) for letter in "ABC")
-#: With a pause from 2.7 s to 3.7 s: what is damaged in it, or cut there, costs no word.
+#: Clips with a pause from 2.7 s to 3.7 s between them: damage or a cut within the pause costs no word.
 AB = one_after_the_other("AB", 1.0)
 PAUSE_SECONDS = 3.0
-#: Right after one another, as files that are joined have it.
+#: Clips without a pause between them, as in files that were joined.
 JOINED, JOINED_OF_THREE = one_after_the_other("AB"), one_after_the_other("ABC")
 
-#: How FFmpeg makes each kind of file: the ending of its name, which chooses the container, and options.
+#: How FFmpeg makes each kind of file: the suffix of its name, which chooses the container, and options.
 RECIPES: Mapping[str, tuple[str, str]] = {
     "wav": ("wav", "-c:a pcm_s16le"),
     "rf64": ("wav", "-c:a pcm_s16le -rf64 always"),
@@ -128,27 +128,28 @@ RECIPES: Mapping[str, tuple[str, str]] = {
     "wavpack": ("wv", ""),
     "tta": ("tta", ""),
 }
-#: Of telephones. The demo model mishears them, and a sample that is a little other may be another word to it.
+#: Codecs of telephones. The demo model mishears them, and to it a slightly different sample may be another word.
 NARROW = frozenset({"3gp of amr", "amr", "gsm"})
-#: Made once by a system's FFmpeg (`-ar 8000 -c:a libgsm`, `-c:a libspeex -b:a 12k`), for lack of encoders: clips as in `AB`.
+#: Files of clips as in `AB`, made once by a system's FFmpeg (`-ar 8000 -c:a libgsm`, `-c:a libspeex -b:a 12k`), since the
+#: package's FFmpeg lacks these encoders.
 KEPT = {"gsm": "gsm", "ogg speex": "spx"}
 
 
 def ending(recipe: str) -> str:
-    """Of the file's name: FFmpeg looks at it, the fleet never sees it."""
+    """The suffix of the file's name: FFmpeg looks at it, the fleet never sees it."""
     return RECIPES[recipe][0] if recipe in RECIPES else KEPT[recipe]
 
 
 @dataclass
 class Workshop:
-    """Makes files, in a folder of its own. What was made once is not made again."""
+    """Makes files in a folder, and keeps them so that none is made twice."""
 
     folder: Path
     _made: dict[tuple[str, Timeline], bytes] = field(default_factory=dict)
     _references: dict[tuple[object, ...], bytes] = field(default_factory=dict)
 
     def encoded(self, recipe: str, timeline: Timeline = AB) -> bytes:
-        """A file of the kind that a recipe makes."""
+        """The timeline, encoded by a recipe."""
         if recipe in KEPT:
             assert timeline == AB
             return (AUDIO / f"two_clips.{KEPT[recipe]}").read_bytes()
@@ -159,24 +160,24 @@ class Workshop:
         return self._made[key]
 
     def made(self, timeline: Timeline, suffix: str, *options: str) -> bytes:
-        """A file with options of its own."""
+        """The timeline, encoded with these options."""
         return self.ffmpeg(suffix, "-i", str(self.put("source.wav", timeline.wav())), *options)
 
     def ffmpeg(self, suffix: str, *arguments: str) -> bytes:
-        """What FFmpeg writes, given its inputs and options."""
+        """The file that FFmpeg writes with these inputs and options."""
         out = self.folder / f"made.{suffix}"
         self.run(*arguments, str(out))
         return out.read_bytes()
 
     def run(self, *arguments: str) -> None:
-        """FFmpeg, with inputs, options and outputs."""
+        """Run FFmpeg with these inputs, options and outputs."""
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *arguments]
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.stderr.decode(errors='replace')[-2000:]}")
 
     def put(self, name: str, content: bytes) -> Path:
-        """A file in the folder."""
+        """Write a file into the folder."""
         path = self.folder / name
         path.write_bytes(content)
         return path
@@ -191,7 +192,7 @@ class Workshop:
         return self._references[key]
 
     def reference_of_parts(self, parts: Sequence[bytes], suffix: str) -> bytes:
-        """One after the other, each as FFmpeg reads it alone."""
+        """The wavs of the parts, one after the other, each as FFmpeg reads it alone."""
         sounds = []
         for part in parts:
             with wave.open(io.BytesIO(self.reference(part, suffix))) as opened:
@@ -204,12 +205,12 @@ Make = Callable[[Workshop], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class FieldFile:
-    """A file as it comes in from the field, and what it is measured against.
+    """A file as it comes in from the field, and its reference.
 
-    `timeline`: which clips are in it, and when. `measure` makes the wav that it must sound like; without it that is FFmpeg's wav
-    of the same file, read with the options `read_as`, the track `select`. `truth`: why it is not.
-    `lost`: so many words of the clips may be missing or wrong. `is_narrow`: on a telephone the model hears words and times that
-    depend on the last bit. `warnings` must be given, those in `may_warn` may be, and no other.
+    `timeline`: which clips are in it, and when. `measure`: makes the wav that it must sound like; without it, that is FFmpeg's
+    wav of the same file, read with the options `read_as`, the track `select`. `truth`: why FFmpeg's wav is not the reference.
+    `lost`: how many words of the clips may be missing or wrong. `is_narrow`: the sound of a telephone, for which the model's
+    words and times depend on the last bit. `warnings`: must be given; those in `may_warn` may be given, and no other may.
     """
 
     name: str
@@ -231,7 +232,7 @@ class FieldFile:
 
 
 def as_known(timeline: Timeline) -> Make:
-    """A measure: what is in the file by construction."""
+    """A measure: the sound that is in the file by construction."""
     return lambda _: timeline.wav()
 
 
@@ -239,7 +240,7 @@ INCOMPLETE = frozenset({"audio_incomplete"})
 
 
 def place(content: bytes, seconds: float) -> int:
-    """At which byte the packet begins that is heard then; in files without marks of their own, by their share."""
+    """The byte at which the packet for this time begins; in files without such marks, by the share of the file."""
     try:
         with av.open(io.BytesIO(content)) as source:
             track = source.streams.audio[0]

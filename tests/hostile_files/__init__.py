@@ -1,4 +1,4 @@
-"""Files that are made to break or exhaust their reader: small ones, that promise or hide something large. All are made here."""
+"""Files made to break or exhaust their reader: small ones that promise or hide something large. All are made here."""
 
 import os
 import struct
@@ -51,11 +51,11 @@ HUGE = 0xFFFF_FFF0
 
 
 def varied(content: bytes) -> bytes:
-    """The same file with another hash: a few bytes behind its end, which no reader minds."""
+    """The same file with another hash: eight bytes are added at the end, which no reader minds."""
     return content + b"\0\0" + os.urandom(6)
 
 
-#: By what they attack.
+#: Hostile files by the form of their attack.
 HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "mp4: 20 million samples of one size": partial(constant_samples, 20 * MILLION),
     "mp4: as many samples as may be": partial(constant_samples, 1_499_999),

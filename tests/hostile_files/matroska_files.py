@@ -16,7 +16,7 @@ def element(name: str, *parts: bytes, size: int | None = None) -> bytes:
 def matroska(
     *behind_tracks: bytes, tracks: int = 1, codec: bytes = b"A_PCM/INT/LIT", language: bytes = b"eng", more: bytes = b""
 ) -> bytes:
-    """PCM at 16 kHz. `more`: elements of each track."""
+    """A file of PCM at 16 kHz. `more`: elements of each track."""
     sound = element("e1", element("b5", struct.pack(">d", 16_000.0)), element("9f", b"\1"), element("6264", b"\x10"))
     track = element("83", b"\2") + element("86", codec) + element("22b59c", language) + sound + more
     entries = (element("ae", element("d7", number(n)), element("73c5", number(n)), track) for n in range(1, tracks + 1))
@@ -37,7 +37,7 @@ def block(data: bytes, at: int = 0, flags: int = 0x80) -> bytes:
 
 
 def laced(kind: int) -> bytes:
-    """Blocks of 256 frames of no length, or of two bytes: 1 Xiph, 2 fixed, 3 EBML lacing."""
+    """Blocks of 256 frames of no length, or of two bytes: 1 is Xiph, 2 fixed, 3 EBML lacing."""
     sizes = {1: bytes(255), 2: bytes(512), 3: b"\x80" + b"\xbf" * 254}[kind]
     one = block(b"\xff" + sizes, flags=0x80 | kind << 1)
     return matroska(*(cluster(one * 100, at=n) for n in range(60)))
@@ -49,7 +49,7 @@ def gap(seconds: int) -> bytes:
 
 
 def inflated(count: int) -> bytes:
-    """Each block of ten kilobytes becomes one of nearly ten megabytes."""
+    """A file in which each block of ten kilobytes unpacks to nearly ten megabytes."""
     packing = element("6d80", element("6240", element("5034", element("4254", b"\0"))))
     one = block(zlib.compress(bytes(9_800_000), 9))
     more = packing + element("63a2", OPUS_HEAD)

@@ -11,7 +11,7 @@ def mp3() -> bytes:
 
 
 def vbr(mark: bytes, at: int, body: bytes) -> bytes:
-    """A first frame that holds no sound, only what an encoder has to say of the file, and then sound."""
+    """An mp3 whose first frame holds no sound, only the encoder's tag about the file."""
     frame = bytearray(b"\xff\xfb\xe0\xc4" + bytes(956))
     frame[4 + at : 4 + at + len(mark) + len(body)] = mark + body
     return bytes(frame[:960]) + mp3()

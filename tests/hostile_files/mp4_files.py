@@ -34,7 +34,7 @@ SMALL_TABLES = (
 
 
 def mp4(*tables: bytes, edits: bytes = b"", tracks: int = 1) -> bytes:
-    """Of the usual tables, these in place of those of their kind."""
+    """A file with the usual tables, in which the given tables replace those of the same kind."""
     kinds = {table[4:8] for table in tables}
     kept = b"".join((*(table for table in SMALL_TABLES if table[4:8] not in kinds), *tables))
     moov = box(b"moov", MVHD, *(track(kept, edits, number) for number in range(1, tracks + 1)))
@@ -52,7 +52,7 @@ def edits(count: int, samples: int, hidden_in: bytes = b"edts") -> bytes:
 
 
 def fragments(count: int, samples: int) -> bytes:
-    """Each promises so many samples, of the sizes that are set for all of them."""
+    """A file of fragments that each promise this many samples, all of the default size."""
     empty = b"".join(box(kind, words(0, 0, 0)) for kind in (b"stts", b"stsc", b"stsz", b"stco"))
     moov = box(b"moov", MVHD, track(empty), box(b"mvex", box(b"trex", words(0, 1, 1, 1, 2, 0))))
     run = box(b"tfhd", words(0x20, 1, 0)) + box(b"tfdt", words(0, 0)) + box(b"trun", words(0, samples))

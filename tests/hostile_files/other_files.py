@@ -60,7 +60,7 @@ def opus_comments(count: int, length: int) -> bytes:
 
 
 def flac(*blocks: tuple[int, int, bytes]) -> bytes:
-    """A sound one with more blocks of metadata: type, claimed size, body."""
+    """A valid flac with more blocks of metadata: type, claimed size, body."""
     content = with_soundfile(tone(), "FLAC", "PCM_16")
     more = b"".join(bytes([kind]) + claimed.to_bytes(3, "big") + body for kind, claimed, body in blocks)
     return content[:4] + b"\0" + content[5:42] + more + content[42:]
@@ -71,7 +71,7 @@ def picture(claimed: int) -> bytes:
 
 
 def ts_of(tracks: int) -> bytes:
-    """A programme that lists as many elementary streams as fit, and a packet of each."""
+    """39 programmes that each list up to 30 elementary streams, and a packet of each of the `tracks` streams."""
     streams = b"".join(struct.pack(">BHH", 0x0F, 0xE000 | 0x100 + n, 0xF000) for n in range(min(tracks, 30)))
     programmes = section(0, b"".join(struct.pack(">HH", n, 0xE000 | 0x20 + n) for n in range(1, 40)))
     tables = (ts_packet(0x20 + n, b"\0" + section(2, struct.pack(">HH", 0xE100, 0xF000) + streams, n)) for n in range(1, 40))
@@ -104,7 +104,7 @@ def tta(samples: int) -> bytes:
 
 
 def two_rates() -> bytes:
-    """Every frame of sound has another rate than the one before it."""
+    """An ADTS stream in which every frame has another rate than the one before."""
     one, other = (with_av(tone(0.3), "adts", "aac", rate_hz) for rate_hz in (48_000, 16_000))
     return (
         one[: int.from_bytes(one[3:6], "big") >> 5 & 0x1FFF] + other[: int.from_bytes(other[3:6], "big") >> 5 & 0x1FFF]

@@ -1,4 +1,4 @@
-"""What the tests of the Lua scripts share."""
+"""Fixtures shared by the tests of the Lua scripts."""
 
 import pytest
 import redis
@@ -8,5 +8,5 @@ from tests.script_driver import ScriptDriver
 
 @pytest.fixture
 def fleet(store: "redis.Redis") -> ScriptDriver:
-    """The scripts on an emptied server."""
+    """The scripts, on a server whose data were erased."""
     return ScriptDriver(store)

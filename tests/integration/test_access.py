@@ -1,4 +1,4 @@
-"""Who may call, from where, and what a gateway without a key refuses to do."""
+"""Which callers a gateway accepts, from which origins, and what a gateway without a key refuses to do."""
 
 import socket
 import sys
@@ -85,7 +85,7 @@ def test_the_key_appears_in_no_log(locked: Stack, anonymous: httpx.Client) -> No
 
 
 def upload(locked: Stack, head: bytes, *chunks: bytes) -> bytes:
-    """Send raw bytes and read what comes back until the gateway closes or falls silent."""
+    """Send raw bytes. Returns the answer, up to its last brace or until the gateway closes the connection."""
     host, port = locked.urls[0].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head + f"X-API-Key: {KEY}\r\nHost: x\r\n\r\n".encode())

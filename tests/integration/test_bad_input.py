@@ -1,4 +1,4 @@
-"""What clients get wrong: each the right answer with a stable code and a helpful sentence, and nothing left behind."""
+"""Mistakes of clients: each gets the right status, a stable code and a helpful sentence, and leaves nothing in Redis."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ def gateway(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @dataclass(frozen=True, kw_only=True)
 class Bad:
-    """A request and what must come back."""
+    """A request and the expected answer."""
 
     name: str
     status: int
@@ -179,7 +179,7 @@ def test_bad_input_is_refused_early_and_leaves_nothing(gateway: httpx.Client, se
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     problem = json.loads(answer.text)
     assert (answer.status_code, problem["code"], problem["status"]) == (row.status, row.code, row.status), problem["detail"]
-    assert len(problem["detail"]) > 20 and problem["detail"][-1] in ".!", "a sentence that helps"
+    assert len(problem["detail"]) > 20 and problem["detail"][-1] in ".!", "the detail is a helpful sentence"
     assert lasting_keys(server.client()) <= before, "nothing is left in Redis"
 
 

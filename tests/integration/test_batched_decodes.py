@@ -1,4 +1,4 @@
-"""The real model, several decodes at a time: every transcript as if it had been alone."""
+"""The real model, several decodes at a time: every transcript is the same as if it had been decoded alone."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ KINDS = (
 
 
 class Ear:
-    """Listens, and gives up after so many calls."""
+    """A listener that stops the decode after `patience` calls."""
 
     urgent = True
 
@@ -56,7 +56,7 @@ def loaded(window: Literal["full", "adaptive"]) -> Engine:
 
 
 def heard_of(clip: Clip) -> Samples:
-    """Its samples."""
+    """The samples of a clip."""
     samples, _ = soundfile.read(clip.path, dtype="float32")
     return np.asarray(samples, np.float32)
 
@@ -73,7 +73,7 @@ def test_no_thread_of_numpys_spins_after_a_spectrogram(engine: Engine, clips: li
     samples = heard_of(clips[0])
     FeatureExtractor()(samples)
     before = time.process_time()
-    time.sleep(0.1)  # the time over which work is counted
+    time.sleep(0.1)  # the time over which processor time is counted
     assert time.process_time() - before < 0.05
 
 

@@ -1,4 +1,4 @@
-"""A gateway without a key and the pages of other sites; paths behind a proxy; jobs in the log."""
+"""A gateway without a key against pages of other sites; paths behind a proxy; job ids in the log."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PREFIX = "/asr"
 
 @pytest.fixture(scope="module")
 def keyless(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A gateway on loopback without a key, behind a prefix, with a log for people."""
+    """A gateway on loopback without a key, behind a prefix, with a log for human readers."""
     stack = Stack(server=server, folder=tmp_path_factory.mktemp("keyless"), environment={"FLEET_PREFIX": "keyless"})
     stack.start_gateway(ROOT_PATH=PREFIX, ALLOWED_HOSTS="proxy.example", LOG_FORMAT="console", LOG_LEVEL="DEBUG")
     yield stack
@@ -37,7 +37,7 @@ def job_id(client: httpx.Client) -> Iterator[str]:
 
 
 def log_line(keyless: Stack, *parts: str) -> str:
-    """The first line that holds all of them, as soon as it is there."""
+    """The first log line that holds all these parts, as soon as it is there."""
 
     def found() -> list[str]:
         return [line for line in keyless.gateways[0].log_text().splitlines() if all(part in line for part in parts)]

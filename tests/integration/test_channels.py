@@ -14,7 +14,7 @@ from tests.conftest import CLIPS, Clip
 from tests.processes import Stack
 
 RATE_HZ = 16_000
-#: A made-up call: who speaks (1 or 2), from when (seconds), which clip. Both speak at once now and then.
+#: A made-up call: the speaker (1 or 2), the start (seconds), the clip. Now and then both speak at once.
 CALL = (
     (1, 0.3, "everyday_000.wav"),
     (2, 2.4, "everyday_006.wav"),
@@ -31,7 +31,7 @@ def samples_of(name: str) -> NDArray[np.float32]:
 
 
 def call(seconds: float, repeats: int = 1) -> NDArray[np.float32]:
-    """Shape (samples, 2); every repeat of the call takes `seconds`."""
+    """The call's samples, shape (samples, 2); every repeat takes `seconds`."""
     sound = np.random.default_rng(0).normal(0, 5e-4, (int(seconds * repeats * RATE_HZ), 2)).astype(np.float32)
     for number in range(repeats):
         for channel, at, name in CALL:
@@ -112,7 +112,7 @@ def test_raw_pcm_is_heard_when_the_caller_says_what_it_is(
     soundfile.write(raw, sound, rate_hz, format="RAW", subtype=subtype, endian="LITTLE")
     job = transcribed(stack, raw.read_bytes(), f"encoding={encoding}&sample_rate={rate_hz}{query}")
     assert job["result"]["duration"] == pytest.approx(len(samples) / RATE_HZ, abs=0.01)
-    if rate_hz != 8_000:  # of telephone speech the model knows little
+    if rate_hz != 8_000:  # the model hardly knows telephone speech
         assert job["result"]["transcript"] == "the baby has a fever and won't stop crying"
 
 

@@ -1,4 +1,4 @@
-"""How long a job will take: what the fleet says beforehand, and what it has measured."""
+"""How long a job will take: the fleet's estimate, and the measurements that it is made from."""
 
 import time
 from pathlib import Path
@@ -47,7 +47,7 @@ def submit(client: httpx.Client, number: int, query: str = "") -> dict[str, Any]
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_end_of_a_burst_comes_when_it_was_said_to(tmp_path: Path, workers: int) -> None:
-    """Also after hours with next to nothing to do: one job is all that was measured."""
+    """The estimate holds even if only one job was measured, as after hours with hardly any work."""
     with running_stack(tmp_path / "fleet", workers=workers, **ZOO) as stack, stack.client() as client:
         assert client.get("/stats").json()["drain_rate"] is None
         submit(client, 0, "?wait=30")

@@ -1,4 +1,4 @@
-"""Files as they come in from the field: what the fleet hears in each is what it hears once FFmpeg has made a wav of it."""
+"""Files as they come in from the field: the fleet must hear in each what it hears in the wav that FFmpeg makes of it."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,17 +13,17 @@ from shared.audio.containers import Container
 from tests.field_files import FIELD_FILES, FieldFile, Workshop
 from tests.processes import Stack
 
-#: Between what is heard in a file and what it is measured against: for times and lengths, and for times on a telephone.
+#: Largest difference between a file and its reference: for times and lengths, and for times on a telephone.
 TOLERANCE_SECONDS, NARROW_TOLERANCE_SECONDS = 0.1, 0.3
-#: Times are told in milliseconds.
+#: Rounding: times are reported in milliseconds.
 ROUNDED_SECONDS = 0.0015
-#: So many files are with the fleet at once: enough that both workers always have one.
+#: How many files are with the fleet at once: enough to keep both workers busy.
 AT_ONCE = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the fleet says to some audio."""
+    """The fleet's answer for some audio."""
 
     container: str
     text: str
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass
 class Fleet:
-    """Sends audio to both gateways. The same wav, which many files are measured against, is sent once."""
+    """Sends audio to both gateways. A wav that is the reference of many files is sent once."""
 
     clients: Sequence[httpx.Client]
     pool: ThreadPoolExecutor
@@ -67,7 +67,7 @@ Heard = dict[str, tuple["Future[Answer]", "Future[Answer]"]]
 
 @pytest.fixture(scope="module")
 def heard(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
-    """By name: what the fleet says to each file, and to what that is measured against. While it hears one, others are made."""
+    """By file name: the fleet's answers for the file and for its reference. While the fleet decodes one file, others are made."""
     shop = Workshop(tmp_path_factory.mktemp("field"))
     with stack.client() as first, stack.client(gateway=1) as second, ThreadPoolExecutor(AT_ONCE) as pool:
         fleet = Fleet((first, second), pool, {})
@@ -80,7 +80,7 @@ def heard(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[He
 
 
 def differing_words(one: str, other: str) -> int:
-    """How many words have to be changed, left out or put in."""
+    """How many words have to be substituted, deleted or inserted."""
     compared = jiwer.process_words(one, other)
     return compared.substitutions + compared.deletions + compared.insertions
 

@@ -1,4 +1,4 @@
-"""Bodies as clients really send them: parts without a file name or under another name, base64 in all its spellings."""
+"""Bodies as clients really send them: parts without a file name or under another name, base64 in all its variants."""
 
 import base64
 import textwrap
@@ -18,7 +18,7 @@ BOUNDARY = "a-boundary"
 
 @pytest.fixture(scope="module")
 def gateway(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Without a worker: what is submitted waits."""
+    """A gateway without a worker: submitted jobs stay queued."""
     stack = Stack(server=server, folder=tmp_path_factory.mktemp("forms"), environment={"FLEET_PREFIX": "forms"})
     stack.start_gateway()
     try:

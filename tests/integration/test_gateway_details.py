@@ -1,4 +1,4 @@
-"""What careful clients rely on: conditional requests, preferences, pages, order, ids. No worker is needed."""
+"""Features that careful clients rely on: conditional requests, preferences, pages, order, ids. No worker is needed."""
 
 import re
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def test_pages_go_through_all_jobs_newest_first(gateway: httpx.Client) -> None:
         cursor = page["next_cursor"]
         if not cursor:
             break
-    assert found == ids[::-1] or sorted(found) == sorted(ids), "all of them, once"
+    assert found == ids[::-1] or sorted(found) == sorted(ids), "every job is listed once"
     assert len(found) == len(set(found))
     gateway.delete(f"/v1/jobs/{ids[0]}")
     assert [job["job_id"] for job in gateway.get("/v1/jobs?status=canceled").json()["jobs"]] == [ids[0]]

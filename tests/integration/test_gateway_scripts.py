@@ -1,4 +1,4 @@
-"""How the gateway calls the Lua scripts: several in one exchange, errors where they belong, connections left clean."""
+"""How the gateway calls the Lua scripts: several in one exchange, each error to its caller, connections left clean."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Who gets how many jobs, and who must be alone."""
+"""How many jobs a worker gets by one claim, and which jobs must run alone."""
 
 from typing import Any
 
@@ -37,14 +37,14 @@ def test_a_worker_takes_its_share_of_what_waits(fleet: ScriptDriver, workers: in
 @pytest.mark.parametrize(
     ("in_hand", "waiting", "taken"),
     [
-        (7, 16, "a"),  # there is enough for all
+        (7, 16, "a"),  # there is enough for both workers
         (7, 8, "a"),
-        (7, 7, ""),  # the other, soon idle, would have none
+        (7, 7, ""),  # the other worker, soon idle, would have none
         (4, 4, ""),
         (4, 6, "a"),
-        (3, 1, "a"),  # a few it may always have
+        (3, 1, "a"),  # a worker may always have a few
         (2, 6, "ab"),
-        (1, 3, "ab"),  # not all three: the other may be idle
+        (1, 3, "ab"),  # not all three: the other worker may be idle
         (0, 1, "a"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_worker_alone_takes_all_that_it_has_room_for(fleet: ScriptDriver) -> N
 
 
 def test_short_and_background_jobs_are_shared_apart(fleet: ScriptDriver) -> None:
-    """Who holds its part of a long file may still have its part of the short jobs, and the other way round."""
+    """A worker that holds its share of a long file may still take its share of the short jobs, and vice versa."""
     submit(fleet, "ab")
     for name in "xy":
         fleet.submit(name, lane=LONG_LANE)
@@ -100,9 +100,9 @@ def test_a_job_that_may_have_ended_a_process_runs_alone(fleet: ScriptDriver) -> 
     submit(fleet, "abc")
     fleet.fail("a", fleet.claim()["token"], retryable=True, code="poison_job")
     assert fleet.waiting() == ["a", "b", "c"]
-    assert fleet.claim_several(8, urgent_in_hand=1) == [], "not beside others"
+    assert fleet.claim_several(8, urgent_in_hand=1) == [], "the suspect does not run beside other jobs"
     assert fleet.waiting() == ["a", "b", "c"] and fleet.load()[0] == 3
-    assert ids(fleet.claim_several(8)) == "a", "and nobody with it"
+    assert ids(fleet.claim_several(8)) == "a", "no other job is claimed with the suspect"
     assert ids(fleet.claim_several(8, "w2")) == "bc"
 
 
@@ -140,7 +140,7 @@ def test_a_suspect_in_the_slower_lane_is_not_starved_by_the_faster_one(fleet: Sc
     (claimed,) = fleet.claim_several(8, **lanes)
     fleet.fail("a", claimed["token"], retryable=True, code="poison_job")
     fleet.submit("b")
-    assert fleet.claim_several(8, urgent_in_hand=1, **lanes) == [], "it runs dry"
+    assert fleet.claim_several(8, urgent_in_hand=1, **lanes) == [], "the worker takes nothing new until it is idle"
     assert ids(fleet.claim_several(8, **lanes)) == "b"
 
 

@@ -1,4 +1,4 @@
-"""By when a job must have started, and by when it must have ended."""
+"""Deadlines for the start and for the end of a job."""
 
 import json
 
@@ -85,5 +85,5 @@ def test_a_retry_starts_the_clock_anew(fleet: ScriptDriver) -> None:
 
 
 def pass_deadline(fleet: ScriptDriver, job_id: str) -> None:
-    """As if the time that this job is watched for had gone by."""
+    """Move the job's deadline into the past."""
     fleet.redis.zadd("test:deadlines", {job_id: 0}, xx=True)

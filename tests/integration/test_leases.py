@@ -1,4 +1,4 @@
-"""What a worker gets from Redis beside its jobs, and what it tells of their results."""
+"""What a worker gets from Redis besides its jobs, and the effects of the results that it writes."""
 
 import re
 
@@ -57,7 +57,7 @@ def test_who_writes_a_result_learns_whether_more_waits(fleet: ScriptDriver, work
     for name in ("a", "b"):
         fleet.submit(name)
     first, second = worker.claims.claim(1, []) + worker.claims.claim(1, [])
-    # Another model's, which is no concern of this worker.
+    # A job for another model, which does not concern this worker.
     fleet.submit("c", lane=KEYS.lane("other", Lane.INTERACTIVE))
     assert worker.leases.finish(first, TRANSCRIPT).nothing_waits
     fleet.submit("d")
@@ -65,7 +65,7 @@ def test_who_writes_a_result_learns_whether_more_waits(fleet: ScriptDriver, work
 
 
 def split_in_two(fleet: ScriptDriver, worker: QueueSide, options: TranscriptionOptions) -> None:
-    """A long file in two pieces."""
+    """Submit a long file and split it into two pieces."""
     fleet.submit("file", lane=KEYS.lane("demo", Lane.LONG), job={"options": options.model_dump_json(), "audio_seconds": 50.0})
     (leased,) = worker.claims.claim(1, [])
     for number in (1, 2):

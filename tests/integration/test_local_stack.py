@@ -1,4 +1,4 @@
-"""`make up`, as its Python command: what it starts, what it says, and that it leaves nothing behind."""
+"""`make up`, by its Python command: what it starts, what it prints, and that it leaves no process behind."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.processes import ROOT, RedisServer, wait_until
 
 @contextmanager
 def up(log: Path, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The stack in the foreground of a session of its own."""
+    """Run the stack in the foreground, in a session of its own."""
     inherited = {k: v for k, v in os.environ.items() if k not in ("REDIS_URL", "API_PORT", "WORKERS", "GATEWAYS")}
     inherited["DATA_DIR"] = str(log.parent / "data")
     command = [sys.executable, "-m", "deploy.local", "up"]
@@ -103,7 +103,7 @@ def redis_of(fleet: "subprocess.Popen[bytes]") -> psutil.Process:
 
 
 def transcript(url: str, content: bytes) -> str:
-    """Of a clip, in one call."""
+    """The transcript of a clip, in one call."""
     return str(httpx.post(f"{url}/transcribe", content=content, timeout=60).raise_for_status().json()["transcript"])
 
 

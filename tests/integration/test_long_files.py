@@ -1,4 +1,4 @@
-"""Long files through the whole fleet: cut, decoded in pieces by several workers, visible as they grow, and put together."""
+"""Long files through the whole fleet: cut, decoded in pieces by several workers, visible while they grow, and stitched."""
 
 import io
 import signal
@@ -37,7 +37,7 @@ def client(fleet: Stack) -> Iterator[httpx.Client]:
 
 
 def speech(clips: list[Clip], seconds: float, first: int, pause: float = 0.6) -> tuple[bytes, list[str]]:
-    """A wav of so many seconds made of clips that the model knows, from the `first`, with pauses; and what is said in it."""
+    """A wav of at least `seconds` of clips that the model knows, from the `first` on, with pauses; and the text of each clip."""
     known = [clip for clip in clips if clip.kind in ("own", "everyday")]
     parts: list[np.ndarray] = []
     said: list[str] = []
@@ -85,7 +85,7 @@ def test_a_long_file_is_decoded_by_several_workers_and_grows_in_sight(
 
 
 def _executions(fleet: Stack, job_id: str) -> list[dict[str, str]]:
-    """What the workers' logs say of the pieces that they have done."""
+    """One entry per piece in the workers' logs, with the number of the worker that decoded it."""
     lines = []
     for number, worker in enumerate(fleet.workers):
         done = [line for line in worker.log_text().splitlines() if f"{job_id}_p" in line and '"verdict": "piece"' in line]
@@ -97,7 +97,7 @@ def test_a_killed_worker_costs_a_long_file_no_more_than_its_pieces(client: httpx
     wav, _ = speech(clips, 150, first=1)
 
     def submit() -> str:
-        # Higher temperatures draw lots.
+        # Higher temperatures sample at random.
         return str(client.post("/v1/jobs?language=en&temperature=0", content=wav).raise_for_status().json()["job_id"])
 
     undisturbed = ended(client, submit())
@@ -150,7 +150,7 @@ def test_when_redis_has_no_memory_for_pieces_the_worker_decodes_the_file_whole(t
     with running_stack(tmp_path / "full") as stack, stack.client() as client, stack.server.client() as redis:
         empty_bytes = int(redis.info("memory")["used_memory"])
         job_id = client.post("/v1/jobs?language=en", content=wav).raise_for_status().json()["job_id"]
-        # Room for the first pieces, which are cut a second later.
+        # Leave room for the first pieces, which are cut a second later.
         stored_bytes = redis.memory_usage(Keys("fleet").audio(job_id))
         redis.config_set("maxmemory", empty_bytes + int(stored_bytes) + 700_000)
         assert ended(client, job_id)["status"] == "completed"

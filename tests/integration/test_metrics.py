@@ -1,4 +1,4 @@
-"""`GET /metrics`, read as Prometheus reads it."""
+"""`GET /metrics`, parsed as Prometheus parses it."""
 
 from typing import Any
 

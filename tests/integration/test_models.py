@@ -1,4 +1,4 @@
-"""A fleet of several models: a job goes to workers that hold the one it names, or that the fleet is there for."""
+"""A fleet of several models: a job goes to workers with the model that it names, or else with the fleet's own model."""
 
 from pathlib import Path
 from typing import Any

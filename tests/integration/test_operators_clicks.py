@@ -1,4 +1,4 @@
-"""What RQ's tools (rq-dashboard, `rq empty`) take away: every job ends or runs on, and the counters are right."""
+"""RQ's tools (rq-dashboard, `rq empty`) remove jobs: every job ends or keeps running, and the counters are right."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
 
 
 def queue(fleet: ScriptDriver, lane: str = LANE) -> Any:
-    """As rq-dashboard opens it."""
+    """The queue as rq-dashboard opens it."""
     return Queue(lane, connection=fleet.redis, serializer=JSONSerializer)
 
 
 def delete(fleet: ScriptDriver, job_id: str) -> None:
-    """As its button does."""
+    """Delete a job as the dashboard's button does."""
     RqJob.fetch(job_id, connection=fleet.redis, serializer=JSONSerializer).delete()
 
 
@@ -126,7 +126,7 @@ def test_a_broken_record_keeps_no_other_from_being_swept(fleet: ScriptDriver, sw
         fleet.submit(name, start_deadline_ms=0 if sweep == "expire" else 60_000)
         if sweep == "recover":
             fleet.claim(lease_ms=0)
-    # A job of an unknown make: no script can know what it weighs.
+    # A record without the fields from which scripts compute the load.
     fleet.redis.hdel(KEYS.job("broken"), "lane", "audio_seconds", "attempt")
     if sweep == "reconcile":
         queue(fleet).empty()
@@ -136,4 +136,4 @@ def test_a_broken_record_keeps_no_other_from_being_swept(fleet: ScriptDriver, sw
     assert "well" in str(done)
     assert fleet.broken[0] == "broken" and fleet.broken[1]
     assert fleet.redis.zrange("test:broken", 0, -1) == [b"broken"]
-    assert sweeps[sweep]() is not None and not fleet.broken, "it is set aside"
+    assert sweeps[sweep]() is not None and not fleet.broken, "the broken record is set aside"

@@ -1,4 +1,4 @@
-"""Operators see jobs; nobody sees audio or transcripts: not in rq-dashboard, not in Redis' command stream, not in a log."""
+"""Operators see jobs, but never audio or transcripts: not in rq-dashboard, not in Redis' command stream, not in a log."""
 
 import base64
 import shutil
@@ -97,7 +97,7 @@ def test_nothing_of_a_job_stays_in_redis_once_it_is_erased(stack: Stack, clips: 
     client_of_redis = stack.server.client()
     with stack.client() as client:
         job = client.post("/v1/jobs?wait=60&beam_size=4", content=clips[3].content).json()
-        assert not client_of_redis.exists(f"fleet:audio:{job['job_id']}"), "audio goes when the job ends"
+        assert not client_of_redis.exists(f"fleet:audio:{job['job_id']}"), "the audio is deleted when the job ends"
         client.delete(f"/v1/jobs/{job['job_id']}")
         client.delete("/cache")
     left = [text(key) for key in client_of_redis.keys(f"*{job['job_id']}*")]

@@ -1,4 +1,4 @@
-"""A Redis Cluster is refused at the start, with a sentence: scripts touch keys of many jobs."""
+"""A Redis Cluster is refused at the start with a clear message: scripts touch keys of many jobs."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.processes import RedisServer, free_port, start
 
 @pytest.mark.parametrize("program", ["gateway", "worker"])
 def test_a_cluster_is_refused_at_the_start(tmp_path: Path, program: str) -> None:
-    # A cluster's servers talk to each other on a port that is 10,000 higher.
+    # The servers of a cluster talk to each other on a port that is 10,000 higher.
     port = next(port for _ in range(1000) if (port := free_port()) < 55_000)
     server = RedisServer(folder=tmp_path, port=port, options=("--appendonly", "no", "--save", "", "--cluster-enabled", "yes"))
     server.start()

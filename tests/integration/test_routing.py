@@ -1,4 +1,4 @@
-"""CPU and GPU workers in one fleet: short audio to the former, long to the latter, and each helps the other out."""
+"""CPU and GPU workers in one fleet: short audio goes to CPUs, long audio to GPUs, and each kind helps out the other."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.faults.zoo import Animal, clip
 from tests.processes import Stack, running_stack, wait_until
 from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
 
-#: As a CPU worker claims: long audio is the GPUs'.
+#: Arguments of a CPU worker's claim: long audio belongs to the GPUs.
 ON_CPU: dict[str, Any] = {"lanes": [LANE, LONG_LANE], "patience": [16, 4], "foreign": [LONG_LANE], "other_device": "cuda"}
 
 
@@ -49,7 +49,7 @@ def test_it_takes_it_when_the_gpus_are_far_behind(fleet: ScriptDriver) -> None:
 
 
 def device_of(stack: Stack, seconds: float, number: int) -> str:
-    """Submit audio of this length; what it was decoded on."""
+    """Submit audio of this length. Returns the device on which it was decoded."""
     with stack.client() as client:
         job = client.post("/v1/jobs?wait=30", content=clip(Animal.GOOD, number, seconds=seconds)).raise_for_status().json()
         return str(job["result"]["device"])

@@ -1,4 +1,4 @@
-"""How a waiter hears of the end of its job: with the result where that is small, else it asks."""
+"""How a waiter learns of the end of its job: a small result comes with the event, a large one is read from Redis."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def long_poll(server: RedisServer) -> AsyncIterator[LongPoll]:
 
 
 def patient_caller() -> Request:
-    """Never hangs up."""
+    """A caller that never hangs up."""
 
     async def receive() -> Any:
         await asyncio.Event().wait()
@@ -58,7 +58,7 @@ def scripts_run(fleet: ScriptDriver) -> int:
 
 
 async def end_while_waited_for(fleet: ScriptDriver, long_poll: LongPoll, text: str) -> tuple[Snapshot, int]:
-    """The answer of the long-poll, and how many scripts were run for it after its first look."""
+    """The long-poll's answer, and how many scripts ran for it after its first look."""
     job_id = str(uuid4())
     fleet.submit(job_id)
     job, looks = fleet.claim(), scripts_run(fleet) + 1
@@ -108,5 +108,5 @@ def test_told_is_what_cannot_change_and_is_small(fleet: ScriptDriver) -> None:
     assert [job_id for job_id, _ in events] == ["bad", "good", "verbose", "last"]
     records = [json.loads(told)[0] if told else [] for _, told in events]
     states = [record[record.index("state") + 1] if record else None for record in records]
-    # A failed job can be brought back; a cache hit is no event.
+    # A failed job can be retried, so its event carries no record; a cache hit is no event.
     assert states == [None, "completed", None, "canceled"]

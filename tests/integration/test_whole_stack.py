@@ -19,7 +19,7 @@ from tests.audio_files import FORMATS, tone, with_soundfile
 from tests.conftest import Clip
 from tests.processes import Stack, wait_until
 
-#: Well above what the committed model makes on the committed clips; it only notices when something is broken.
+#: Well above the committed model's rate on the committed clips: exceeded only when something is broken.
 WORST_WORD_ERROR_RATE = 0.15
 
 
@@ -183,7 +183,7 @@ def test_a_running_decode_is_cancelled_within_a_second_and_the_worker_goes_on(
     numbers, seen = itertools.count(), set[str]()
 
     def both_work() -> bool:
-        """A job more, and its worker."""
+        """Submit more jobs and note which workers do them. True once both have done one."""
         job = finished(client, submit(client, _unique(clips[7], next(numbers)), "?beam_size=1")["job_id"])
         assert job["status"] == "completed"
         seen.add(job["worker"])
@@ -227,7 +227,7 @@ def test_silence_is_no_error_and_no_words(client: httpx.Client) -> None:
 
 
 def test_the_committed_clips_are_understood(client: httpx.Client, clips: list[Clip]) -> None:
-    """The card has the word error rates of large test sets; this bound only notices when something is broken."""
+    """The model card has the word error rates of large test sets. This bound is exceeded only when something is broken."""
     short = [c for c in clips if c.kind in ("own", "everyday")]
     jobs = [submit(client, c.content, "?language=en")["job_id"] for c in short]
     heard = [finished(client, job_id)["result"]["transcript"] for job_id in jobs]
@@ -242,7 +242,7 @@ def test_health_readiness_and_card(client: httpx.Client) -> None:
 
 
 def _unique(clip: Clip, number: int) -> bytes:
-    """The clip with a little silence behind it, which no other number has."""
+    """The clip with a little silence after it, different for each number."""
     samples, rate_hz = soundfile.read(io.BytesIO(clip.content), dtype="float32")
     return with_soundfile(np.pad(samples, (0, 10 * number)), "WAV", "PCM_16", rate_hz)
 

@@ -1,4 +1,4 @@
-"""Words are where they were said, also behind pauses that the VAD takes out, and across the pieces of a long file."""
+"""Word times match the audio, also behind pauses that the VAD takes out, and across the pieces of a long file."""
 
 import json
 from functools import cache
@@ -35,7 +35,7 @@ def samples_of(name: str) -> NDArray[np.float32]:
 
 
 def with_pauses(seed: int, clips: int, longest_seconds: float = 9.0) -> tuple[NDArray[np.float32], list[tuple[str, float]]]:
-    """Clips with pauses between them, and where each of them begins."""
+    """Clips with pauses between them, and where each clip begins."""
     rng = np.random.default_rng(seed)
     parts, begins, at = list[NDArray[np.float32]](), list[tuple[str, float]](), 0
     for name in rng.choice(NAMES, clips, replace=clips > len(NAMES)):
@@ -47,7 +47,7 @@ def with_pauses(seed: int, clips: int, longest_seconds: float = 9.0) -> tuple[ND
 
 
 def first_word(engine: Engine, name: str) -> Word:
-    """As it is heard of the clip alone."""
+    """The first word in the transcript of the clip alone."""
     segments = engine.transcribe(samples_of(name), TIMED.model_copy(update={"vad": False}), 0.0, Nobody()).segments
     words = segments[0].words
     assert words
@@ -55,7 +55,7 @@ def first_word(engine: Engine, name: str) -> Word:
 
 
 def furthest_off(engine: Engine, begins: list[tuple[str, float]], words: list[tuple[str, float]]) -> list[float]:
-    """For each clip, how far from its place its first word is (the nearest such word; 99 when there is none)."""
+    """For each clip, how far its first word is from its place (the nearest such word; 99 when there is none)."""
     off = []
     for name, at in begins:
         first = first_word(engine, name)

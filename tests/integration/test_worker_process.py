@@ -14,7 +14,7 @@ from worker.supervising.supervisor import EXIT_CANNOT_LOAD
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Stack]:
-    """A Redis and a gateway, still without workers; leases of two seconds."""
+    """A Redis and a gateway, without workers at first; leases of two seconds."""
     with redis_server(tmp_path) as server:
         stack = Stack(server=server, folder=tmp_path, environment={"LEASE_SECONDS": "2"})
         stack.start_gateway()
@@ -23,7 +23,7 @@ def fleet(tmp_path: Path) -> Iterator[Stack]:
 
 
 def long_job(fleet: Stack) -> str:
-    """Submit ten minutes of tone with the VAD off: some seconds of work. Its id, once it runs."""
+    """Submit ten minutes of tone with the VAD off, which takes some seconds to decode. Returns its id once it runs."""
     content = with_soundfile(tone(600.0), "WAV", "PCM_16")
     with fleet.client() as client:
         job_id: str = client.post("/v1/jobs?vad=false&beam_size=10", content=content).json()["job_id"]
@@ -53,7 +53,7 @@ def test_a_model_that_cannot_load_is_a_clear_message_and_an_exit_code(fleet: Sta
     worker = fleet.start_worker(WHISPER_MODEL=str(tmp_path / "broken"))
     assert worker.wait(60) == EXIT_CANNOT_LOAD
     assert "model_cannot_load" in worker.log_text() and "WHISPER_MODEL" in worker.log_text()
-    assert not fleet.server.client().keys("fleet:worker:*"), "no ghost is left"
+    assert not fleet.server.client().keys("fleet:worker:*"), "no record of the worker is left"
 
 
 def test_sigterm_hands_the_job_back_uncounted_after_the_grace_period(fleet: Stack) -> None:

@@ -1,4 +1,4 @@
-"""What a process pays for the memory that it takes and gives back."""
+"""The cost to a process of memory that it takes and gives back."""
 
 import subprocess
 import sys

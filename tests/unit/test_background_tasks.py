@@ -1,4 +1,4 @@
-"""A gateway whose background task dies ends, and says why."""
+"""A gateway ends if its background task ends."""
 
 import asyncio
 import os

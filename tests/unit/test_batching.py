@@ -1,4 +1,4 @@
-"""Sharing calls: who is answered together, who is not, and that nobody spoils another's answer."""
+"""Sharing calls to the model: which windows share a call, which do not, and that no window spoils the answer of another one."""
 
 import threading
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from worker.model.batching import BatchingModel
 
 
 class Recorder:
-    """In place of the real model: answers each row with its first value, and notes who came together."""
+    """A stand-in for the model: answers each row with its first value, and records which rows came together."""
 
     device = "cpu"
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
-        #: In the order in which they came in.
+        #: Values in the order in which they reached the encoder.
         self.encoded: list[float] = []
         self.encoders_may_go = threading.Event()
         self.encoders_may_go.set()
@@ -52,14 +52,14 @@ class Recorder:
 
 
 def one(model: BatchingModel, value: float, prompt: int = 1, urgent: bool = True, **options: Any) -> Any:
-    """What a transcription of one window does."""
+    """The calls that a transcription of one window makes."""
     with model.caller(lambda: None, urgent):
         features = ctranslate2.StorageView.from_array(np.full((1, 4, 2), value, np.float32))
         return model.generate(model.encode(features), [[0] * prompt], **options)[0]
 
 
 def together(recorder: Recorder, calls: list[dict[str, Any]], max_batch: int = 8) -> list[Any]:
-    """All calls at once: they come out of the encoder only when everybody is there."""
+    """All calls at once: the encoder lets them go only when all have arrived."""
     model = BatchingModel(cast("Whisper", recorder), max_batch)
     recorder.encoders_may_go.clear()
     with ThreadPoolExecutor(len(calls)) as pool:
@@ -120,7 +120,7 @@ def test_a_call_that_is_shared_with_nobody_hears_a_stop_too(call: str) -> None:
 def in_turn(
     model: BatchingModel, recorder: Recorder, pool: ThreadPoolExecutor, *calls: tuple[float, bool]
 ) -> "list[Future[Any]]":
-    """Transcriptions (value, urgent) that come one after another to an encoder that lets nobody out yet."""
+    """Start transcriptions (value, urgent) one after another, at an encoder that does not let any of them go yet."""
     recorder.encoders_may_go.clear()
     futures = []
     for number, (value, urgent) in enumerate(calls, start=1):
@@ -176,7 +176,7 @@ def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> N
         wait_until(lambda: recorder.batches == [[1.0]], "the first is in the decoder", 10)
         urgent = pool.submit(one, model, 3.0, urgent=True)
         if at_once == 2:
-            assert urgent.result(10) == 3.0 and not begun.done(), "it has a place of its own"
+            assert urgent.result(10) == 3.0 and not begun.done(), "the urgent window has a place of its own"
         else:
             wait_until(lambda: model.at_the_encoder == 1, "it waits for the only place", 10)
         later = pool.submit(one, model, 2.0, urgent=False)

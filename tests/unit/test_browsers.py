@@ -1,4 +1,4 @@
-"""Which names a gateway answers to."""
+"""The host names to which a gateway answers."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ gaps_and_speech = st.lists(st.tuples(st.integers(160, 40_000), st.integers(100, 
 
 
 def laid_out(lengths: list[tuple[int, int]]) -> tuple[list[Span], int]:
-    """Spans with these silences before and these lengths, and the total with a second behind them."""
+    """Spans of these (silence before, length), and the total length with another second after them."""
     spans, at = [], 0
     for gap, length in lengths:
         spans.append(Span(at + gap, at + gap + length))

@@ -1,4 +1,4 @@
-"""From bytes to samples: every promised format, and bounds. In this process: the walls have tests of their own."""
+"""Decodes bytes to samples: every promised format, and limits. In this process: the walls have tests of their own."""
 
 import io
 
@@ -19,7 +19,7 @@ from tests.audio_files import FORMATS, RATE_HZ, float_wav_with, tone, wav, with_
 
 
 def samples_of(content: bytes, max_seconds: float = 10) -> Samples:
-    """As a model hears them, but for the level."""
+    """The samples that a model gets, without normalizing."""
     buffer = np.zeros((1, int(max_seconds * SAMPLE_RATE_HZ)), np.float32)
     decoded = decode(content, Wanted(max_seconds=max_seconds), buffer)
     return buffer[0, : decoded.samples]

@@ -1,4 +1,4 @@
-"""What a short encoder window is made of, and what is not believed of it."""
+"""How a short encoder window is made, and which of its results are not trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from worker.model.encoder_window import AdaptiveWindow, Windows, believable, con
 
 @dataclass
 class Result:
-    """As CTranslate2's: scores are sums of log probabilities over the length."""
+    """A result as CTranslate2 gives it: scores are sums of log probabilities over the length."""
 
     tokens: list[int]
     score: float = -0.2
@@ -60,7 +60,7 @@ FULL_FRAMES, SHORT_FRAMES = 3000, 560
 
 
 class ShortSighted:
-    """A model beneath the windows that goes in circles, and is unsure of the language, unless it has the full window."""
+    """A stand-in for the model that repeats itself, and is unsure of the language, unless it gets the full window."""
 
     device = "cpu"
 
@@ -98,7 +98,7 @@ def test_what_is_not_believed_is_made_anew_in_the_full_window_and_counted(short_
     with model.caller(lambda: None, urgent=True) as windows:
         encoded = model.encode(three_seconds())
         heard = [model.generate(encoded, [[1, 2, 3, 4]], temperature=t)[0].sequences_ids[0] for t in (0.0, 0.2)]
-    # The second temperature finds the full window there.
+    # The second temperature reuses the full window.
     assert (heard, short_sighted.encoded) == ([GOOD, GOOD], [SHORT_FRAMES, FULL_FRAMES])
     assert (windows.all, windows.short, windows.fallbacks, windows.kind) == (1, 1, 1, "full")
 

@@ -1,4 +1,4 @@
-"""One look-up for all who ask, and its error for all of them, too."""
+"""One look-up serves all callers that ask meanwhile; they also share its error."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from gateway.fleet.fleet import Fresh
 
 
 class Source:
-    """Answers after a while, or fails then."""
+    """A look-up that answers, or fails, after 0.1 s."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error, self.asked = error, 0
@@ -27,7 +27,7 @@ def test_all_who_ask_meanwhile_share_one_look_up() -> None:
         source = Source()
         fresh = Fresh(source.look_up)
         assert await asyncio.gather(*(fresh.get() for _ in range(25))) == [1] * 25
-        assert await fresh.get() == 1, "it is not a second old"
+        assert await fresh.get() == 1, "the answer is less than a second old"
         assert await fresh.get(0.0) == 2
 
     asyncio.run(ask())
@@ -39,7 +39,7 @@ def test_nobody_queues_behind_look_ups_that_fail() -> None:
         started = time.monotonic()
         answers = await asyncio.gather(*(fresh.get() for _ in range(25)), return_exceptions=True)
         assert all(isinstance(answer, TimeoutError) for answer in answers)
-        assert time.monotonic() - started < 1.0, "one after another they take 2.5 s"
+        assert time.monotonic() - started < 1.0, "one after another, the look-ups would take 2.5 s"
 
     asyncio.run(ask())
 

@@ -1,4 +1,4 @@
-"""Who counts as stuck when decodes share one model, and what becomes of results that Redis refuses."""
+"""Which decodes count as stuck when several share one model, and what happens to results that Redis refuses."""
 
 import time
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def test_long_audio_has_more_time_while_nobody_else_is_stuck() -> None:
 
 
 class RefusingLeases:
-    """In place of the store: refuses what is written of the job `refused`, and notes what it is asked."""
+    """A stand-in for Redis: refuses writes about the job `refused`, and records the calls."""
 
     def __init__(self, error: RedisError) -> None:
         self.error, self.tries, self.written, self.renewed = error, 0, list[str](), list[str]()
@@ -66,14 +66,14 @@ class RefusingLeases:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which the test moves on."""
+    """The time, which the test advances."""
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     return clock
 
 
 def tick(in_flight: InFlight, clock: list[float], seconds: int) -> None:
-    """As the supervisor does, ten times a second."""
+    """Call what the supervisor calls, ten times a second."""
     for _ in range(10 * seconds):
         clock[0] += 0.1
         in_flight.renew(clock[0])
@@ -90,7 +90,7 @@ def test_a_result_refused_by_our_own_mistake_is_tried_ever_less_often_and_given_
     tick(in_flight, clock, 2)
     assert (leases.tries, leases.renewed, in_flight.busy) == (2, ["refused"], True)
     tick(in_flight, clock, 300)
-    assert (leases.tries, in_flight.busy) == (10, False), "its lease lapses, and recovery has it"
+    assert (leases.tries, in_flight.busy) == (10, False), "its lease lapses, and the recovery sweep takes it back"
 
 
 @pytest.mark.parametrize("error", [RedisConnectionError("refused"), OutOfMemoryError("OOM")])

@@ -1,4 +1,4 @@
-"""The supervisor's inbox: in order, and with a bound on what is large."""
+"""The supervisor's inbox keeps the order, and bounds the number of large messages."""
 
 import threading
 from queue import Empty

@@ -1,4 +1,4 @@
-"""States, moves and the record."""
+"""A job's states, its moves, and its record."""
 
 import re
 

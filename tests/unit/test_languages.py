@@ -1,4 +1,4 @@
-"""Languages as people write them."""
+"""Languages in the forms in which people write them."""
 
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES

@@ -1,4 +1,4 @@
-"""Whatever a model process does to its pipe, its death is told."""
+"""Whatever a model process does to its pipe, the supervisor learns of its death."""
 
 import time
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from worker.supervising.model_handle import ModelDied, ModelHandle
 
 
 def talks_nonsense(pipe: Connection, _settings: EngineSettings) -> None:
-    """Sends what is no message, and lives on."""
+    """Send bytes that are no message, and keep running."""
     pipe.send_bytes(b"no pickle")
     time.sleep(60)
 
 
 def hangs_up(pipe: Connection, _settings: EngineSettings) -> None:
-    """Closes its end, and lives on."""
+    """Close this end of the pipe, and keep running."""
     pipe.close()
     time.sleep(60)
 

@@ -1,4 +1,4 @@
-"""When a model process may be sent jobs, without processes."""
+"""When a model process may get jobs; tested without processes."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ READY = Ready(model="m", revision="r", device="cuda", load_seconds=0.1)
 
 
 class Handle:
-    """In place of a process: notes that it was killed."""
+    """A stand-in for a process: records that it was killed."""
 
     def __init__(self, _settings: object, generation: int, _deliver: Callable[[Any], None]) -> None:
         self.generation, self.pid, self.killed = generation, None, False
@@ -27,7 +27,7 @@ class Handle:
 
 @pytest.fixture
 def keeper(monkeypatch: pytest.MonkeyPatch) -> ModelKeeper:
-    """With a ready process that is replaced after one job; no room for two."""
+    """A keeper with a ready process that is replaced after one job; there is no room for two processes."""
     monkeypatch.setattr(model_keeper, "ModelHandle", Handle)
     keeper = ModelKeeper(WorkerSettings(recycle_after_jobs=1), lambda _: None)
     keeper.tick(idle=True)
@@ -59,7 +59,7 @@ def test_a_successor_is_waited_for_as_long_as_it_took_to_start_itself(
     keeper.tick(idle=False)
     clock[0] += 9.0
     assert not keeper.became_ready(READY)
-    assert keeper.stop_patience_seconds == pytest.approx(0.4), "the old one decodes"
+    assert keeper.stop_patience_seconds == pytest.approx(0.4), "the old process still decodes"
     keeper.tick(idle=True)
     assert keeper.stop_patience_seconds == pytest.approx(9.0)
 
@@ -79,6 +79,6 @@ def test_one_that_has_grown_old_takes_no_more_and_goes_when_idle(keeper: ModelKe
     keeper.job_done()
     assert not keeper.has_room
     keeper.tick(idle=False)
-    assert keeper.ready is not None, "it finishes what it has"
+    assert keeper.ready is not None, "the process finishes its jobs"
     keeper.tick(idle=True)
     assert keeper.ready is None

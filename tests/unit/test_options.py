@@ -1,4 +1,4 @@
-"""Options: what is taken, what is refused, and one canonical form."""
+"""Options: which are accepted, which are refused, and their canonical form."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ def test_only_whispers_languages_are_taken(language: str) -> None:
 
 
 def test_options_of_earlier_versions_are_written_as_earlier_versions_wrote_them() -> None:
-    """While an upgrade is under way, older workers read the records of newer gateways; they know no other fields."""
+    """During an upgrade, older workers read the records of newer gateways; they do not know new fields."""
     assert TranscriptionOptions(language="en").canonical() == (
         '{"language":"en","task":"transcribe","prompt":null,"hotwords":null,"beam_size":null,"temperature":null,'
         '"vad":true,"word_timestamps":false}'
@@ -55,5 +55,5 @@ def test_options_come_back_as_they_were_written(change: dict[str, object]) -> No
 
 
 def test_a_piece_of_a_default_job_is_written_as_earlier_versions_wrote_it() -> None:
-    """Also older workers decode the pieces that a newer one has cut."""
+    """Older workers also decode pieces that a newer worker has cut."""
     assert _options_of(Piece(0, 1000), TranscriptionOptions(language="en")) == TranscriptionOptions(language="en")

@@ -1,4 +1,4 @@
-"""How fast a fleet is, and how long a job will take by that."""
+"""The speed of a fleet, and the estimate of a job's time from it."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ MIXED = [Ready(), Ready(), Ready(device=GPU), Ready(model="other")]
 
 
 def measured(**lanes: tuple[int, int]) -> Measured:
-    """Audio and busy time (ms) of lanes of the demo model, and something of a model that is gone."""
+    """Audio and busy time (ms) of lanes of the demo model, and of a model that no worker has any more."""
     noted = {"f.gone.long:audio_ms": "1000", "f.gone.long:busy_ms": "1000"}
     for lane, (audio_ms, busy_ms) in lanes.items():
         noted |= {f"f.demo.{lane}:audio_ms": str(audio_ms), f"f.demo.{lane}:busy_ms": str(busy_ms)}
@@ -61,7 +61,7 @@ def test_nobody_there_is_no_time_and_no_rate() -> None:
     noted = measured(interactive=(6000, 2000))
     pace = noted.pace("demo", Lane.INTERACTIVE, [], is_routed=False)
     assert pace is not None and pace.seconds_for(60, 3, is_shared=False) is None
-    # An alert divides by it: what waits for nobody waits for ever.
+    # An alert divides by this rate: without workers, waiting jobs wait forever.
     assert noted.drain_rate([]) == 0.0
     assert Measured({}, Keys("f")).drain_rate(MIXED) is None
 

@@ -1,4 +1,4 @@
-"""Files that trials have found to be read wrongly, each made here; and the length that a probe tells of each."""
+"""Kinds of files that were once read wrongly, each made here, and the length that a probe finds for each."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ LIMIT_SECONDS = 60.0
 
 
 def ffmpeg(folder: Path, name: str, *arguments: str) -> bytes:
-    """What FFmpeg makes of these arguments, under this name."""
+    """The file of this name that FFmpeg makes with these arguments."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments, str(folder / name)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return (folder / name).read_bytes()

@@ -1,4 +1,4 @@
-"""What bytes are: told from the bytes alone, also behind junk; and never a guess."""
+"""Formats are recognised from the bytes alone, also behind junk, and never guessed."""
 
 import random
 
@@ -22,7 +22,7 @@ MP3, AAC, FLAC, OGG = (FORMATS[name](tone()) for name in ("mp3", "aac", "flac", 
 def test_a_file_is_known_behind_junk(content: bytes, container: Container, junk: bytes) -> None:
     found = recognise(junk + content)
     assert found.container is container
-    # A frame that begins in the junk by chance may be taken along; nothing of the file is left out.
+    # A frame that begins in the junk by chance may be included; no part of the file is left out.
     assert found.at <= len(junk)
 
 

@@ -1,4 +1,4 @@
-"""What an error of Redis means, as redis-py makes it of what servers of several versions send."""
+"""The meaning of Redis' errors, as redis-py parses the messages of several server versions."""
 
 from collections.abc import Callable
 

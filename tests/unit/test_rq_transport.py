@@ -1,4 +1,4 @@
-"""RQ itself must read what we write in its name."""
+"""RQ itself must be able to read the records that this project writes for it."""
 
 from redis import Redis
 from rq.job import Job as RqJob
@@ -11,7 +11,7 @@ ID, LANE = "0199a200-0000-7000-8000-00000000000a", "fleet.demo.interactive"
 
 
 def stored(job_id: str, lane: str, description: str) -> dict[str, bytes]:
-    """A hash as Redis gives it back."""
+    """The hash as Redis returns it."""
     flat = [part if isinstance(part, bytes) else part.encode() for part in hash_fields(job_id, lane, description)]
     return {as_text(field): value for field, value in zip(flat[::2], flat[1::2], strict=True)}
 

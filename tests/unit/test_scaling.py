@@ -1,4 +1,4 @@
-"""The simulation behind docs/scaling.md, against what queueing theory says."""
+"""The simulation behind docs/scaling.md, compared with queueing theory."""
 
 import math
 import random
@@ -23,7 +23,7 @@ from tests.processes import ROOT
 
 
 def mean_wait(rate: float, service: Callable[[random.Random], float], workers: int = 1) -> float:
-    """Of some 60,000 jobs of mean length 1."""
+    """The mean wait of some 60,000 jobs of mean length 1."""
     chance = random.Random(3)
     came = poisson(rate, 0, 60_000 / rate, chance)
     return fmean(waits((came, [service(chance) for _ in came]), 1.0, workers))
@@ -35,7 +35,7 @@ def test_one_worker_exponential_service_times() -> None:
 
 
 def test_one_worker_constant_service_times() -> None:
-    """M/D/1: half of that."""
+    """M/D/1: half of M/M/1."""
     assert mean_wait(0.6, lambda _: 1.0) == pytest.approx(0.75, rel=0.05)
 
 
@@ -50,7 +50,7 @@ def test_several_workers() -> None:
 
 def test_first_come_first_served() -> None:
     assert waits(([0.0, 1.0, 1.5, 9.0], [2.0, 1.0, 3.0, 1.0]), 1.0, 1) == [0.0, 1.0, 1.5, 0.0]
-    # Two workers: the third job goes to the one that is free first.
+    # Two workers: the third job goes to the worker that is free first.
     assert waits(([0.0, 0.0, 0.0], [2.0, 1.0, 1.0]), 2.0, 2) == [0.0, 0.0, 2.0]
 
 
@@ -60,7 +60,7 @@ def test_the_smallest_count_is_found(answer: int, at_least: int) -> None:
 
 
 def test_workers_needed_for_a_known_load() -> None:
-    """A job each second, 2.5 s each: two workers fall behind for ever, three never."""
+    """One job per second, 2.5 s each: two workers fall further and further behind, three never do."""
     came = [float(n) for n in range(1_000)]
     assert workers_needed((came, [1.0] * len(came)), 2.5) == 3
 
@@ -86,7 +86,7 @@ def test_a_seed_says_the_same_again() -> None:
 def test_bursts_leave_the_mean_rate_alone() -> None:
     came = arrivals(1, 100_000, random.Random(4))
     assert len(came) / 100_000 == pytest.approx(1.0, rel=0.1)
-    # In most windows of 20 s fewer than the mean, in bursts far more.
+    # Most windows of 20 s have fewer arrivals than the mean; windows in bursts have far more.
     counts = [0] * 5_000
     for at in came:
         counts[int(at / 20)] += 1

@@ -12,7 +12,7 @@ from shared.audio.walls.shared_memory import SharedFile
 from shared.errors import ReadersUnavailable
 
 LANES_SECONDS = (0.01, 0.25)
-#: Just too long for the first lane, and for the second one.
+#: Just too long for the first lane, and just too long for the second one.
 FIRST, SECOND = (seconds + 0.001 for seconds in LANES_SECONDS)
 
 
@@ -28,7 +28,7 @@ def errand(number: int, size_bytes: int = 1_000) -> Errand:
 
 
 def begun(schedule: Schedule) -> Errand:
-    """The next one, as if its reader had said that it has begun."""
+    """Start the next errand, as if its reader had said that it has begun."""
     found = schedule.begin_next()
     assert found is not None
     found.pid = found.order.number
@@ -36,7 +36,7 @@ def begun(schedule: Schedule) -> Errand:
 
 
 def taking(cpu_seconds: float) -> Callable[[int], float]:
-    """As if every reader had taken so long."""
+    """The processor time of every reader, as the schedule asks for it."""
     return lambda _: cpu_seconds
 
 
@@ -62,7 +62,7 @@ def test_a_file_that_takes_time_goes_on_in_a_slower_lane_while_there_is_room() -
     assert schedule.move_on(taking(FIRST)) == [second], "there is no room in the second lane"
     schedule.put_off(second)
     third = begun(schedule)
-    assert third.order.number == 3, "before one that was put off"
+    assert third.order.number == 3, "it comes before an errand that was put off"
     assert schedule.begin_next() is None, "there is still no room in the second lane"
     schedule.drop(third)
     assert schedule.move_on(taking(SECOND)) == [] and first.is_slow
@@ -97,7 +97,7 @@ def test_slower_lanes_give_way_to_a_crowd_only() -> None:
         schedule.add(errand(number))
     first = begun(schedule)
     schedule.move_on(taking(FIRST))
-    assert schedule.giving_way() == [], "there is a reader for each"
+    assert schedule.giving_way() == [], "there is a reader for each errand"
     begun(schedule)
     schedule.add(errand(4))
     assert schedule.giving_way() == [first]

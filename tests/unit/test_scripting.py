@@ -1,4 +1,4 @@
-"""Scripts are put together from parts, and their errors are told by file and line."""
+"""Scripts are put together from parts, and their errors name the file and line."""
 
 from importlib import resources
 

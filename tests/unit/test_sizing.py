@@ -1,4 +1,4 @@
-"""Workers and threads by the cores there are."""
+"""The number of workers and threads for a number of cores."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_nonsense_is_refused_with_a_sentence(wrong: str) -> None:
 
 @pytest.fixture
 def sixteen_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with so many, and the folder where the limits of its container are looked for."""
+    """A machine with 16 cores; returns the folder in which the limits of its container are looked up."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
     monkeypatch.setattr("shared.cpu.CGROUP_V2", tmp_path / "cpu.max")
     monkeypatch.setattr("shared.cpu.CGROUP_V1", tmp_path)

@@ -1,4 +1,4 @@
-"""Blocks of any rate and number of channels become what a model hears; levels and cancelled channels are noticed."""
+"""Blocks of any rate and number of channels become a model's samples; levels and cancelled channels are measured."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Times of what was said come back to where it was said, after silences have been taken out."""
+"""After silences were taken out, the times of a transcript are mapped back to the times in the file."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ FIRST_TIMESTAMP = 1000
 
 
 def speech(*kept: tuple[float, float]) -> Speech:
-    """As if a detector had found these stretches."""
+    """A `Speech` as if a detector had found these stretches."""
     made = Speech(np.zeros(SAMPLE_RATE_HZ, np.float32), vad=False)
     begins, stretches = 0.0, []
     for start, end in kept:
@@ -35,7 +35,7 @@ def said(start: float, end: float, *words: tuple[float, float], tokens: tuple[fl
 
 
 def test_the_first_word_after_a_pause_stays_behind_it() -> None:
-    """Its time begins in the silence before it, since the search for words stretches it to the word before."""
+    """The word's time begins in the silence before it, since the alignment of words stretches it to the word before."""
     segment = said(1.7, 3.0, (1.7, 2.2), (2.2, 3.0), tokens=(2.0, 3.0))
     speech((0.0, 2.0), (9.0, 11.0)).place(segment, FIRST_TIMESTAMP)
     assert segment.start == segment.words[0].start == pytest.approx(9.0)

@@ -1,4 +1,4 @@
-"""Words, and characters where a script has no spaces."""
+"""Units of speech: words, and characters where a script has no spaces."""
 
 import pytest
 from hypothesis import given

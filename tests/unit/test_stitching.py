@@ -1,4 +1,4 @@
-"""A long file's transcript: true times, numbered through, and nothing twice where a cut fell into speech."""
+"""A long file's transcript: times of the file, ids in one sequence, and no word twice where a cut fell into speech."""
 
 from itertools import pairwise
 
@@ -77,7 +77,7 @@ LEFT, RIGHT = "0-29500", "27500-57000"
 
 
 def at_a_cut(left: Segment, right: Segment) -> str:
-    """The text where two pieces overlap by 2 s. Times of the right one are from its own start."""
+    """The text where two pieces overlap by 2 s. Times of the right piece count from its own start."""
     segments = joined_segments({LEFT: piece(left), RIGHT: piece(right)})
     assert all(a.end <= b.start for a, b in pairwise(segments))
     return join_text(segments)
@@ -137,7 +137,7 @@ def test_every_word_of_the_whole_is_a_word_of_one_side(left: list[str], right: l
 
 @given(st.lists(st.sampled_from("that the river of stone went down".split()), min_size=8, max_size=40), st.data())
 def test_nothing_outside_the_overlap_is_lost(words: list[str], data: st.DataObject) -> None:
-    """Whatever the two sides heard: what was said clearly before and clearly after is there."""
+    """Whatever the two sides heard, the words clearly before and clearly after the overlap are kept."""
     other = data.draw(st.lists(st.sampled_from("that the river of glass went up".split()), min_size=8, max_size=40))
     left, right = segment(9.5, 29.5, " ".join(words)), segment(0, 20, " ".join(other))
     text = at_a_cut(left, right).split()

@@ -1,4 +1,4 @@
-"""Who is refused when more audio comes in than there is room for."""
+"""Which uploads are refused when more audio comes in than there is room for."""
 
 from gateway.submitting.upload_budget import SMALL_BYTES, Share, UploadBudget
 
@@ -22,7 +22,7 @@ def test_of_many_that_begin_at_once_the_first_ones_are_taken() -> None:
 def test_a_clip_is_taken_whatever_else_is_under_way() -> None:
     large, clip = shares(2, 10)
     assert large.add(10 * MEGABYTE)
-    assert clip.add(SMALL_BYTES) and not clip.add(1), "beyond a clip it is the last one that has begun"
+    assert clip.add(SMALL_BYTES) and not clip.add(1), "beyond the size of a clip, it counts as the upload that began last"
     assert large.add(0)
 
 

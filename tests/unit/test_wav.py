@@ -1,4 +1,4 @@
-"""What a wav's header tells without a library must be what libraries tell; and raw PCM with a header is a wav."""
+"""The length that a wav's header gives here must be the length that libraries give; raw PCM with a header is a wav."""
 
 import io
 import struct

@@ -1,7 +1,7 @@
-"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits. A file breaks no more than that.
+"""The walls around native parsers: FFmpeg reads a file in a process of its own, under limits. A file can break only that one.
 
-- `readers`: what gateways and model processes call
+- `readers`: the interface for gateways and model processes
 - `process`: the process beside them, which keeps readers ready
-- `reader`: one of those, for one file at a time
-- `messages`, `limits`: what they say to each other, and what a reader may use
+- `reader`: a reader, which handles one file at a time
+- `messages`, `limits`: the messages between these processes, and a reader's limits
 """

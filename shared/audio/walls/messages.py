@@ -1,4 +1,4 @@
-"""What goes over the socket between a gateway or model process and its readers: JSON, a message each."""
+"""The messages on the socket between a gateway or model process and its readers. Each is one JSON document."""
 
 from enum import Enum
 
@@ -13,14 +13,14 @@ MESSAGE_BYTES = 128 * 1024
 
 
 class Task(str, Enum):
-    """What a reader is asked for."""
+    """A reader's task."""
 
     PROBE = "probe"
     DECODE = "decode"
 
 
 class Order(BaseModel):
-    """To a reader. With it come the file in shared memory, `size_bytes`; for a decode its buffer, too.
+    """To a reader. The file comes with it in shared memory, `size_bytes` long; for a decode, its buffer as well.
 
     The buffer is float32, shape (`rows`, `capacity`).
     """
@@ -37,7 +37,7 @@ class Order(BaseModel):
 
 
 class Told(BaseModel):
-    """From a reader: that it has begun, and at last one of `info`, `decoded`, `error_code` or `exhausted`."""
+    """From a reader: first that it has begun, then one of `info`, `decoded`, `error_code` or `exhausted`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,12 +47,12 @@ class Told(BaseModel):
     decoded: Decoded | None = None
     error_code: str | None = None
     message: str = ""
-    #: The limit that it ran into.
+    #: The limit that the reader ran into, or the kind of an unforeseen error.
     exhausted: str | None = None
 
 
 class Died(BaseModel):
-    """From the process that keeps the readers: one is gone without an answer. `cause`: a signal's name, or an exit code."""
+    """From the process that keeps the readers: a reader ended without an answer. `cause`: a signal's name, or an exit code."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,7 +1,7 @@
 """`python -m shared.audio.walls.process SOCKET READERS NICENESS`: keeps that number of readers ready.
 
-It loads FFmpeg once and forks readers from that, a few milliseconds each. Orders go from the socket straight to a reader; only
-the death of one is told from here. It ends when the other end of the socket is closed.
+The process loads FFmpeg once and forks readers, which takes a few milliseconds each. Orders go from the socket directly to a
+reader; this process only reports the death of a reader. It ends when the other end of the socket is closed.
 """
 
 import ctypes
@@ -20,16 +20,16 @@ from shared.audio.walls.messages import Died
 from shared.audio.walls.reader import EXIT_ANSWERED, EXIT_CLOSED, serve
 
 _PR_SET_PDEATHSIG = 1
-#: Between forks of readers that fail to begin.
+#: Pause between forks while readers fail to begin; it doubles each time.
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 5.0
 LOOK_SECONDS = 0.5
 
 
 def main() -> int:
-    """The exit code."""
+    """Run until the other end of the socket is closed. Returns the exit code."""
     orders = socket.socket(fileno=int(sys.argv[1]))
     readers, niceness = int(sys.argv[2]), int(sys.argv[3])
-    # The terminal's Ctrl-C reaches the whole group; this process lives as long as the one beside it.
+    # The terminal's Ctrl-C reaches the whole process group, but this process must live as long as the one beside it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.nice(niceness)
@@ -45,7 +45,7 @@ def _keep(orders: socket.socket, readers: int) -> None:
     """Fork a reader for each that has ended, until the other end of the socket is closed."""
     alive: set[int] = set()
     backoff = FIRST_BACKOFF_SECONDS
-    # A death wakes us; and a look now and then, for busy readers do not notice that nobody is there any more.
+    # A reader's death wakes this process. It also checks the socket now and then: busy readers do not notice that it was closed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     while not _is_closed(orders):
         while len(alive) < readers:
@@ -59,7 +59,7 @@ def _keep(orders: socket.socket, readers: int) -> None:
             with suppress(OSError):
                 orders.send(Died(died_pid=pid, cause=_cause(code)).model_dump_json().encode())
             if code > 0:
-                # It cannot even begin: one that a file has ended was ended by a signal.
+                # The reader failed to begin: one that a file brings down is ended by a signal.
                 time.sleep(backoff)
                 backoff = min(LONGEST_BACKOFF_SECONDS, 2 * backoff)
     for pid in alive:
@@ -69,7 +69,7 @@ def _keep(orders: socket.socket, readers: int) -> None:
 
 def _is_closed(orders: socket.socket) -> bool:
     poll = select.poll()
-    # For nothing but the end, which is always told: what comes is for the readers.
+    # Poll for hang-up only, which is always reported: the messages are for the readers.
     poll.register(orders, 0)
     return bool(poll.poll(0))
 
@@ -91,19 +91,19 @@ def _fork(orders: socket.socket) -> int:
     code = 1
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        # What libraries print of a file is for nobody's log.
+        # Keep the output of libraries about a file out of the log.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        # A reader does not outlive this process, however that ends.
+        # A reader does not outlive this process, however this process ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             code = serve(orders)
     finally:
-        # Without what Python does at its end: that is the parent's.
+        # Skip Python's shutdown: its resources belong to the parent.
         os._exit(code)
 
 
 def _warm() -> None:
-    """Decode a moment of silence, so that readers begin with everything in its place."""
+    """Decode a moment of silence, so that readers start with everything loaded."""
     import numpy as np
 
     from shared.audio.wav import PcmEncoding, wav_of_pcm

@@ -1,4 +1,4 @@
-"""A reader: takes orders, one at a time, and answers them. It has been forked from a process that had everything loaded."""
+"""A reader: takes orders, one at a time, and answers them. It is forked from a process that has everything loaded."""
 
 import errno
 import mmap
@@ -16,17 +16,18 @@ from shared.audio.walls.limits import Imposed
 from shared.audio.walls.messages import MESSAGE_BYTES, Order, Task, Told
 from shared.errors import FleetError
 
-#: Exit codes: its orders were answered; there will be none any more.
+#: Exit codes: the reader answered its orders; the socket was closed, so that no more orders come.
 EXIT_ANSWERED, EXIT_CLOSED = 0, 3
-#: A reader that has been through a file is warm for the next one, and saves it milliseconds. Not for ever: memory fragments.
+#: A reader that has probed a file is warm and saves the next file milliseconds. It ends after this many: memory fragments.
 MOST_PROBES = 100
 
 
 def serve(orders: socket.socket) -> int:
-    """Wait for orders, of which each reader gets others, and answer them; the exit code.
+    """Wait for orders and answer them; each order reaches one reader only. Returns the exit code.
 
-    Whatever is not a probe that ended in order, well or not, is the last one: no file is to meet what one that went out of bounds
-    has left behind, or memory that a decode has taken. Nor is one to give way because the last one had to.
+    The reader ends after any other outcome than a probe's result or an error of audio. So no file meets what an out-of-bounds
+    file has left behind, or memory that a decode has taken. It also ends once its niceness was raised, so that the next file does
+    not have to give way because the last one had to.
     """
     limits, niceness = Imposed(_private_bytes()), os.nice(0)
     for _ in range(MOST_PROBES):
@@ -37,7 +38,7 @@ def serve(orders: socket.socket) -> int:
         _tell(orders, Told(number=order.number, began_pid=os.getpid()))
         limits.begin(order.limits)
         told = _answer(order, files, limits)
-        # What is left is to say so: no time is to run out now.
+        # Only the answer is left to send: the time must not run out now.
         limits.end()
         _tell(orders, told)
         for file in files:
@@ -61,7 +62,7 @@ def _answer(order: Order, files: Sequence[int], limits: Imposed) -> Told:
         return Told(number=order.number, exhausted="memory")
     except FleetError as error:
         return Told(number=order.number, error_code=error.code, message=error.message)
-    # What nobody foresaw of a file is its sender's trouble; the kind of the error says where to look.
+    # An unforeseen error counts as the file's fault, so its sender is told; the error's type helps to find the cause.
     except Exception as error:  # noqa: BLE001
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return Told(number=order.number, exhausted="memory")
@@ -77,6 +78,6 @@ def _tell(orders: socket.socket, told: Told) -> None:
 
 
 def _private_bytes() -> int:
-    """What counts towards the limit: private memory that can be written."""
+    """Bytes that count towards the limit: private writable memory."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)

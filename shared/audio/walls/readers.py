@@ -1,4 +1,4 @@
-"""What gateways and model processes call to have a file read. They never load FFmpeg themselves."""
+"""The interface through which gateways and model processes have a file read. They never load FFmpeg themselves."""
 
 import os
 import signal
@@ -32,31 +32,31 @@ from shared.errors import (
 from shared.logs import get_logger
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-#: How much more the readers of slower lanes give way to everything else, while there is a crowd. Without one they need not: they
-#: would take long on a busy machine. With 10 clips wait a third longer beside a crowd of hostile files.
+#: How much the niceness of readers in slower lanes is raised, while there is a crowd. Without a crowd it stays: they would take
+#: long on a busy machine. With 10 instead, clips wait a third longer beside a crowd of hostile files.
 SLOWER_NICENESS = 13
-#: How often a file is given to a reader in all, if its reader or the process that keeps readers is ended from outside.
+#: How many tries a file gets in all, if its reader or the process that keeps readers is ended from outside.
 MOST_TRIES = 2
-#: How often we look about: as a rule, and while something is under way that may have to leave its lane.
+#: Seconds between looks at the errands: as a rule, and while one is under way that may have to leave its lane.
 LOOK_SECONDS, LOOK_SOON_SECONDS = 0.1, 0.003
 RESTART_SECONDS = 0.2
-#: Readers that stand ready beyond those that are kept busy: a fork is off the path of the next file.
+#: Readers that stand ready on top of those that may be busy, so that the next file need not wait for a fork.
 SPARE_READERS = 4
 _ERRORS: Sequence[type[FleetError]] = (EmptyAudio, NotAudio, MalformedAudio, UnsupportedAudio, AudioTooLong)
 _BY_CODE = {error.code: error for error in _ERRORS}
-#: Causes of death that are the file's own, and would be again. Time by the clock (SIGALRM) may be the machine's trouble.
+#: Causes of death that are the file's fault and would occur again. Time by the clock (SIGALRM) may be the machine's fault.
 _THE_FILES_FAULT = frozenset({"SIGPROF", "SIGXCPU", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"})
-#: What the process needs of this one's environment. Addresses and keys are not for it.
+#: Environment variables that the keeper of readers gets. It must not see addresses and keys.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "HOME", "VIRTUAL_ENV", "SYSTEMROOT")
 
 _LOG = get_logger(__name__)
 
 
 class Readers:
-    """A process with some readers beside this one. Safe for use from several threads."""
+    """A process with some readers, beside this one. Safe for use from several threads."""
 
     def __init__(self, quick: int, niceness: int, lanes_seconds: Sequence[float]) -> None:
-        """`quick`: how many files are looked at at the same time in each lane but the last; `lanes_seconds`: for how long."""
+        """`quick`: how many files may be read at once in each lane but the last; `lanes_seconds`: for how long."""
         self._schedule, self._niceness = Schedule(lanes_seconds, quick), niceness
         self._lock = threading.Lock()
         self._number = 0
@@ -65,16 +65,16 @@ class Readers:
         self._is_closed = False
 
     def start(self) -> None:
-        """Start the process, and the thread that hears from it."""
+        """Start the process, and the thread that receives its messages."""
         self._launch()
         threading.Thread(target=self._run, name="readers", daemon=True).start()
 
     def close(self) -> None:
-        """End the process. What is under way fails with `ReadersUnavailable`."""
+        """End the process. Errands under way fail with `ReadersUnavailable`."""
         with self._lock:
             self._is_closed = True
             if self._socket is not None:
-                # In both directions: our thread that listens wakes, and so do the readers.
+                # Both directions: this wakes the listening thread and the readers.
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
         if self._process is not None:
@@ -84,16 +84,16 @@ class Readers:
             self._process.wait()
 
     def probe(self, file: SharedFile, *, track: int | None, max_seconds: float) -> Errand:
-        """How long a file is, and what is in it: pass what comes to `info_from`. The file is ours from now on."""
+        """Probe a file: pass the errand's result to `info_from`. The readers own the file from now on."""
         wanted = Wanted(max_seconds=max_seconds, track=track)
         return self._submit(Task.PROBE, file, wanted, probe_limits(file.size_bytes))
 
     def decode(self, file: SharedFile, wanted: Wanted, seconds: float, buffer: SharedBuffer) -> Errand:
-        """The first so many seconds of a file's sound, into a buffer. The file is ours now. `decodes` has the call for it."""
+        """Decode the first `seconds` of a file into a buffer. The readers own the file from now on. Callers use `decodes`."""
         return self._submit(Task.DECODE, file, wanted, decode_limits(file.size_bytes, seconds), buffer)
 
     def withdraw(self, errand: Errand) -> None:
-        """Nobody wants it any more. Its reader is ended if it takes long: one that is soon done may already have another's."""
+        """Give an errand up. Its reader is ended only in the last lane: a quicker one may already have another errand."""
         with self._lock:
             if self._schedule.abandon(errand):
                 _end(errand.pid)
@@ -121,13 +121,13 @@ class Readers:
         return errand
 
     def _send_next(self) -> None:
-        """As many orders as there are readers: none waits in the socket, where it could not be taken back."""
+        """Send as many orders as there are free readers. No order waits in the socket, from which it could not be taken back."""
         while self._socket is not None and (errand := self._schedule.begin_next()):
             try:
                 message = errand.order.model_dump_json().encode()
                 socket.send_fds(self._socket, [message], errand.descriptors(), socket.MSG_DONTWAIT)
             except OSError:
-                # There is no room, or the process is gone, as the thread that listens is about to notice.
+                # The socket is full, or the process is gone; the listening thread is about to notice.
                 errand.tries -= 1
                 self._schedule.put_back(errand)
                 return
@@ -149,7 +149,7 @@ class Readers:
             self._send_next()
 
     def _run(self) -> None:
-        """Hear from the process; when it is gone, start another one."""
+        """Receive the process's messages; when it is gone, start another one."""
         while True:
             self._listen()
             with self._lock:
@@ -165,7 +165,7 @@ class Readers:
             self._launch_again()
 
     def _launch_again(self) -> None:
-        """As soon as the machine lets us."""
+        """Start the process as soon as the machine allows it."""
         while not self._is_closed and self._socket is None:
             time.sleep(RESTART_SECONDS)
             try:
@@ -174,7 +174,7 @@ class Readers:
                 _LOG.error("readers_cannot_start", error=type(error).__name__)
 
     def _after_the_end(self) -> None:
-        """Orders of a process that is gone wait for the next one. That was not their doing, unless it happens again."""
+        """Let the orders of a process that is gone wait for the next one. The file is not at fault, unless it happens again."""
         for errand in self._schedule.all():
             if self._is_closed:
                 self._conclude(errand, ReadersUnavailable("This process is about to end; try again."))
@@ -190,7 +190,7 @@ class Readers:
             self._conclude(errand, ReadersUnavailable("The audio could not be looked at right now; try again."))
 
     def _listen(self) -> None:
-        """Until the process is gone, or says what cannot be understood."""
+        """Receive until the process is gone or sends a message that cannot be parsed."""
         assert self._socket is not None
         with suppress(OSError, ValidationError):
             while True:
@@ -211,7 +211,7 @@ class Readers:
                 self._look_about()
 
     def _look_about(self) -> None:
-        """What is slow makes room for what is quick; what was lost with an idle reader is given to another."""
+        """Make room for quick errands behind slow ones, and give orders that were lost with an idle reader to another one."""
         with self._lock:
             for errand in self._schedule.lost():
                 errand.tries -= 1
@@ -221,7 +221,7 @@ class Readers:
                 self._schedule.put_off(errand)
             for errand in self._schedule.giving_way():
                 with suppress(OSError):
-                    # Nobody but root can take that back: its reader ends after this errand.
+                    # Only root can undo this: the reader ends after this errand.
                     os.setpriority(os.PRIO_PROCESS, errand.pid or 0, self._niceness + SLOWER_NICENESS)
             self._send_next()
 
@@ -229,7 +229,7 @@ class Readers:
         errand = self._schedule.under_way.get(told.number)
         if told.began_pid is not None:
             if errand is None:
-                # It was withdrawn on its way.
+                # The errand was withdrawn while its order was on the way.
                 _end(told.began_pid)
             else:
                 errand.pid, errand.began_cpu_seconds = told.began_pid, _cpu_seconds(told.began_pid)
@@ -241,7 +241,7 @@ class Readers:
             )
 
     def _died(self, died: Died) -> None:
-        """A reader is gone. One that had begun nothing, or nothing that anybody waits for, is no loss."""
+        """Handle a reader's death. It is no loss if the reader had no errand, or one that was given up."""
         errand = next((one for one in self._schedule.under_way.values() if one.pid == died.died_pid), None)
         if errand is None:
             return
@@ -250,7 +250,7 @@ class Readers:
             return
         _LOG.warning("reader_died", cause=died.cause, size_bytes=errand.order.size_bytes, task=errand.order.task.value)
         if died.cause == signal.SIGKILL.name and errand.tries < MOST_TRIES:
-            # By somebody, or by a kernel without memory: the file may be innocent.
+            # Another process, or a kernel without memory, ended the reader: the file may be innocent.
             self._schedule.slow_down(errand)
         else:
             self._conclude(errand, _harmful(died.cause, died.cause in _THE_FILES_FAULT))
@@ -261,14 +261,14 @@ class Readers:
 
 
 def info_from(told: Told) -> AudioInfo:
-    """What a probe has found. Raises the errors of audio."""
+    """The result of a probe. Raises the errors of audio."""
     complain(told)
     assert told.info is not None
     return told.info
 
 
 def complain(told: Told) -> None:
-    """Raises the error that a reader has answered with, if it has."""
+    """Raises the error of audio that a reader answered with, if it did."""
     if told.error_code is not None:
         raise _BY_CODE.get(told.error_code, MalformedAudio)(told.message)
 
@@ -282,23 +282,23 @@ def _harmful(cause: str, will_again: bool) -> HarmfulAudio:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Processor time that a process has taken; 0 once it is gone."""
+    """Processor seconds that a process has used; 0 once it is gone."""
     try:
-        # The clock of a process, as clock_getcpuclockid(3) makes it: exact, where /proc counts in hundredths.
+        # The CPU clock of a process, as clock_getcpuclockid(3) makes it: exact, while /proc counts in hundredths of a second.
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:
         return 0.0
 
 
 def _end(pid: int | None) -> None:
-    """A reader. Another one takes its place."""
+    """End a reader. Another one takes its place."""
     if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _environment() -> dict[str, str]:
-    """Readers work alone: threads of numpy's own would only be in the way of a fork."""
+    """The environment of the process. Numpy gets one thread: its own threads would only get in the way of a fork."""
     path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
     inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return inherited | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

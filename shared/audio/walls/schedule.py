@@ -1,6 +1,6 @@
-"""Which file is looked at next: quick ones never wait behind slow ones, whatever somebody sends.
+"""Chooses the file that is read next: quick files never wait behind slow ones, whatever a caller sends.
 
-Nobody knows before how long a file takes. So each begins in the first lane, for a moment, and goes on in a slower one.
+How long a file takes is not known beforehand. So each file begins in the first lane, for a moment, and continues in a slower one.
 """
 
 import itertools
@@ -14,15 +14,15 @@ from shared.audio.walls.messages import Order, Told
 from shared.audio.walls.shared_memory import SharedBuffer, SharedFile
 from shared.errors import FleetError
 
-#: How long a file may take in each lane but the last, in seconds of processor time. Probes: a clip of some seconds takes 2 ms,
-#: a quarter of an hour 0.1 s; files that are made to take time mostly 50 ms. Beside 50 callers who send those (`make audio`)
-#: clips wait half as long as with 25 ms in the first lane. Decodes take longer, and to begin one anew costs a reader.
+#: How long a file may take in each lane but the last, in seconds of processor time. A probe of a clip of some seconds takes 2 ms,
+#: of a quarter of an hour 0.1 s, of files that are made to take time mostly 50 ms. Beside 50 callers who send such files (`make
+#: audio`), clips wait half as long as with 25 ms in the first lane. Decodes take longer, and restarting one costs a reader.
 PROBE_LANES_SECONDS, DECODE_LANES_SECONDS = (0.006, 0.25), (0.25,)
-#: Readers of the last lane.
+#: How many readers the last lane has.
 SLOW_READERS = 2
-#: An order that no reader has begun by then was lost with one that died idle.
+#: An order that no reader has begun by then was lost with a reader that died idle.
 BEGIN_SECONDS = 2.0
-#: What a second of waiting counts for against a smaller file.
+#: A second of waiting counts as much as being this many bytes smaller.
 SMALLER_BYTES_PER_SECOND = 1_000_000
 #: How many files may wait for a reader.
 MOST_WAITING = 256
@@ -30,27 +30,27 @@ MOST_WAITING = 256
 
 @dataclass(eq=False)
 class Errand:
-    """An order, and how it fares. `result` is set once it is answered, or to an error. Times are monotonic seconds."""
+    """An order and its state. `result` is set once the order is answered or failed. Times are monotonic seconds."""
 
     order: Order
     file: SharedFile
-    #: Of a decode: where its sound goes.
+    #: For a decode: the buffer for its sound.
     buffer: SharedBuffer | None = None
     result: "Future[Told]" = field(default_factory=Future)
     pid: int | None = None
     added_at: float = field(default_factory=time.monotonic)
     sent_at: float = 0.0
-    #: The processor time of its reader when it began.
+    #: The processor time that its reader had used when the errand began.
     began_cpu_seconds: float = 0.0
     tries: int = 0
     lane: int = 0
-    #: It is in the last lane, where it may take all the time of its limits.
+    #: The errand is in the last lane, where it may take all the time of its limits.
     is_slow: bool = False
-    #: Nobody wants its result. While it is under way it keeps its reader.
+    #: Its result is not wanted any more. While it is under way it keeps its reader.
     is_abandoned: bool = False
 
     def descriptors(self) -> list[int]:
-        """What goes along with the order."""
+        """The file descriptors that are sent with the order."""
         return [self.file.descriptor, *([self.buffer.descriptor] if self.buffer else [])]
 
     def conclude(self, outcome: Told | FleetError) -> None:
@@ -64,10 +64,10 @@ class Errand:
 
 
 class Schedule:
-    """Errands that wait, and those under way, in lanes. Not safe for use from several threads by itself."""
+    """Errands that wait and errands under way, in lanes. Not thread-safe by itself."""
 
     def __init__(self, lanes_seconds: Sequence[float], quick: int, slow: int = SLOW_READERS) -> None:
-        """`quick` may be under way in each of the lanes but the last, for so long; `slow` in the last."""
+        """In each lane but the last, `quick` errands may be under way for the lane's seconds; in the last one, `slow` errands."""
         self._lanes_seconds = lanes_seconds
         self._rooms = [quick] * len(lanes_seconds) + [slow]
         self._waiting: list[list[Errand]] = [[] for _ in self._rooms]
@@ -75,26 +75,26 @@ class Schedule:
 
     @property
     def readers(self) -> int:
-        """How many readers it can keep busy."""
+        """How many readers the schedule can keep busy."""
         return sum(self._rooms)
 
     @property
     def is_full(self) -> bool:
-        """No more is to be taken on."""
+        """Whether no more errands are to be added."""
         return sum(map(len, self._waiting)) >= MOST_WAITING
 
     @property
     def has_to_look_soon(self) -> bool:
-        """Something is under way that may have to leave its lane."""
+        """Whether an errand is under way that may have to leave its lane."""
         return any(not errand.is_slow for errand in self.under_way.values())
 
     def add(self, errand: Errand) -> None:
-        """It waits in its lane."""
+        """Let an errand wait in its lane."""
         errand.pid = None
         self._waiting[errand.lane].append(errand)
 
     def begin_next(self) -> Errand | None:
-        """Whose turn it is, now under way; None while there is no reader for anybody who waits."""
+        """Start the next errand and return it; None while no waiting errand has a free reader in its lane."""
         for lane, waiting in enumerate(self._waiting):
             if waiting and self._has_room(lane):
                 errand = min(waiting, key=_turn)
@@ -109,7 +109,7 @@ class Schedule:
         return sum(errand.lane == lane for errand in self.under_way.values()) < self._rooms[lane]
 
     def drop(self, errand: Errand) -> bool:
-        """It is neither waiting nor under way any more. False if it was neither."""
+        """Remove an errand from those waiting and under way. False if it was in neither."""
         for waiting in self._waiting:
             if errand in waiting:
                 waiting.remove(errand)
@@ -117,7 +117,7 @@ class Schedule:
         return self.under_way.pop(errand.order.number, None) is not None
 
     def abandon(self, errand: Errand) -> bool:
-        """Nobody wants it. True if its reader is to be ended: it is in the last lane."""
+        """Give an errand up. True if its reader is to be ended, because the errand is under way in the last lane."""
         is_under_way = self.under_way.get(errand.order.number) is errand
         if not is_under_way:
             self.drop(errand)
@@ -126,12 +126,12 @@ class Schedule:
         return errand.is_slow
 
     def put_back(self, errand: Errand) -> None:
-        """It was under way, and has to wait again: since it came first, before others of its size."""
+        """Let an errand that was under way wait again. As it came first, its turn comes before others of its size."""
         self.under_way.pop(errand.order.number, None)
         self.add(errand)
 
     def put_off(self, errand: Errand) -> None:
-        """It was under way for too long, and its reader is gone. If it is still wanted, it waits in the next lane."""
+        """Move an errand whose reader was ended for taking too long to the next lane, where it waits if it is still wanted."""
         self.drop(errand)
         if not errand.is_abandoned:
             errand.tries -= 1
@@ -139,7 +139,7 @@ class Schedule:
             self.add(errand)
 
     def slow_down(self, errand: Errand) -> None:
-        """It was under way, and waits again in the last lane."""
+        """Let an errand that was under way wait again in the last lane."""
         self._move(errand, len(self._lanes_seconds))
         self.put_back(errand)
 
@@ -147,24 +147,24 @@ class Schedule:
         errand.lane, errand.is_slow = lane, lane == len(self._lanes_seconds)
 
     def all(self) -> Sequence[Errand]:
-        """Everything that is not concluded."""
+        """All errands that have no result yet."""
         return [*self.under_way.values(), *itertools.chain(*self._waiting)]
 
     def lost(self) -> Sequence[Errand]:
-        """Those that no reader has begun for too long."""
+        """Errands that were sent but that no reader has begun for too long."""
         since = time.monotonic() - BEGIN_SECONDS
         return [errand for errand in self.under_way.values() if errand.pid is None and errand.sent_at < since]
 
     def giving_way(self) -> Sequence[Errand]:
-        """Those in slower lanes, while there is a crowd: more errands than readers."""
+        """Errands under way in slower lanes, while there is a crowd: more errands than readers."""
         if len(self.all()) <= self.readers:
             return []
         return [errand for errand in self.under_way.values() if errand.lane and errand.pid is not None]
 
     def move_on(self, cpu_seconds: Callable[[int], float]) -> Sequence[Errand]:
-        """Those that have been in their lane for too long go on in a slower one; returned are those that have to be put off.
+        """Move errands that have used up their lane's time to a slower lane. Returns the errands whose reader must be ended.
 
-        `cpu_seconds` tells the processor time of a process. Where nobody waits behind it, an errand may stay.
+        `cpu_seconds` returns the processor time of a process. An errand may stay in its lane while no other errand waits for it.
         """
         leave = list[Errand]()
         for errand in self.under_way.values():
@@ -183,7 +183,7 @@ class Schedule:
         return leave
 
     def _slower_lane(self, lane: int, took_seconds: float) -> int | None:
-        """The next lane with room for an errand that has taken so long; None if there is none."""
+        """The next lane with room for an errand that has taken this long; None if there is none."""
         for slower in range(lane + 1, len(self._rooms)):
             if self._has_room(slower):
                 return slower
@@ -193,5 +193,5 @@ class Schedule:
 
 
 def _turn(errand: Errand) -> float:
-    """Small files go first, since they are soon done. A second of waiting counts as much as a megabyte less."""
+    """Sort key: small files go first, since they are soon done. A second of waiting counts as much as a megabyte less."""
     return errand.order.size_bytes + SMALLER_BYTES_PER_SECOND * errand.added_at

@@ -1,4 +1,4 @@
-"""Files and sound in shared memory: written once, and read by processes that are given a descriptor."""
+"""Files and sound in shared memory: written once, and read by processes that get a descriptor."""
 
 import mmap
 import os
@@ -7,7 +7,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class _Shared:
-    """A descriptor of shared memory, which is let go with its last holder at the latest."""
+    """A descriptor of shared memory, closed when its last holder is collected, at the latest."""
 
     descriptor = -1
 
@@ -15,7 +15,7 @@ class _Shared:
         self.descriptor = descriptor
 
     def close(self) -> None:
-        """Let it go. Safe to call twice. What has been mapped of it stays."""
+        """Close the descriptor. Safe to call twice. Existing mappings stay valid."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -25,7 +25,7 @@ class _Shared:
 
 
 class SharedFile(_Shared):
-    """A file's bytes. On nobody's heap, and in nobody's memory but while they are mapped."""
+    """A file's bytes. They are on no process's heap, and in a process's memory only while they are mapped."""
 
     def __init__(self, content: bytes = b"") -> None:
         super().__init__(os.memfd_create("audio"))
@@ -33,26 +33,26 @@ class SharedFile(_Shared):
         self.append(content)
 
     def append(self, content: bytes) -> None:
-        """More of it."""
+        """Append bytes to the file."""
         view = memoryview(content)
         while view:
             view = view[os.write(self.descriptor, view) :]
         self.size_bytes += len(content)
 
     def chunks(self) -> "list[range]":
-        """Stretches of it that are small enough to be read at once."""
+        """The file as stretches that are small enough to be read at once."""
         return [range(at, min(at + CHUNK_BYTES, self.size_bytes)) for at in range(0, self.size_bytes, CHUNK_BYTES)]
 
     def read(self, stretch: range) -> bytes:
-        """A copy of some of it."""
+        """A copy of a stretch of the file."""
         return os.pread(self.descriptor, len(stretch), stretch.start)
 
     def mapped(self) -> mmap.mmap | bytes:
-        """All of it, without a copy."""
+        """The whole file, mapped without a copy."""
         return mmap.mmap(self.descriptor, self.size_bytes, prot=mmap.PROT_READ) if self.size_bytes else b""
 
     def duplicate(self) -> "SharedFile":
-        """The same bytes for another holder."""
+        """The same shared memory for another holder, with a descriptor of its own."""
         other = SharedFile.__new__(SharedFile)
         _Shared.__init__(other, os.dup(self.descriptor))
         other.size_bytes = self.size_bytes
@@ -72,5 +72,5 @@ class SharedBuffer(_Shared):
         return 4 * self.rows * self.capacity
 
     def mapped(self) -> mmap.mmap:
-        """To read and to write; it lives as long as somebody looks at it."""
+        """The buffer, mapped to read and to write. The mapping lives as long as it is referenced."""
         return mmap.mmap(self.descriptor, self._size_bytes)

@@ -1,7 +1,6 @@
-"""`make scaling`: how many workers a load needs, and how much one Redis bears. Writes docs/scaling.md.
+"""`make scaling`: how many workers a load needs, and how much load one Redis bears. Writes docs/scaling.md.
 
-What a job costs Redis is measured here; how long it keeps a worker busy is read from docs/performance.md; the queue is
-simulated.
+The cost of a job in Redis is measured here. Its time on a worker is read from docs/performance.md. The queue is simulated.
 """
 
 import math
@@ -52,19 +51,19 @@ from worker.supervising.in_flight import RENEW_SECONDS
 from worker.supervising.intake import TOP_UP_SECONDS
 from worker.supervising.presence import SWEEP_SECONDS
 
-#: As docker-compose.yml and `make up` start it.
+#: Redis options as in docker-compose.yml and `make up`.
 AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 ROUNDS = 3
-#: Simulated seconds for each mean rate of submits.
+#: Simulated seconds for each mean rate of submits (per second).
 SECONDS = {1: 36_000, 10: 14_400, 100: 3_600, 1_000: 600}
 SEEDS = range(5)
 MANY_WORKERS = 500
-#: What one Redis may use of a core, and of a network of so many bytes a second each way; its memory.
+#: The share of a core, and of a network, that one Redis may use; the network's bytes per second each way; sizes of its memory.
 FULL, NETWORK_BYTES, GIGABYTES = 0.7, 10e9 / 8, (2, 64)
 
 
 def measured(pattern: str) -> float:
-    """A number in docs/performance.md, which `make bench` writes."""
+    """A number from docs/performance.md, which `make bench` writes. Raises `LookupError` if no row matches."""
     found = re.search(pattern, (ROOT / "docs" / "performance.md").read_text())
     if found is None:
         raise LookupError(f"docs/performance.md has no row like {pattern!r}: run make bench")
@@ -72,13 +71,13 @@ def measured(pattern: str) -> float:
 
 
 def service_times() -> dict[str, float]:
-    """Seconds that a clip keeps a worker busy: workers over clips per second."""
+    """Seconds that a clip keeps a worker busy: number of workers / clips per second."""
     row = r"bursts of \d+ 3 s clips, shape of Whisper base, beam 5, {} encoder window: 2 workers of 1 thread.*? x: ([\d.]+) \("
     return {window: 2 / measured(row.format(window)) for window in ("full", "adaptive")}
 
 
 def gateway_submits_per_second() -> float:
-    """Of one process."""
+    """Submits per second that one gateway process takes."""
     return measured(r"submits of 96 KB clips per second to one gateway process.*? x: ([\d.]+) \(")
 
 
@@ -89,12 +88,12 @@ def span(values: Sequence[float], digits: int = 0) -> str:
 
 
 def row(*cells: object) -> str:
-    """Of a table in Markdown."""
+    """A row of a table in Markdown."""
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def simulate(rate: int, times: dict[str, float]) -> Iterator[tuple[str, str]]:
-    """For each window what is needed at this mean rate, and what comes of more and of less."""
+    """For each window: the workers needed at this mean rate, and the queue wait with more and with fewer."""
     smooth, bursty = list[Trace](), list[Trace]()
     for seed in SEEDS:
         chance = random.Random(seed)
@@ -121,7 +120,7 @@ def edge(traces: Sequence[Trace], service: float, workers: int) -> str:
 
 
 def too_few(rate: int, service: float, workers: int) -> str:
-    """What a long burst leaves."""
+    """The backlog that a long burst leaves, and how long it takes to drain."""
     if workers == 0:
         return "-"
     backlogs, drained = zip(*(long_burst(rate, service, workers, seed) for seed in SEEDS), strict=True)
@@ -129,7 +128,7 @@ def too_few(rate: int, service: float, workers: int) -> str:
 
 
 def capacity_row(window: str, each: Cost, service: float) -> str:
-    """Where one Redis is full, if a job costs it so much, its worker's share included."""
+    """The load at which one Redis is full, if each job costs it this much, including the job's share of a worker's cost."""
     core = FULL * 1e6 / each.cpu_us
     network = FULL * NETWORK_BYTES / max(each.bytes_in, each.bytes_out)
     servers = math.ceil(BURST * max(SECONDS) / core)
@@ -137,7 +136,7 @@ def capacity_row(window: str, each: Cost, service: float) -> str:
 
 
 def memory_rows(waiting: float, done: float, gone: float) -> Iterator[str]:
-    """Mean submits per second whose records fit beside a full queue, by how long they are kept."""
+    """Mean submits per second whose records fit beside a full queue, by how long the records are kept."""
     fleet = GatewaySettings(fleet_prefix=PREFIX)
     for result, after in ((fleet.result_ttl_seconds, fleet.gone_ttl_seconds), (3_600, 86_400), (600, 3_600)):
         each = (done - gone) * result + gone * after
@@ -146,7 +145,7 @@ def memory_rows(waiting: float, done: float, gone: float) -> Iterator[str]:
 
 
 def waiting_limit() -> int:
-    """How many clips wait when submits are answered 429."""
+    """How many clips wait when submits begin to be answered 429."""
     fleet = GatewaySettings(fleet_prefix=PREFIX)
     return int(min(fleet.max_queue_bytes / CLIP_BYTES, fleet.max_queue_audio_seconds / CLIP_SECONDS))
 
@@ -158,7 +157,7 @@ def cost_row(name: str, rounds: Sequence[Cost]) -> str:
 
 
 def redis_values(times: dict[str, float]) -> dict[str, Any]:
-    """What the page says of Redis; measures it."""
+    """Measure Redis; the page's values about it."""
     clock = HostClock()
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), *AS_DEPLOYED) as server:
         waiting, done, gone = kept_bytes(Probe(server.client(), enable_cache=False))
@@ -180,7 +179,7 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
 
 
 def queue_values(times: dict[str, float]) -> dict[str, Any]:
-    """What it says of the queue; simulates it."""
+    """Simulate the queue; the page's values about it."""
     tables = [table for rate in SECONDS for table in simulate(rate, times)]
     simulated = ", ".join(f"{seconds / 60:,.0f} min at {rate:,}/s" for rate, seconds in SECONDS.items())
     return {
@@ -193,7 +192,7 @@ def queue_values(times: dict[str, float]) -> dict[str, Any]:
 
 
 def page() -> str:
-    """Measure, simulate, and say it."""
+    """Measure, simulate, and fill in the page."""
     template = Path(__file__).with_name("page.md").read_text()
     times = service_times()
     constants = {

@@ -1,18 +1,19 @@
-"""The queue, simulated: first come, first served, and arrivals whose rate jumps between quiet and burst."""
+"""A simulated queue: first come, first served, with arrivals whose rate jumps between quiet and burst."""
 
 import math
 import random
 from collections.abc import Callable, Sequence
 from heapq import heapreplace
 
-#: So much of the time is bursts, of this mean length, at so many times the mean rate; between them this is left of it.
+#: Bursts take up this share of the time, last this long on average, and come at this multiple of the mean rate. QUIET is the
+#: multiple that is left for the time between them.
 BURST_SHARE, BURST_SECONDS, BURST = 0.2, 20, 3
 QUIET = (1 - BURST_SHARE * BURST) / (1 - BURST_SHARE)
-#: Standard deviation over mean of lengths that are uniform between 2 and 5 s.
+#: Standard deviation over mean of clip lengths that are uniform between 2 and 5 s.
 SPREAD = (3 / math.sqrt(12)) / 3.5
 WAIT_SECONDS, LONG_BURST_SECONDS = 2, 60
 
-#: When each job comes, and how long it takes in units of the mean.
+#: When each job arrives, and how long it takes in units of the mean.
 Trace = tuple[Sequence[float], Sequence[float]]
 
 
@@ -26,7 +27,7 @@ def poisson(per_second: float, begin: float, end: float, chance: random.Random) 
 
 
 def arrivals(per_second: float, seconds: float, chance: random.Random) -> list[float]:
-    """A Poisson process whose rate jumps between quiet and burst, at times that are exponential."""
+    """A Poisson process whose rate jumps between quiet and burst, after exponential times."""
     times, now, bursting = list[float](), 0.0, chance.random() < BURST_SHARE
     while now < seconds:
         mean = BURST_SECONDS if bursting else BURST_SECONDS * (1 - BURST_SHARE) / BURST_SHARE
@@ -43,7 +44,7 @@ def services(count: int, chance: random.Random) -> list[float]:
 
 
 def waits(trace: Trace, mean_service: float, workers: int) -> list[float]:
-    """Queue wait of each job: the one that came first goes to the worker that is free first."""
+    """Queue wait of each job: the next job in order goes to the worker that is free first."""
     free, waited = [0.0] * workers, list[float]()
     for came, service in zip(*trace, strict=True):
         start = max(came, free[0])
@@ -53,12 +54,12 @@ def waits(trace: Trace, mean_service: float, workers: int) -> list[float]:
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """By nearest rank."""
+    """Quantile by nearest rank."""
     return ordered[math.ceil(q * len(ordered)) - 1]
 
 
 def smallest(enough: Callable[[int], bool], at_least: int = 1) -> int:
-    """The smallest count that is enough, if more are enough, too."""
+    """The smallest count that is enough, given that any larger count is also enough."""
     short, high = at_least - 1, at_least
     while not enough(high):
         short, high = high, math.ceil(1.3 * high)
@@ -69,7 +70,7 @@ def smallest(enough: Callable[[int], bool], at_least: int = 1) -> int:
 
 
 def workers_needed(trace: Trace, mean_service: float) -> int:
-    """So many that 95 % of the jobs wait no longer than the limit. Fewer than the load would never catch up."""
+    """The number of workers with which 95 % of the jobs wait no longer than the limit. Fewer than the load never catch up."""
 
     def enough(workers: int) -> bool:
         return sum(wait > WAIT_SECONDS for wait in waits(trace, mean_service, workers)) <= 0.05 * len(trace[0])
@@ -78,7 +79,7 @@ def workers_needed(trace: Trace, mean_service: float) -> int:
 
 
 def long_burst(per_second: float, mean_service: float, workers: int, seed: int) -> tuple[int, float]:
-    """How many jobs wait when a long burst ends, and how many seconds later one first starts at once."""
+    """How many jobs wait when a long burst ends, and after how many seconds a new job first starts at once."""
     chance, begin, end = random.Random(seed), 60, 60 + LONG_BURST_SECONDS
     times = poisson(QUIET * per_second, 0, begin, chance) + poisson(BURST * per_second, begin, end, chance)
     times += poisson(QUIET * per_second, end, end + 3 * LONG_BURST_SECONDS, chance)

@@ -1,4 +1,4 @@
-"""What each step of a job's life costs Redis, measured on a real one."""
+"""The cost in Redis of each step of a job's life, measured on a real server."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ LANES = [lane.value for lane in Lane]
 
 
 class Cost(NamedTuple):
-    """What something costs Redis: commands (those in scripts too), bytes each way, microseconds of processor."""
+    """A cost in Redis: commands (including those in scripts), bytes each way, microseconds of processor time."""
 
     commands: float = 0
     bytes_in: float = 0
@@ -36,12 +36,12 @@ class Cost(NamedTuple):
     cpu_us: float = 0
 
     def plus(self, other: "Cost", times: float = 1) -> "Cost":
-        """The sum, `other` counted so many times."""
+        """The sum, with `other` multiplied by `times`."""
         return Cost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Probe:
-    """Does what gateway and workers do, and asks Redis what it cost. No worker holds more than a full batch."""
+    """Does the steps of gateway and workers, and reads their cost from Redis. No worker holds more than a full batch."""
 
     def __init__(self, client: "redis.Redis", **settings: Any) -> None:
         self.client, self.fleet = client, ScriptDriver(client)
@@ -54,7 +54,7 @@ class Probe:
             self.beat(worker)
 
     def cost(self, step: Callable[[int], object], times: int = JOBS) -> Cost:
-        """Of one step, on average; the first, which loads the scripts, is not counted."""
+        """The average cost of one step. The first one, which loads the scripts, is not counted."""
         step(0)
         before = self._counters()
         for number in range(1, times):
@@ -62,21 +62,21 @@ class Probe:
         return Cost().plus(self._counters().plus(before, -1), 1 / (times - 1))
 
     def submit(self, job_id: str, size: int = CLIP_BYTES) -> None:
-        """A record of usual size."""
+        """Submit a job with a record of usual size."""
         options = TranscriptionOptions().model_dump_json()
         job = {"audio_seconds": CLIP_SECONDS, "options": options, "sha256": "0" * 64, "digest": uuid4().hex * 2}
         limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, **self.settings.terminal_ttls()}
         assert self.fleet.submit(job_id, audio=bytes(size), job=job, **limits) == ["queued"]
 
     def claim(self, number: int) -> LeasedJob:
-        """The next job, with its audio."""
+        """Claim the next job, with its audio."""
         worker = self.workers[number // self.batch]
         (leased,) = worker.claims.claim(1, [])
         assert worker.leases.audio([leased])[0] is not None
         return leased
 
     def finish(self, leased: LeasedJob) -> None:
-        """With a transcript of usual size."""
+        """Finish a job with a transcript of usual size."""
         text = "and then she asked whether anybody had seen the keys"
         segment = Segment(id=0, start=0, end=3, text=text, confidence=1, avg_logprob=0, no_speech_prob=0, compression_ratio=1)
         transcript = Transcript(
@@ -86,12 +86,12 @@ class Probe:
         self.workers[0].leases.finish(leased, transcript)
 
     def read(self, job_id: str, done: bool) -> None:
-        """As a poll does."""
+        """Read a job as a poll does."""
         answer = self.fleet.run("read", id=job_id, tenant="default", lane_kinds=LANES)
         assert (answer[1] is not None) == done
 
     def beat(self, worker: QueueSide) -> None:
-        """As a worker does for itself and for RQ's tools."""
+        """Announce a worker as it does itself, to the fleet and to RQ's tools."""
         worker.register.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
         self.entry.beat(60, busy=True)
 
@@ -102,7 +102,7 @@ class Probe:
 
 
 def step_costs(probe: Probe) -> dict[str, Cost]:
-    """Of each step of a job's life, and of what workers do besides."""
+    """The costs of each step of a job's life, and of a worker's other work."""
     ids, leased, worker = [str(uuid4()) for _ in range(JOBS)], list[LeasedJob](), probe.workers[0]
     costs = {"submit": probe.cost(lambda n: probe.submit(ids[n]))}
     costs["read while it waits"] = probe.cost(lambda n: probe.read(ids[n], done=False))
@@ -120,7 +120,7 @@ def step_costs(probe: Probe) -> dict[str, Cost]:
 
 
 def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
-    """Those of a round, and their sums."""
+    """The costs of the steps in a round, and their sums."""
     costs = step_costs(probe)
     job = Cost()
     for name in costs.keys() - {RENEW, NOTHING, RING, SWEEP, BEAT}:
@@ -132,7 +132,7 @@ def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
 
 
 def kept_bytes(probe: Probe) -> tuple[float, float, float]:
-    """Memory of a job that waits, of one whose result can be fetched, and of one that answers 410."""
+    """Bytes of a job that waits, of one whose result can be fetched, and of one that answers 410."""
     start = _sizes(probe)
     for _ in range(JOBS):
         probe.submit(str(uuid4()))
@@ -144,11 +144,11 @@ def kept_bytes(probe: Probe) -> tuple[float, float, float]:
 
 
 def _sizes(probe: Probe) -> tuple[int, int]:
-    """Bytes in keys that are gone once RESULT_TTL_SECONDS have passed, and in those that stay."""
+    """Bytes in keys that are gone after RESULT_TTL_SECONDS, and in keys that stay longer."""
     short, long = 0, 0
     for name in list(probe.client.scan_iter("*", count=1000)):
         size = int(probe.client.memory_usage(name, samples=0) or 0)
-        # RQ's own list of finished jobs is cut back by then.
+        # RQ's own list of finished jobs is trimmed by then.
         if name.startswith(b"rq:finished:") or 0 < probe.client.ttl(name) <= probe.settings.result_ttl_seconds:
             short += size
         else:
