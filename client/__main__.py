@@ -35,7 +35,7 @@ Files = Annotated[list[Path], typer.Argument(help="Audio or video files.", exist
 JobId = Annotated[str, typer.Argument(help="What submit printed.")]
 
 for _found in entry_points(group=COMMANDS):
-    # Commands of other parts of the fleet, where these are installed.
+    # Other parts of the fleet add commands, such as the worker's `calibrate`. Skip a command whose libraries are not installed.
     with suppress(ImportError):
         app.command(_found.name)(_found.load())
 
@@ -72,7 +72,7 @@ def transcribe(
     priority: Priority = None,
     word_timestamps: Words = False,
 ) -> None:
-    """Transcribe files and print each transcript as it arrives; exit code 1 if any failed."""
+    """Transcribe files and print each transcript as it arrives. The exit code is 1 if any file failed."""
     options = _options(language, task, model, prompt, priority, word_timestamps)
     failed = 0
     console = Console(stderr=True)
@@ -97,7 +97,7 @@ def submit(
     priority: Priority = None,
     word_timestamps: Words = False,
 ) -> None:
-    """Hand in files and print their job ids, one a line, in order."""
+    """Submit files and print their job ids, one per line, in the order of the files."""
     options = _options(language, task, model, prompt, priority, word_timestamps)
     with _client(url, api_key) as client:
         for path in files:
@@ -112,7 +112,7 @@ def status(
     api_key: Key = None,
     wait: Annotated[float | None, typer.Option(help="Wait for its end, at most so many seconds.")] = None,
 ) -> None:
-    """Print a job's record."""
+    """Print a job's record as JSON."""
     with _client(url, api_key) as client:
         _print_json(dict(client.job(job, wait=wait).body))
 
@@ -128,7 +128,7 @@ def result(job: JobId, url: Url = DEFAULT_URL, api_key: Key = None, format: Form
 @app.command()
 @_reporting
 def cancel(job: JobId, url: Url = DEFAULT_URL, api_key: Key = None) -> None:
-    """Cancel a job, or erase it when it has ended."""
+    """Cancel a job, or erase it if it has already ended."""
     with _client(url, api_key) as client:
         client.cancel(job)
 
@@ -158,7 +158,7 @@ def _options(
 
 
 def _show(finished: Finished, format: str, output_dir: Path | None, named: bool, console: Console) -> None:
-    """Transcripts go to stdout, everything else to stderr, so that a pipe gets transcripts only."""
+    """Print the transcript to stdout (or write it to `output_dir`) and errors to stderr, so that a pipe gets transcripts only."""
     if finished.error is not None:
         console.print(f"[red]{finished.path.name}: {finished.error}[/red]", highlight=False, soft_wrap=True)
         return

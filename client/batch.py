@@ -1,4 +1,4 @@
-"""Several files at once, each with a progress bar, each handed out as soon as it is done."""
+"""Transcribes several files at once, shows a progress bar for each, and yields each file as soon as it is done."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -14,15 +14,15 @@ from client.errors import ClientError
 from client.fleet import FleetClient
 from client.records import JobRecord
 
-#: So many files are uploaded or waited for at the same time.
+#: How many files are uploaded or waited for at the same time.
 PARALLEL_FILES = 8
-#: How old a progress bar may be.
+#: How often a progress bar is updated: each long-poll lasts at most this long.
 REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A file and its transcript, or why there is none."""
+    """A file and its transcript, or the error that prevented one."""
 
     path: Path
     transcript: Any = None
@@ -31,7 +31,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class _Common:
-    """What is the same for all files."""
+    """Arguments that all files share."""
 
     client: FleetClient
     format: str
@@ -47,9 +47,10 @@ def transcribe_all(
     console: Console,
     timeout: float | None = None,
 ) -> Iterator[Finished]:
-    """Each file as it is done, in that order, or given up after `timeout` seconds.
+    """Submit all files and yield each one when it is done: the first to finish comes first.
 
-    Bars are drawn on `console` if it is a terminal.
+    After `timeout` seconds of waiting, a file is yielded with the error `wait_timeout`. Progress bars are drawn on `console` if
+    it is a terminal.
     """
     common = _Common(client=client, format=format, options=options, timeout=timeout)
     with _bars(console) as bars, _pool() as pool:
@@ -92,7 +93,7 @@ def _bars(console: Console) -> Iterator[Progress]:
 
 @contextmanager
 def _pool() -> Iterator[ThreadPoolExecutor]:
-    """Leaves at once on Ctrl-C: what is not submitted yet is dropped; jobs in the fleet go on."""
+    """Does not wait for its threads at the end, so that Ctrl-C works at once. Files not yet started are dropped; jobs go on."""
     pool = ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="transcribe")
     try:
         yield pool

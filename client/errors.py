@@ -1,4 +1,4 @@
-"""What can go wrong between a caller and the fleet, as one exception with a stable code."""
+"""One exception with a stable code for everything that can go wrong between a caller and the fleet."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,12 @@ import httpx
 
 
 class ClientError(Exception):
-    """`code` is the fleet's stable code, or `unreachable`, `wait_timeout` or `not_a_fleet`, which the client itself finds.
+    """`code` is the fleet's stable code, or one that the client itself sets.
 
-    `status` is the HTTP status, None when there was no answer. `retry_after_seconds` is what the fleet asked for.
-    `retryable` is what the answer says about trying again, None when it says nothing.
+    The client's own codes are `unreachable`, `wait_timeout`, `not_a_fleet`, `unreadable_file` (only in `client.batch`), and
+    `http_<status>` for an error answer without a code. `status` is the HTTP status; None when there was no answer.
+    `retry_after_seconds` is the pause that the fleet asked for; None when it asked for none. `retryable` says whether trying
+    again can help, according to the answer; None when the answer does not say.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class ClientError(Exception):
 
     @classmethod
     def from_response(cls, response: httpx.Response) -> "ClientError":
-        """Read an RFC 9457 problem; an answer that is none (a proxy's page) still gives a usable error."""
+        """Read an RFC 9457 problem. Any other error answer, such as a proxy's page, still gives a usable error."""
         body = _mapping(response)
         code = str(body.get("code") or f"http_{response.status_code}")
         message = str(body.get("detail") or body.get("title") or f"The server answered {response.status_code}.")
@@ -39,7 +41,7 @@ class ClientError(Exception):
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds; None when absent or a date, which the fleet never sends."""
+    """The Retry-After header in seconds; None when it is absent or a date. The fleet never sends a date."""
     try:
         return max(0.0, float(headers["Retry-After"]))
     except (KeyError, ValueError):

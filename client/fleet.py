@@ -1,4 +1,4 @@
-"""The client: submit audio, wait for its transcript, look after jobs."""
+"""The client: submits audio, waits for transcripts, reads and cancels jobs."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from client.errors import ClientError
 from client.records import JobRecord
 from client.transport import Patience, Transport
 
-#: One long-poll; the fleet holds none longer than a minute.
+#: How long one long-poll asks the fleet to hold its answer. The fleet's own limit is MAX_WAIT_SECONDS (default 50).
 POLL_SECONDS = 30.0
 TEXT_FORMATS = frozenset({"text", "srt", "vtt", "tsv"})
 
@@ -22,9 +22,10 @@ TEXT_FORMATS = frozenset({"text", "srt", "vtt", "tsv"})
 class FleetClient:
     """A synchronous client. Use it in a `with`, or call `close`. One instance may be shared between threads.
 
-    Every method raises `ClientError`. Calls that meet a full queue, a store that is away or a broken connection are
-    tried again up to `retries` times, with growing pauses or the server's Retry-After; an answer that says `retryable: false`
-    is not. `timeout` is seconds without a byte from the server, not counting the time for which it was asked to hold an answer.
+    Every method raises `ClientError`. A call that meets a full queue, an unreachable Redis or a broken connection is tried
+    again up to `retries` times. The pause before the next try is the server's Retry-After, else it doubles each time. A call
+    whose answer says `retryable: false` is not tried again. `timeout` is how many seconds may pass without a byte from the
+    server; the time for which the client asked the server to hold its answer does not count.
     """
 
     def __init__(
@@ -48,15 +49,15 @@ class FleetClient:
         self.close()
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close all connections."""
         self._transport.close()
 
     def submit(self, audio: bytes | str | Path, **options: Any) -> JobRecord:
-        """Hand in a file, by path or as bytes, and get its job at once.
+        """Submit a file, by path or as bytes, and return its job without waiting for the transcript.
 
         Options are those of `POST /v1/jobs`: language, task, model, prompt, hotwords, beam_size, temperature, vad,
-        word_timestamps, priority, metadata (JSON-able), deadline_seconds, ... A retry after a broken connection carries the
-        same Idempotency-Key.
+        word_timestamps, priority, metadata (JSON-able), deadline_seconds, ... A retry after a broken connection sends the
+        same Idempotency-Key, so that it cannot create a second job. Raises `OSError` when the file cannot be read.
         """
         if isinstance(options.get("metadata"), Mapping):
             options["metadata"] = json.dumps(options["metadata"])
@@ -65,13 +66,13 @@ class FleetClient:
         return _job(self._transport.call("POST", "/v1/jobs", params=options, headers=headers, audio=body))
 
     def job(self, job_id: str, *, wait: float | None = None) -> JobRecord:
-        """The job as it stands; with `wait`, as soon as it ends, but at the latest after so many seconds."""
+        """The job as it is now. With `wait`, the fleet answers when the job ends, or after `wait` seconds at the latest."""
         return _job(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}, hold_seconds=wait or 0.0))
 
     def result(self, job_id: str, *, format: str = "json") -> Any:
         """The transcript: a dict for json and verbose_json, a string for text, srt, vtt and tsv.
 
-        Raises `ClientError` `job_not_finished` while it is not there, and the job's own error when the job failed.
+        Raises `ClientError` with code `job_not_finished` while the job has not ended, and with the job's own code if it failed.
         """
         response = self._transport.call("GET", f"/v1/jobs/{job_id}/result", params={"format": format})
         return response.text if format in TEXT_FORMATS else _json(response)
@@ -85,9 +86,10 @@ class FleetClient:
         on_update: Callable[[JobRecord], None] | None = None,
         **options: Any,
     ) -> Any:
-        """Submit, wait and fetch. `on_update` hears of each answer on the way.
+        """Submit a file, wait for its job to end, and return the transcript.
 
-        After `timeout` seconds it raises `ClientError` `wait_timeout`; the job goes on and can be asked for by its id.
+        `on_update` is called with the job's record after each long-poll. After `timeout` seconds of waiting this raises
+        `ClientError` with code `wait_timeout`; the job goes on, and the caller can ask for it by its id.
         """
         record = self.submit(audio, **options)
         ended = self.wait(record, timeout=timeout, on_update=on_update)
@@ -101,7 +103,11 @@ class FleetClient:
         on_update: Callable[[JobRecord], None] | None = None,
         poll_seconds: float = POLL_SECONDS,
     ) -> JobRecord:
-        """The job once it has ended, well or not; long-polls, so that nothing is asked in vain."""
+        """Wait until the job has ended, successfully or not, and return its last record.
+
+        Uses long-polls of at most `poll_seconds`. Calls `on_update` after each of them. Raises `ClientError` with code
+        `wait_timeout` after `timeout` seconds.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while not record.finished:
             left = poll_seconds if deadline is None else min(poll_seconds, deadline - time.monotonic())
@@ -117,7 +123,7 @@ class FleetClient:
         self._transport.call("DELETE", f"/v1/jobs/{job_id}")
 
     def jobs(self, *, status: str | None = None, limit: int | None = None) -> Iterator[JobRecord]:
-        """Own jobs, newest first, page by page as they are consumed."""
+        """The caller's jobs, newest first, at most `limit` of them. The next page is fetched when the iteration reaches it."""
         cursor: str | None = None
         seen = 0
         while True:

@@ -1,4 +1,4 @@
-"""What the fleet says about a job, read leniently: a newer server may say more."""
+"""The job record that the fleet returns. Unknown fields and states are accepted, since a newer server may add some."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ TERMINAL_STATES = frozenset({"completed", "failed", "canceled", "expired"})
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """A job as of one answer. `body` is that answer whole; times and progress are in it as the API documents them."""
+    """A job at the time of one answer. `body` is the whole answer, with times and progress as the API documents them."""
 
     job_id: str
     status: str
@@ -17,10 +17,10 @@ class JobRecord:
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "JobRecord":
-        """From a JSON answer; raises KeyError when it is not about a job."""
+        """Read a JSON answer. Raises KeyError when it does not describe a job."""
         return cls(job_id=str(body["job_id"]), status=str(body["status"]), body=body)
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether the job has ended, successfully or not."""
         return self.status in TERMINAL_STATES

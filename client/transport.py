@@ -1,4 +1,4 @@
-"""One HTTP call to the fleet: with the key, with patience for what passes by itself, with errors as `ClientError`."""
+"""One HTTP call to the fleet: it retries failures that pass by themselves, and raises errors as `ClientError`."""
 
 import random
 import time
@@ -13,9 +13,9 @@ import httpx
 
 from client.errors import ClientError
 
-#: The queue is full, or the store or the whole gateway is away for the moment.
+#: Statuses that mean: the queue is full, or Redis or the whole gateway is unreachable for the moment.
 PASSING = frozenset({429, 502, 503, 504})
-#: A server that asks for more patience than this is not waited for.
+#: The longest pause between tries. If the server asks for a longer one, the call fails instead.
 MAX_PAUSE_SECONDS = 30.0
 
 Audio = bytes | Path
@@ -23,14 +23,14 @@ Audio = bytes | Path
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How often a call is tried again, and how long the pauses grow."""
+    """How often a call is tried again, and how long the pauses are."""
 
     retries: int = 5
     first_pause_seconds: float = 0.25
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def pause(self, attempt: int, asked_seconds: float | None) -> None:
-        """Wait before the next try: what the server asked for, else twice as long each time; with jitter."""
+        """Wait before the next try: as long as the server asked for, else twice as long each time. Adds jitter of up to 25 %."""
         seconds = self.first_pause_seconds * 2**attempt if asked_seconds is None else asked_seconds
         self.sleep(min(MAX_PAUSE_SECONDS, seconds) * random.uniform(1.0, 1.25))  # noqa: S311 - jitter need not be secret
 
@@ -42,7 +42,7 @@ class Transport:
         self._http, self._patience = http, patience
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close all connections."""
         self._http.close()
 
     def call(
@@ -55,9 +55,10 @@ class Transport:
         audio: Audio | None = None,
         hold_seconds: float = 0.0,
     ) -> httpx.Response:
-        """The first answer that is final. `hold_seconds` is how long the server may hold it on purpose.
+        """Send a request, retry it if that can help, and return the answer if its status is below 400.
 
-        Raises `ClientError` for every answer of 400 and above, and as `unreachable` when there is none.
+        `hold_seconds` is how long the server may hold its answer on purpose; it is added to the read timeout.
+        Raises `ClientError` when the last answer has status 400 or above, and with code `unreachable` when there is no answer.
         """
         given = {k: v for k, v in (params or {}).items() if v is not None}
         send = partial(self._http.request, method, path, params=given, headers=headers, timeout=self._timeout(hold_seconds))
@@ -91,14 +92,14 @@ class Transport:
 
 
 def _passes(problem: ClientError) -> bool:
-    """Whether the next try may go better. A body that says no wins over the status: a job that failed for good is a 502."""
+    """Whether a retry may succeed. `retryable: false` in the body overrules the status: a job that failed for good is a 502."""
     if problem.retryable is False or problem.status not in PASSING:
         return False
     return (problem.retry_after_seconds or 0.0) <= MAX_PAUSE_SECONDS
 
 
 def _opened(audio: Audio | None) -> AbstractContextManager[bytes | IO[bytes] | None]:
-    """The body of one attempt: a file is read anew, from its start, each time."""
+    """The body of one try. A file is opened again for each try, so that it is read from its start."""
     return _file(audio) if isinstance(audio, Path) else nullcontext(audio)
 
 

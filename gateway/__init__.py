@@ -1,1 +1,4 @@
-"""HTTP in, jobs out. Stateless: any replica answers any request. It probes audio headers, decodes nothing, knows no model."""
+"""Takes HTTP requests and makes jobs of them. Stateless: any replica answers any request.
+
+A gateway has audio probed, to learn its length and tracks. It decodes no audio and knows no model.
+"""

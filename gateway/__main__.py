@@ -1,4 +1,4 @@
-"""`python -m gateway`: read the settings, log them, serve."""
+"""`python -m gateway`: reads the settings, logs them, and serves."""
 
 import asyncio
 import sys
@@ -16,15 +16,15 @@ from shared import logs
 from shared.redis_kind import unsuitable
 from shared.settings import GatewaySettings, complaint
 
-#: Longer than clients keep idle connections that they mean to use again.
+#: How long an idle connection is kept: longer than clients keep a connection that they want to use again.
 KEEP_ALIVE_SECONDS = 75
-#: What requests may still take after SIGTERM. Long-polls are let go at once.
+#: How long open requests may still take after SIGTERM. Long-polls are answered at once.
 SHUTDOWN_SECONDS = 15
 WRONG_SETTINGS = 2
 
 
 class _Server(uvicorn.Server):
-    """Lets long-polls go as soon as the process is asked to end: uvicorn would wait for them."""
+    """Ends long-polls as soon as the process is asked to end: uvicorn would wait for them."""
 
     def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a signal handler
-        """End in order, with exit code 0; at the second signal at once."""
+        """At the first signal, end in order, with exit code 0. At the second one, end at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
         services = getattr(self._app.state, "services", None)
@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
 
 
 def main() -> int:
-    """Serve until asked to end; the exit code."""
+    """Serve until asked to end, and return the exit code."""
     try:
         settings = GatewaySettings()
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Who may call: one key for the whole fleet, compared in constant time. Some pages are open."""
+"""Decides which requests may pass: those with the fleet's one key, compared in constant time, and those to open pages."""
 
 import hmac
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _SCHEMES = frozenset({b"bearer", b"token"})
 
 
 class Access:
-    """ASGI middleware: lets a request pass that carries the key, or any request when no key is set."""
+    """ASGI middleware: refuses requests without the key with `AccessDenied`. Passes all requests when no key is set."""
 
     def __init__(self, app: ASGIApp, api_key: SecretStr | None) -> None:
         self._app = app
@@ -36,7 +36,7 @@ class Access:
 
 
 def presented_keys(scope: Scope) -> Iterator[bytes]:
-    """Every key that a request carries: `X-API-Key: K`, `Authorization: Bearer K`, `Token K` or bare `K`."""
+    """Every key in a request's headers: `X-API-Key: K`, or `Authorization:` with `Bearer K`, `Token K` or bare `K`."""
     for name, value in scope["headers"]:
         if name == b"x-api-key":
             yield value.strip()
@@ -46,5 +46,5 @@ def presented_keys(scope: Scope) -> Iterator[bytes]:
 
 
 def tenant_of(_: Request) -> str:
-    """Whose jobs and cache a request sees. One key, one tenant."""
+    """The tenant whose jobs and cache a request sees. There is one key, so there is one tenant."""
     return "default"

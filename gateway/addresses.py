@@ -1,11 +1,11 @@
-"""Paths of this gateway as its callers see them: behind a proxy they may begin with a prefix."""
+"""Paths of this gateway as callers see them: behind a proxy, paths may begin with a prefix."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Prefix:
-    """ASGI middleware: makes paths begin with ROOT_PATH, whether or not a proxy has taken it off."""
+    """ASGI middleware: makes every path begin with ROOT_PATH, whether or not a proxy has removed that prefix."""
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
         self._app, self._root = app, root_path
@@ -25,5 +25,5 @@ def path_within(scope: Scope) -> str:
 
 
 def path_to(request: Request, path: str) -> str:
-    """A path of this gateway for an answer: a path only, so that it holds behind any proxy."""
+    """A path of this gateway for use in an answer, prefix included. It names no host, so that it is right behind any proxy."""
     return f"{request.scope.get('root_path', '')}{path}"

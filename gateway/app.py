@@ -1,4 +1,4 @@
-"""The composition root: every part of a gateway is made and joined here."""
+"""The composition root: makes and connects all parts of a gateway."""
 
 import asyncio
 import os
@@ -38,14 +38,14 @@ from shared.settings import GatewaySettings
 
 _LOG = get_logger(__name__)
 MOST_READERS = 4
-#: Of the processes that look at uploads: before the models, behind the gateway.
+#: Niceness of the reader processes, which probe uploads. They run before the model processes and after the gateway.
 READER_NICENESS = 5
 
 
 def create_app(settings: GatewaySettings) -> Starlette:
-    """A gateway, ready to be served. Connects to Redis when it starts, and works through Redis' outages."""
+    """A gateway, ready to be served. It connects to Redis when it starts, and keeps running while Redis is away."""
     app = Starlette(
-        routes=[*jobs.ROUTES, *shortforms.ROUTES, *about.ROUTES, *metrics.ROUTES],  # tried in this order: submits first
+        routes=[*jobs.ROUTES, *shortforms.ROUTES, *about.ROUTES, *metrics.ROUTES],  # matched in this order, so submits come first
         middleware=_middleware(settings),
         exception_handlers={HTTPException: on_http_exception, FleetError: on_fleet_error, RedisError: on_redis_error},
         lifespan=_lifespan,
@@ -83,14 +83,17 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 def _end_without(task: "asyncio.Task[None]") -> None:
-    """A gateway without one of its background tasks would look well and leave jobs hanging: it ends, and says why."""
+    """Log why a background task has died, and end the gateway: without the task it would look well and leave jobs hanging."""
     if not task.cancelled():
         _LOG.critical("background_task_died", task=task.get_coro().__qualname__, error=repr(task.exception()))  # type: ignore[union-attr]
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _readers_at_once() -> int:
-    """One that takes its time holds up no other; more than there are cores would only hold each other up."""
+    """How many readers run at a time.
+
+    At least two, so that a slow file does not hold up the others. Otherwise no more than cores: more would slow each other down.
+    """
     return max(2, min(MOST_READERS, int(usable_cores())))
 
 
@@ -107,12 +110,15 @@ def _assemble(settings: GatewaySettings, keys: Keys, redis: "Redis", uploads: "R
 
 
 def _middleware(settings: GatewaySettings) -> list[Middleware]:
-    """From the outside in. CORS stands before the key, since browsers send preflights without one; errors pass through it."""
+    """The middleware, outermost first.
+
+    CORS is outside the check of the key, since browsers send preflights without a key, and so that errors get its headers, too.
+    """
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["GET", "HEAD", "POST", "DELETE"],
-        allow_headers=["*"],  # SDKs and tracing send headers of their own
+        allow_headers=["*"],  # SDKs and tracing tools send headers of their own
         expose_headers=["Location", "Retry-After", "X-Request-Id", "X-Job-Id", "ETag"],
     )
     allowed = [cors] if settings.cors_origins else []

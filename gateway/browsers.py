@@ -1,4 +1,4 @@
-"""Keeps web pages of other sites from using this gateway through the browser of someone who can reach it."""
+"""Keeps web pages of other sites from using this gateway through the browser of a person who can reach it."""
 
 from collections.abc import Iterable
 
@@ -13,9 +13,10 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Browsers:
-    """ASGI middleware: refuses requests for foreign host names, and without a key all changes by pages of other sites.
+    """ASGI middleware: refuses requests for foreign host names. If no key is set, also refuses all changes by other sites' pages.
 
-    The host name betrays DNS rebinding: a page's site makes its own name point here, so that the page may read the answers.
+    The check of the host name stops DNS rebinding: there, a site makes its own name point to this gateway, so that the browser
+    lets the site's page read the answers.
     """
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
@@ -41,14 +42,20 @@ class Browsers:
         return None
 
     def _may_change(self, scope: Scope, headers: Headers) -> bool:
-        """Browsers name the origin of every POST and DELETE; other clients name none. Some origins are `null`."""
+        """Whether the request's origin may change anything here.
+
+        Browsers name an origin at every POST and DELETE, which may be `null`; other clients name none.
+        """
         own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
         origins = headers.getlist("origin")
         return "*" in self._origins or all(origin in self._origins or origin.lower() == own for origin in origins)
 
 
 def answered_hosts(settings: GatewaySettings) -> frozenset[str] | None:
-    """The names that this gateway answers to; None: all. Health checks of its own machine use those of loopback."""
+    """The host names that this gateway answers to; None for all.
+
+    Loopback names are always among them, since health checks on the gateway's own machine use them.
+    """
     if "*" in settings.allowed_hosts:
         return None
     if not settings.allowed_hosts and (settings.api_key is not None or settings.allow_anonymous):
@@ -58,7 +65,7 @@ def answered_hosts(settings: GatewaySettings) -> frozenset[str] | None:
 
 
 def host_name(host: str) -> str:
-    """`Localhost:8000`, `[::1]:8000` or `::1` without the port, in the form in which names are compared."""
+    """A host such as `Localhost:8000`, `[::1]:8000` or `::1`, without port and in lower case, so that names can be compared."""
     host = host.strip().lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""The outermost layers of every request: its id, its log line, and a clean answer when something unforeseen happens."""
+"""The outermost layers around every request: its id, its log line, and a clean answer to an unexpected error."""
 
 import re
 import time
@@ -20,7 +20,7 @@ _ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """ASGI middleware: an `X-Request-Id` on every answer (the caller's own if it is harmless) and in every log line."""
+    """ASGI middleware: puts an `X-Request-Id` into every answer and log line. It is the caller's own id if that is harmless."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,7 +49,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def note_job(job_id: str) -> None:
-    """From here on the log lines of this request, also the one that closes it, say which job it concerns."""
+    """Add the job's id to all later log lines of this request, including its closing line."""
     structlog.contextvars.bind_contextvars(job_id=job_id)
 
 
@@ -59,14 +59,14 @@ def _job_in_path(scope: Scope) -> dict[str, str]:
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    """Without the query, which may hold a prompt. Successful reads are many and dull."""
+    """Log a request without its query, which may hold a prompt. Successful reads are frequent, so they go to the debug level."""
     write = _LOG.debug if scope["method"] in ("GET", "HEAD") and status < 400 else _LOG.info
     path = path_within(scope)[:200]
     write("request", method=scope["method"], path=path, status=status, milliseconds=round(seconds * 1000, 1))
 
 
 class Shield:
-    """ASGI middleware: whatever nobody foresaw becomes a plain 500, logged by its kind and place, never by its content."""
+    """ASGI middleware: turns an unexpected error into a plain 500. The log gets the error's class and place, never its text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -94,7 +94,7 @@ class Shield:
 
 
 def _place(error: BaseException) -> list[str]:
-    """The innermost frames, without values."""
+    """The innermost six frames of an error as `file:line`, without values."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append(f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}")

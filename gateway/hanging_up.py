@@ -1,4 +1,4 @@
-"""Callers that close their connection while their answer is being worked out."""
+"""Notices callers that close their connection before they get their answer."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds: float) -> T:
-    """The result of `wanted`. Raises `ClientDisconnect` when the caller is gone before, `TimeoutError` when it takes too long."""
+    """Wait for `wanted` and return its result.
+
+    Raises `ClientDisconnect` when the caller hangs up first, and `TimeoutError` after `seconds`. Cancels `wanted` then.
+    """
     hang_up = asyncio.create_task(hang_up_of(request))
     try:
         either: set[asyncio.Future[Any]] = {wanted, hang_up}
@@ -26,6 +29,6 @@ async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds:
 
 
 async def hang_up_of(request: Request) -> None:
-    """Returns when the client has closed the connection. The body must have been read before."""
+    """Returns when the client has closed the connection. Read the request's body before you call this."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

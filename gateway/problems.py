@@ -1,4 +1,4 @@
-"""The one place where errors become HTTP: status, headers, and a problem+json body (RFC 9457) with a stable `code`."""
+"""The only place where errors become HTTP: a status, headers, and a problem+json body (RFC 9457) with a stable `code`."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -32,34 +32,34 @@ from shared.redis_trouble import Trouble, trouble_of
 
 
 class UploadStalled(MalformedRequest):
-    """The client stopped sending in the middle of its body."""
+    """The client stopped sending in the middle of the body, or sent it too slowly."""
 
     code = "upload_stalled"
     retryable = True
 
 
 class HeadersTooLarge(MalformedRequest):
-    """Request line and headers go beyond the limit."""
+    """The request line and headers are larger than the limit."""
 
     code = "headers_too_large"
 
 
 class RequestTooSlow(MalformedRequest):
-    """The headers of a request take too long."""
+    """The headers of a request were not complete in time."""
 
     code = "request_too_slow"
     retryable = True
 
 
 class TooManyUploads(FleetError):
-    """More audio is on its way in than the gateway holds at a time."""
+    """More audio is being uploaded than the gateway can hold at a time."""
 
     code = "too_many_uploads"
     retryable = True
 
 
 class HostNotAllowed(FleetError):
-    """The request names a host that is not one of this gateway's."""
+    """The request's Host header names a host that is not one of this gateway's."""
 
     code = "host_not_allowed"
 
@@ -71,25 +71,25 @@ class OriginNotAllowed(FleetError):
 
 
 class JobCanceled(FleetError):
-    """A result was asked for, yet the job was cancelled before it had one."""
+    """The caller asked for a result, but the job was cancelled before it had one."""
 
     code = "job_canceled"
 
 
 class JobExpired(FleetError):
-    """A result was asked for, yet the job's deadline passed before there was one."""
+    """The caller asked for a result, but the job's deadline passed before there was one."""
 
     code = "job_expired"
 
 
 class NotReady(FleetError):
-    """The gateway is up, but nobody would do the work."""
+    """The gateway is up, but no worker could take a job."""
 
     code = "not_ready"
     retryable = True
 
 
-#: The table. An error that is not in it has the status of its nearest ancestor that is.
+#: The HTTP status of each error class. A class that is not in the table has the status of its nearest ancestor in the table.
 STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     FleetError: HTTPStatus.INTERNAL_SERVER_ERROR,
     MalformedRequest: HTTPStatus.BAD_REQUEST,
@@ -117,7 +117,8 @@ STATUSES: Mapping[type[FleetError], HTTPStatus] = {
     TooManyUploads: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-#: What a job that failed answers when its result is asked for: its workers' fault (these codes), or its audio's.
+#: Codes of failed jobs that are the workers' fault: a request for the result is answered 502. With other codes the audio is at
+#: fault, and the answer is 422.
 LOST_TO_WORKERS = frozenset({"poison_job", "no_progress", "audio_lost", "pieces_lost", "transcription_failed"})
 
 _RETRY_AFTER_SECONDS: Mapping[type[FleetError], int] = {
@@ -137,7 +138,7 @@ def status_of(error: FleetError) -> HTTPStatus:
 
 
 def problem(error: FleetError, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that tells a caller about an error."""
+    """The response that tells a caller about an error. For a failed job, `code` and `retryable` are the job's own."""
     status = status_of(error)
     failed = error if isinstance(error, JobFailed) else None
     body = {
@@ -151,7 +152,7 @@ def problem(error: FleetError, headers: Mapping[str, str] | None = None) -> Resp
     return JSONResponse(body, status.value, _headers(error) | dict(headers or {}), media_type="application/problem+json")
 
 
-#: After these the client may go on sending what nobody reads.
+#: After these errors the client may still be sending a body that the gateway no longer reads, so the connection is closed.
 _BREAKS_OFF = (UploadStalled, TooManyUploads, RequestTooLarge)
 
 
@@ -164,7 +165,7 @@ def _headers(error: FleetError) -> dict[str, str]:
 
 
 def from_redis(error: RedisError) -> FleetError | None:
-    """`StoreUnavailable` when Redis is away or cannot serve for now; None when the mistake is ours."""
+    """`StoreUnavailable` when Redis is away or cannot serve for now; None when the error is this project's own mistake."""
     if trouble_of(error) is not Trouble.OURS:
         return StoreUnavailable(
             "The queue cannot be reached right now; try again shortly. With an Idempotency-Key a repeated submit stays one job."
@@ -173,13 +174,13 @@ def from_redis(error: RedisError) -> FleetError | None:
 
 
 async def on_fleet_error(_: Request, error: Exception) -> Response:
-    """For Starlette's table of exception handlers."""
+    """Starlette's exception handler for errors of the fleet."""
     assert isinstance(error, FleetError)
     return problem(error)
 
 
 async def on_redis_error(_: Request, error: Exception) -> Response:
-    """Likewise; an error that is our own mistake goes on to become a 500."""
+    """Starlette's exception handler for errors of Redis. An error that is this project's own mistake is raised again: a 500."""
     assert isinstance(error, RedisError)
     known = from_redis(error)
     if known is None:
@@ -188,7 +189,7 @@ async def on_redis_error(_: Request, error: Exception) -> Response:
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own: unknown pages and foreign methods."""
+    """Starlette's exception handler for its own errors: unknown pages, and methods that an address does not take."""
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed_methods(request))
@@ -200,13 +201,16 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def preflight_hint(scope: Scope) -> str:
-    """For a browser that asks whether a page may call: with CORS_ORIGINS set its question is answered elsewhere. Else empty."""
+    """A hint to set CORS_ORIGINS, if the request is a browser's preflight; else empty.
+
+    With CORS_ORIGINS set, the CORS middleware answers preflights, so that none gets this far.
+    """
     names = {name for name, _ in scope["headers"]}
     is_preflight = scope["method"] == "OPTIONS" and {b"origin", b"access-control-request-method"} <= names
     return "To let web pages call from a browser, set CORS_ORIGINS to their origins." if is_preflight else ""
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """What all routes of this path take together."""
+    """The methods of all routes that match this path."""
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in routes for method in route.methods or ()})

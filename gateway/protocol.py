@@ -1,4 +1,7 @@
-"""HTTP's own limits, before a key is looked at: how large the head of a request is, how long it takes, how many connect."""
+"""Limits of HTTP itself, which hold before the key is checked: size and duration of a request's head, and open connections.
+
+The head of a request is its request line and headers.
+"""
 
 import resource
 import time
@@ -10,18 +13,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.problems import HeadersTooLarge, RequestTooSlow, problem
 from shared.errors import FleetError
 
-#: Request line and headers of one request. Browsers and proxies stay below 16 KB.
+#: The largest request line and headers together. Browsers and proxies stay below 16 KB.
 MOST_HEAD_BYTES = 64 * 1024
-#: From the first byte of a request (of a connection, from its start) until its headers are complete.
+#: How long a head may take: from the request's first byte until its headers are complete. For the first request of a connection
+#: the time begins when the connection is made.
 HEAD_SECONDS = 10.0
-#: Descriptors that are kept for Redis, readers and uploads.
+#: File descriptors that are reserved for Redis, readers and uploads.
 RESERVED_DESCRIPTORS = 512
 MOST_DESCRIPTORS = 65_536
 FEWEST_CONNECTIONS = 256
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits for heads. Beyond the last connection the one goes that has kept us waiting the longest."""
+    """uvicorn's protocol with limits for heads.
+
+    When there are too many connections, the one that has waited longest for a complete head is aborted.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -31,7 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_refused = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """A client has connected."""
+        """A client has connected: start the timer for its first head, and make room if there are too many connections."""
         super().connection_made(transport)
         self._await_head()
         if len(self.connections) > most_connections():
@@ -39,12 +46,12 @@ class BoundedProtocol(HttpToolsProtocol):
             min(waiting, key=lambda one: one.head_since or 0.0).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone."""
+        """The connection is gone."""
         self._head_is_over()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of a head or of a body."""
+        """Bytes of a head or of a body have arrived."""
         if self._is_refused:
             return
         if self.head_since is not None:
@@ -55,33 +62,33 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def head_since(self) -> float | None:
-        """When it began to wait for the head of a request that is not complete yet."""
+        """When this connection began to wait for a head that is not complete yet (monotonic seconds), or None."""
         return self._head_since
 
-    # -- of the parser --------------------------------------------------------------------------------------------
+    # -- callbacks of the parser ----------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """The first byte of a request has been parsed."""
         if self._head_since is None:
             self._await_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The body follows."""
+        """The head is complete, and the body follows."""
         self._head_is_over()
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > MOST_HEAD_BYTES:
-            # All of it came in one piece.
+            # The whole head came in one piece, so `data_received` could not refuse it.
             self._refuse_large()
         elif not self._is_refused:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Some of the body."""
+        """A part of the body has been parsed."""
         if not self._is_refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The end of the body."""
+        """The body is complete."""
         if not self._is_refused:
             super().on_message_complete()
 
@@ -104,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes:
             self._refuse(RequestTooSlow(f"The headers were not complete after {HEAD_SECONDS:g} s; send them at once."))
         else:
-            # Nobody has asked for anything.
+            # No byte was counted as part of a head, so there is no request to answer.
             self.transport.close()
 
     def _refuse(self, error: FleetError) -> None:
@@ -118,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def raise_descriptor_limit() -> None:
-    """As many descriptors as the system lets us have, within reason: each connection needs one."""
+    """Raise the limit of file descriptors as far as the system allows, to MOST_DESCRIPTORS at most. Each connection needs one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -126,6 +133,6 @@ def raise_descriptor_limit() -> None:
 
 
 def most_connections() -> int:
-    """How many connections there may be at a time."""
+    """How many connections may be open at a time."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(FEWEST_CONNECTIONS, (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) - RESERVED_DESCRIPTORS)

@@ -1,4 +1,4 @@
-"""What the routes work with. Built once per process by `create_app`."""
+"""The objects that the routes work with. They are built once per process, when the application starts."""
 
 from dataclasses import dataclass
 

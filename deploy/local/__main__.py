@@ -6,9 +6,9 @@ from deploy.local.stopping import interruptible
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the command that the arguments name, and return the exit code."""
     with interruptible():
-        # Imported late: they take a second, and an interrupt should be heard from the first moment.
+        # Imported late: these imports take a second, and an interrupt must work from the first moment.
         if sys.argv[1:] == ["demo"]:
             from deploy.local import demo
 

@@ -1,4 +1,4 @@
-"""`make demo`: the whole fleet on this machine, the sample clips through it, and whether it heard right."""
+"""`make demo`: starts a whole fleet on this machine, transcribes the sample clips, and checks the transcripts."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ HIGHEST_ERROR_RATE = 0.10
 
 
 def run() -> int:
-    """0 only if the transcripts are right."""
+    """Run the demo. Returns 0 if the transcripts are right, else 1."""
     console = Console(highlight=False, soft_wrap=True)
     try:
         with _stack(console) as (url, children):
@@ -40,7 +40,10 @@ def run() -> int:
 
 @contextmanager
 def _stack(console: Console) -> Iterator[tuple[str, list[Child]]]:
-    """A Redis (its own, unless REDIS_URL names one), and as many gateways and workers as GATEWAYS and WORKERS say."""
+    """Run a Redis (unless REDIS_URL names one), and as many gateways and workers as GATEWAYS and WORKERS say.
+
+    Yields the URL of the first gateway, and the gateways and workers. At the end all processes are stopped.
+    """
     environment = os.environ | {"API_HOST": "127.0.0.1", "DRAIN_SECONDS": "3", "PYTHONUNBUFFERED": "1"}
     gateways, workers = set_sizes(environment)
     environment.setdefault("WHISPER_MODEL", "demo")
@@ -92,7 +95,7 @@ def _is_ready(url: str) -> bool:
 
 
 def _transcribe(client: FleetClient, wanted: list[Sample], children: list[Child], console: Console) -> dict[str, tuple[str, str]]:
-    """What was said and what was heard, by clip; each is printed as it arrives."""
+    """Transcribe the clips and print each transcript as it arrives. Returns spoken text and transcript by clip name."""
     by_path = {sample.path: sample for sample in wanted}
     heard: dict[str, tuple[str, str]] = {}
     for done in transcribe_all(client, list(by_path), "text", {}, console, timeout=ANSWER_SECONDS):

@@ -1,4 +1,4 @@
-"""`make env-example`: writes `.env.example` from the settings classes, so that it lists every setting as it is."""
+"""`make env-example`: writes `.env.example` from the settings classes, so that the file lists every setting in the code."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def text() -> str:
-    """What the file must hold."""
+    """The content of the file."""
     common = FleetSettings.model_fields
     parts = [HEAD, *_group("Gateway and workers: must be equal for all", common)]
     parts += _group("Gateway", {k: v for k, v in GatewaySettings.model_fields.items() if k not in common})
@@ -44,7 +44,7 @@ def _group(title: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    """As it would be written in the environment; nothing for what is unset."""
+    """A default as an environment variable would hold it; empty for None."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Makes the virtual environment and installs into it. Needs nothing but Python's standard library.
+"""Makes the virtual environment and installs the fleet into it. Needs only Python's standard library.
 
 python3 deploy/local/install.py VENV EXTRAS   (EXTRAS such as gateway,worker)
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OLDEST_PYTHON = (3, 10)
-#: Between two signs of life where they cannot overwrite each other.
+#: Seconds between two progress lines when the output is not a terminal, so that a line cannot overwrite the one before.
 SIGN_OF_LIFE_SECONDS = 10.0
 
 
 def main() -> int:
-    """The exit code."""
+    """Make the environment, install into it, and return the exit code."""
     if sys.version_info < OLDEST_PYTHON:
         print(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11")
         return 1
@@ -41,7 +41,7 @@ def _make(venv: Path) -> bool:
 
 
 def _install(venv: Path, extras: str) -> bool:
-    """Run pip with its many lines shown as one; all of them only when it fails."""
+    """Run pip and show its many lines as one progress line. If pip fails, print its last 30 lines."""
     wanted = "gateway,worker,client,local" if extras == "local" else extras
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
     command += ["-c", "requirements.lock", "-e", f".[{wanted}]"]
@@ -60,7 +60,7 @@ def _install(venv: Path, extras: str) -> bool:
 
 
 class _Progress:
-    """What pip does now: one line that changes on a terminal, a new line now and then elsewhere."""
+    """Shows what pip does now: on a terminal one line that changes, elsewhere a new line now and then."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()

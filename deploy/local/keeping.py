@@ -1,4 +1,7 @@
-"""Services that are kept running: one that dies is started again, while the others go on; none outlives us, however we end."""
+"""Keeps services running: a service that dies is started again while the others go on.
+
+No service outlives this process. On Linux that holds even if this process is killed.
+"""
 
 import os
 import signal
@@ -12,23 +15,24 @@ from dataclasses import dataclass, field
 from deploy.local.output import Output
 from deploy.local.processes import ROOT, ProcessEnded, dying_with_parent
 
-#: Before a service that died is started again: first, and at most. One that ran for a while begins anew.
+#: The pause before a dead service is started again: the first one and the longest one. The pause doubles at each death. It is
+#: back at the first one when the service has run for WELL_AFTER_SECONDS.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, WELL_AFTER_SECONDS = 0.5, 15.0, 30.0
-#: Exit codes that no restart mends: wrong settings, and a model that cannot be loaded.
+#: Exit codes after which a restart cannot help: 2 for wrong settings, 78 for a model that cannot be loaded.
 HOPELESS = frozenset({2, 78})
 TICK_SECONDS = 0.1
 
 
 @dataclass(kw_only=True)
 class Service:
-    """A process and how it is to run."""
+    """A process that is to be kept running, and how."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    #: Descriptors that it inherits.
+    #: File descriptors that the process inherits.
     pass_fds: Sequence[int] = ()
-    #: After SIGTERM, until it is killed.
+    #: How long the process may take to end after SIGTERM before it is killed.
     patience_seconds: float = 10.0
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
     _pause_seconds: float = field(default=FIRST_PAUSE_SECONDS, init=False)
@@ -37,9 +41,10 @@ class Service:
     _is_asked: bool = field(default=False, init=False)
 
     def tend(self, output: Output) -> None:
-        """Start it if it is due, and notice its end. Raises `ProcessEnded` when there is no hope.
+        """Start the service if it is due, and notice when it has ended.
 
-        To be called from the main thread: the kernel ends a service with the thread that has started it.
+        Raises `ProcessEnded` when a restart cannot help. Call it from the main thread: the kernel ends a service together with
+        the thread that started it.
         """
         now = time.monotonic()
         if self.process is None:
@@ -67,19 +72,19 @@ class Service:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=tuple(self.pass_fds),
-            preexec_fn=dying_with_parent(),  # noqa: PLW1509 - it only asks the kernel for something
+            preexec_fn=dying_with_parent(),  # noqa: PLW1509 - it only makes one system call
         )
         self._started_at = now
         threading.Thread(target=_pass_on, args=(self.name, self.process, output), daemon=True).start()
 
     def ask_to_stop(self) -> None:
-        """SIGTERM, if it runs. Once: a second one would be taken for impatience."""
+        """Send SIGTERM if the service runs, but only once: a service may take a second one as a request to end at once."""
         if self.process is not None and self.process.poll() is None and not self._is_asked:
             self._is_asked = True
             self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Until it is gone, and all that it has started."""
+        """Stop the service and wait until it is gone. After `patience_seconds` its whole process group is killed."""
         if self.process is None:
             return
         self.ask_to_stop()
@@ -92,13 +97,20 @@ class Service:
 
 
 class Keeper:
-    """Keeps services running until told to stop. They are stopped in the order in which they are named, the last ones last."""
+    """Keeps services running until told to stop.
+
+    To stop, it sends SIGTERM to all services but the last and waits for them in order. Then it stops the last one, so that the
+    service on which the others depend (Redis) goes last.
+    """
 
     def __init__(self, services: Sequence[Service], output: Output) -> None:
         self._services, self._output = services, output
 
     def run(self, each_turn: Callable[[], None]) -> None:
-        """Until the main thread is interrupted or nobody reads our output. Raises `ProcessEnded` when there is no hope."""
+        """Run until the main thread is interrupted or the reader of our output is gone. Calls `each_turn` at every look.
+
+        Raises `ProcessEnded` when a service has ended and a restart cannot help.
+        """
         try:
             while not self._output.is_closed:
                 for service in self._services:
@@ -114,7 +126,10 @@ class Keeper:
 
 
 def _pass_on(name: str, process: "subprocess.Popen[bytes]", output: Output) -> None:
-    """A service's lines, until it closes its end. They are read also when nobody wants them: it must not block."""
+    """Pass on a service's lines until it closes its end of the pipe.
+
+    Keep reading even when the output is closed: a service whose pipe is full would block.
+    """
     assert process.stdout is not None
     with process.stdout as lines:
         for line in lines:

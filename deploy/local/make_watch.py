@@ -1,7 +1,8 @@
-"""Notices that the `make` which started us is gone, or was interrupted alone.
+"""Notices that the `make` that started this process is gone, or that only make was interrupted.
 
-Ctrl-C in a terminal reaches make and us alike. A SIGINT that is sent to make's process id reaches make only, and GNU make
-then waits for its children without telling them. Its signal table shows it, though: while it waits, SIGINT is no longer caught.
+Ctrl-C in a terminal reaches both make and this process. A SIGINT that is sent to make's process id reaches only make, and GNU
+make then waits for its children without telling them. Its signal table in /proc shows it: while make waits, it no longer
+catches SIGINT.
 """
 
 import os
@@ -12,14 +13,14 @@ MAKES = frozenset({"make", "gmake"})
 
 
 class MakeWatch:
-    """Of no effect when our parent is no make, or where there is no /proc (Ctrl-C and SIGTERM work there all the same)."""
+    """Has no effect when the parent process is not make, or without /proc. Ctrl-C and SIGTERM work in these cases, too."""
 
     def __init__(self) -> None:
         self._parent = os.getppid()
         self.by_make = _read(self._parent, "comm").strip() in MAKES
 
     def wants_stop(self) -> bool:
-        """Whether make is gone or interrupted. A make that ignores SIGINT (in the background of a script) never is."""
+        """Whether make is gone or was interrupted. A make that ignores SIGINT (in the background of a script) never is."""
         if not self.by_make:
             return False
         return os.getppid() != self._parent or not _heeds_interrupts(self._parent)

@@ -1,4 +1,4 @@
-"""What `make up` prints: the lines of all services, each under its name, or as JSON for a log store."""
+"""The output of `make up`: the lines of all services, each with the service's name in front, or as JSON for a log store."""
 
 import json
 import os
@@ -6,12 +6,12 @@ import select
 import sys
 import threading
 
-#: For names on a terminal; ANSI codes.
+#: ANSI colour codes for the services' names on a terminal.
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
 class Output:
-    """Safe for use from several threads. Once nobody reads any more, `is_closed` is true and lines go nowhere."""
+    """Prints lines. Safe for use from several threads. When the reader is gone, `is_closed` is true and lines are dropped."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json, self._lock = as_json, threading.Lock()
@@ -20,15 +20,15 @@ class Output:
         self.is_closed = False
 
     def line(self, service: str, text: str) -> None:
-        """A line of a service's log. Lines that are JSON already stay as they are where JSON is wanted."""
+        """Print a line of a service's log. For JSON output, a line that is already JSON stays as it is."""
         self._print(self._in_json(service, text) if self._as_json else f"{self._label(service)} | {text}", sys.stdout.fileno())
 
     def say(self, text: str) -> None:
-        """Something of our own, for people; where the log is JSON, on the error stream."""
+        """Print a message of the local stack itself, for people. When the log is JSON, the message goes to stderr."""
         self._print(text, sys.stderr.fileno() if self._as_json else sys.stdout.fileno())
 
     def notice_end(self) -> None:
-        """Look whether anybody still reads: the other end of a pipe may be gone."""
+        """Set `is_closed` if stdout has no reader any more, as when the other end of a pipe is gone."""
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         self.is_closed = self.is_closed or bool(poll.poll(0))

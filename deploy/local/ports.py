@@ -1,17 +1,18 @@
-"""TCP ports for the local stack: the usual ones, or free ones in their place."""
+"""Chooses TCP ports for the local stack: the usual ports, or the next free ones."""
 
 import socket
 from collections.abc import Mapping
 
 
 class PortTaken(Exception):
-    """A port that was asked for by name is in use; the text says which."""
+    """A port that the environment names is in use or is not a port number, or no ports are free. The message says which."""
 
 
 def choose(environment: Mapping[str, str], name: str, usual: int, count: int = 1, host: str = "127.0.0.1") -> int:
     """The first of `count` consecutive free ports.
 
-    A port that the environment names is taken as it is, or `PortTaken`; the usual one gives way to the next free ones.
+    If the environment names a port, that one is used; raises `PortTaken` if it is in use or is not a port number. Otherwise the
+    search for free ports begins at `usual`; raises `PortTaken` if there are none among the next thousand ports.
     """
     if environment.get(name):
         first = _number(name, environment[name])
@@ -34,7 +35,7 @@ def _number(name: str, given: str) -> int:
 def _is_free(host: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: a port whose last connections are still fading is free.
+        # Servers set this option, too: with it a port counts as free while its last connections are in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

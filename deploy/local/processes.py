@@ -1,4 +1,4 @@
-"""Child processes of the local stack: each in a session of its own, none outlives us."""
+"""Child processes of the local stack: each has a session of its own, and none outlives this process."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class ProcessEnded(Exception):
-    """A process ended that should run on; the text has the end of its log."""
+    """A process has ended that should keep running. The message says how, and may hold the end of its log."""
 
 
 class Child:
@@ -24,22 +24,22 @@ class Child:
         self.name, self._process, self._log = name, process, log
 
     def check(self) -> None:
-        """Raises `ProcessEnded` when it is over."""
+        """Raises `ProcessEnded` when the process has ended."""
         code = self._process.poll()
         if code is not None:
             raise ProcessEnded(f"{self.name} ended with {code}. The end of its log:\n{self.log_tail()}")
 
     def log_tail(self, lines: int = 30) -> str:
-        """The last lines that it wrote."""
+        """The last lines that the process wrote."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
     def ask_to_stop(self) -> None:
-        """SIGTERM, if it still runs."""
+        """Send SIGTERM if the process still runs."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, patience_seconds: float) -> None:
-        """Until it is gone; after `patience_seconds` its whole group is killed."""
+        """Send SIGTERM and wait until the process is gone. After `patience_seconds` its whole process group is killed."""
         self.ask_to_stop()
         try:
             self._process.wait(patience_seconds)
@@ -52,7 +52,10 @@ class Child:
 def child(
     name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, patience_seconds: float
 ) -> Iterator[Child]:
-    """A process for the time of a `with`. Its own session keeps a terminal's Ctrl-C from it: we stop things in order."""
+    """Run a process for the time of a `with`.
+
+    The process has a session of its own, so that a terminal's Ctrl-C does not reach it: this process stops its children in order.
+    """
     with log.open("ab") as out:
         process = subprocess.Popen(
             list(command),
@@ -72,7 +75,10 @@ def child(
 
 
 def dying_with_parent() -> Callable[[], None] | None:
-    """For a child before it begins. Where Linux can do it, the kernel ends it even if we are killed and can stop nothing."""
+    """A `preexec_fn` for a child, so that the kernel sends it SIGTERM when this process ends, even if this process is killed.
+
+    None on systems other than Linux, which cannot do that.
+    """
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

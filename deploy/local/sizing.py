@@ -1,4 +1,4 @@
-"""How many processes of each kind the local stack has, and how many threads a worker gets."""
+"""Decides how many processes of each kind the local stack has, and how many threads each worker gets."""
 
 import ctranslate2
 
@@ -6,11 +6,12 @@ from shared.cpu import threads_for, usable_cores, workers_for
 
 
 def set_sizes(environment: dict[str, str]) -> tuple[int, int]:
-    """How many gateways and workers: as GATEWAYS and WORKERS say, else one gateway, and workers by the cores there are.
+    """The numbers of gateways and workers: from GATEWAYS and WORKERS, else one gateway, and workers by the number of cores.
 
-    One worker where there is a GPU to run on: another would hold a second model in its memory.
+    The default on a GPU is one worker: a second one would hold another copy of the model in the GPU's memory.
 
-    Sets both, and WHISPER_CPU_THREADS if it is not set. Raises `ValueError` with a sentence for the user.
+    Sets both variables in `environment`, and WHISPER_CPU_THREADS if it is not set. Raises `ValueError` with a sentence for the
+    user.
     """
     gateways = _how_many(environment, "GATEWAYS", 1)
     workers = _how_many(environment, "WORKERS", 1 if _on_gpu(environment) else workers_for(usable_cores()))
@@ -19,7 +20,7 @@ def set_sizes(environment: dict[str, str]) -> tuple[int, int]:
 
 
 def told(environment: dict[str, str]) -> str:
-    """For people."""
+    """The numbers of workers, threads and cores as text for the user."""
     threads, cores = environment["WHISPER_CPU_THREADS"], usable_cores()
     return f"{environment['WORKERS']} x {threads} threads ({cores} cores)"
 

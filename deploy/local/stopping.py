@@ -1,4 +1,4 @@
-"""How the local stack is interrupted: by an exception in the main thread, so that every `with` on the way stops what it began."""
+"""Turns interrupts of the local stack into an exception in the main thread, so that every open `with` stops what it started."""
 
 import signal
 import sys
@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, a signal or the end of make raises SystemExit; further ones are ignored, so that stopping is not stopped."""
+    """Inside the `with`, a signal or the end of make raises SystemExit. Later signals are ignored, so that stopping goes on."""
     watch = MakeWatch()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`make up`: a small real deployment in the foreground, until Ctrl-C. What dies is started again, and the data stays."""
+"""`make up`: a small real deployment in the foreground, until Ctrl-C. A process that dies is started again, and data is kept."""
 
 import fcntl
 import os
@@ -21,25 +21,25 @@ from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
 from shared.settings import GatewaySettings, WorkerSettings, complaint
 
-#: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
+#: How long workers may go on decoding after Ctrl-C, which should not take long. Then they hand their jobs back to the queue.
 DRAIN_SECONDS = 5.0
-#: Redis writes each command to its disk before it answers: an acknowledged job is there after a power cut, too.
+#: Redis writes each command to its disk before it answers, so that an acknowledged job survives a power cut.
 FSYNC = "always"
 
 
 class DataInUse(Exception):
-    """Another `make up` runs with the same data; the text says where."""
+    """Another `make up` runs with the same data. The message names the folder."""
 
 
 def run() -> int:
-    """0 when it was told to stop, 1 when something cannot run or start."""
+    """Run the fleet. Returns 0 when it was told to stop, 1 when something cannot start or run."""
     try:
         environment = _environment()
         _check_settings(environment)
         with _data(environment) as lock:
             _keep_running(environment, lock)
     except SystemExit:
-        # Of `interruptible`: to be stopped is how it ends.
+        # Raised by `interruptible`. Being stopped is the normal end, so it is no failure.
         return 0
     except (NoRedisServer, PortTaken, ProcessEnded, DataInUse, ValueError, OSError) as error:
         print(error, file=sys.stderr)
@@ -50,7 +50,7 @@ def run() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """All that the services need: `.env`, overridden by the environment, completed by what is chosen here."""
+    """The environment of the services: `.env`, overridden by this process's environment, plus the values chosen here."""
     environment = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v} | os.environ
     environment |= {
         "PYTHONUNBUFFERED": "1",
@@ -67,7 +67,7 @@ def _environment() -> dict[str, str]:
 
 
 def _check_settings(environment: dict[str, str]) -> None:
-    """Before anything is started. Raises `ValueError` that names the variables."""
+    """Check the settings before any process is started. Raises `ValueError` with a message that names the variables."""
     os.environ |= environment
     for settings in (GatewaySettings, WorkerSettings):
         try:
@@ -78,7 +78,10 @@ def _check_settings(environment: dict[str, str]) -> None:
 
 @contextmanager
 def _data(environment: dict[str, str]) -> Iterator[int | None]:
-    """A lock on the folder of our own Redis, as long as it runs; None if REDIS_URL names another one. Sets REDIS_URL."""
+    """Lock the data folder of the stack's own Redis, and set REDIS_URL to that Redis. Yields the lock's file descriptor.
+
+    Yields None, and locks nothing, if REDIS_URL names another Redis. Raises `DataInUse` when another process holds the lock.
+    """
     if environment.get("REDIS_URL"):
         yield None
         return
@@ -106,7 +109,7 @@ def _keep_running(environment: dict[str, str], lock: int | None) -> None:
 
 
 def _dashboard(environment: dict[str, str]) -> list[Service]:
-    # It needs no more of the environment than this: no key, above all.
+    # The dashboard gets only these variables, and above all no API key: it needs no others.
     own = {name: value for name, value in environment.items() if name in ("PATH", "HOME", "LANG", "PYTHONUNBUFFERED")}
     own["RQ_DASHBOARD_REDIS_URL"] = environment["REDIS_URL"]
     command = ["rq-dashboard", "--json", "--bind", "127.0.0.1", "--port", environment["DASHBOARD_PORT"]]
@@ -132,7 +135,7 @@ def _workers(environment: dict[str, str]) -> list[Service]:
 
 
 def _redis(environment: dict[str, str], lock: int) -> Service:
-    """The lock goes along: it is held until Redis has written everything, even if we are killed."""
+    """The Redis service. It inherits the lock, which is thus held until Redis has written everything, even if we are killed."""
     folder, port = Path(environment["DATA_DIR"]) / "redis", urlsplit(environment["REDIS_URL"]).port or 6379
     folder.mkdir(exist_ok=True)
     fsync = environment.get("REDIS_APPENDFSYNC") or FSYNC
@@ -141,7 +144,7 @@ def _redis(environment: dict[str, str], lock: int) -> Service:
 
 
 def _forget_output() -> None:
-    """Python flushes at its end: nobody may be there to read it any more."""
+    """Replace stdout: Python flushes it at exit, which would fail if its reader is gone."""
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - to the end of the process
 
 

@@ -1,1 +1,1 @@
-"""The Redis side of a gateway: the jobs, the workers, the load, and the sweeps that keep them right."""
+"""The Redis side of a gateway: jobs, workers, load, and the sweeps that repair jobs and lanes."""

@@ -1,4 +1,4 @@
-"""The gateway's connections to Redis: few, shared in turns, and with short patience when Redis does not answer."""
+"""The gateway's connections to Redis: few, shared in turns, and with a short timeout when Redis does not answer."""
 
 import time
 from typing import Any
@@ -11,20 +11,25 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 CONNECTIONS = 64
 CONNECT_SECONDS = 1.0
-#: Longest wait for a turn while Redis answers others: thousands that come back at once, after a restart, are no outage.
+#: The longest wait for a connection while Redis answers other requests. Thousands of clients may come back at once after a
+#: restart; that is no outage.
 TURN_SECONDS = 20.0
 
 
 class TurnPool(BlockingConnectionPool):
-    """Waits for a free connection as long as Redis answers those who have one, and no longer than one answer when it does not."""
+    """A pool whose callers wait in turn for a free connection.
 
-    #: When a connection was last given back in good health.
+    While Redis answers on other connections, a caller waits up to TURN_SECONDS. When Redis does not answer, the caller waits no
+    longer than one answer may take.
+    """
+
+    #: When a caller last gave back a connection that still worked (monotonic seconds).
     _answered_at = float("-inf")
-    #: How many wait for their turn.
+    #: How many callers wait for a connection.
     _waiting = 0
 
     async def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:  # noqa: ARG002
-        """A connection. Raises redis-py's `ConnectionError` when there is no Redis, or no turn."""
+        """Returns a connection. Raises redis-py's `ConnectionError` when Redis is away or no connection became free in time."""
         if not self._waiting and self.can_get_connection():
             return await self._take_connection()
         self._waiting += 1
@@ -34,7 +39,10 @@ class TurnPool(BlockingConnectionPool):
             self._waiting -= 1
 
     async def _take_connection(self) -> Any:
-        """A free one is there, and nobody is passed over: without redis-py's lock and timer, which cost more than the rest."""
+        """Take a free connection when no other caller waits for one.
+
+        This avoids redis-py's lock and timer, which cost more than all other work here.
+        """
         connection: Any = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
             await self.ensure_connection(connection)
@@ -54,14 +62,17 @@ class TurnPool(BlockingConnectionPool):
                     raise
 
     async def release(self, connection: Any) -> None:
-        """Give a connection back. One that failed its user has been closed by then."""
+        """Give a connection back. A connection that failed is already closed at this point."""
         if connection.is_connected:
             self._answered_at = time.monotonic()
         await super().release(connection)
 
 
 def connect(url: str, answer_seconds: float) -> "Redis":
-    """A client that waits so long for an answer. It repeats no command: a submit without an answer may have happened."""
+    """A Redis client that waits at most `answer_seconds` for an answer.
+
+    It never repeats a command: Redis may have run a submit even if its answer was lost.
+    """
     pool = TurnPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -70,7 +81,7 @@ def connect(url: str, answer_seconds: float) -> "Redis":
         socket_timeout=answer_seconds,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
-        # While they are on, redis-py hands out connections that a restarted server has closed.
+        # With these notifications enabled, redis-py hands out connections that a restarted server has closed.
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
     return Redis.from_pool(pool)

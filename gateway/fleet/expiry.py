@@ -1,4 +1,4 @@
-"""The sweeps of a gateway: jobs that are overdue, and jobs that RQ's tools have taken away. They need no worker."""
+"""The sweeps of a gateway: one ends overdue jobs, one repairs lanes after RQ's tools removed jobs. Neither needs a worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _LOG = get_logger(__name__)
 
 
 async def end_overdue_jobs(store: JobStore) -> None:
-    """Sweep until cancelled. While Redis is away nothing is swept; the deadlines are still there when it returns."""
+    """End overdue jobs until cancelled. While Redis is away no job is ended; Redis still has the deadlines when it is back."""
 
     async def sweep() -> None:
         expired = await store.expire()
@@ -28,7 +28,7 @@ async def end_overdue_jobs(store: JobStore) -> None:
 
 
 async def mend_lanes(store: JobStore) -> None:
-    """Compare lanes and records until cancelled."""
+    """Compare the lanes with the job records and repair both, until cancelled."""
 
     async def sweep() -> None:
         mended = await store.reconcile()

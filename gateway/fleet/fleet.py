@@ -1,4 +1,4 @@
-"""What the gateway knows of the fleet: who works with which model, how much waits, and how fast it goes away."""
+"""What the gateway knows about the fleet: which workers hold which model, how much audio waits, and how fast it is decoded."""
 
 import asyncio
 import math
@@ -18,14 +18,14 @@ from shared.jobs.lanes import Lane, lane_for, lane_of
 from shared.settings import GatewaySettings
 
 FRESH_SECONDS, NOW = 1.0, 0.0
-#: Counters that an alert divides: there from the start.
+#: Counters that are reported from the start, as 0, since an alert divides one by the other.
 ALWAYS_TOLD = {"short_windows": 0, "window_fallbacks": 0}
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker that has been heard of lately."""
+    """A worker that reported lately (see `Fleet.workers`). `card` holds what the worker reports about itself."""
 
     name: str
     card: Mapping[str, str]
@@ -41,13 +41,13 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Its model is loaded."""
+        """Whether its model is loaded."""
         return self.card.get("state") == "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What waits in all lanes, and how fast the fleet gets through it: see `Measured.drain_rate`."""
+    """The jobs and audio that wait in all lanes, and how fast the fleet decodes them: see `Measured.drain_rate`."""
 
     jobs: int
     size_bytes: int
@@ -56,14 +56,14 @@ class Load:
     measured: Measured
 
     def seconds_to_drain(self) -> float | None:
-        """How long the fleet takes for all that waits; None when unknown."""
+        """How long the fleet takes to decode all waiting audio, in seconds; None when unknown."""
         return self.audio_seconds / self.drain_rate if self.drain_rate else None
 
 
 class Fresh(Generic[T]):
-    """A value looked up at most once a second (unless it has to be newer), once for all who ask meanwhile.
+    """A value that is looked up at most once a second, unless a caller needs a newer one.
 
-    They all get what the look-up comes to, its error included: while Redis hangs, nobody waits for more than one.
+    All callers that ask during a look-up share its value or its error. So while Redis hangs, a caller waits for one look-up only.
     """
 
     def __init__(self, look_up: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -73,13 +73,13 @@ class Fresh(Generic[T]):
         self._under_way: asyncio.Task[T] | None = None
 
     async def get(self, at_most_seconds_old: float = FRESH_SECONDS) -> T:
-        """Raises what the look-up raises."""
+        """The value, not older than `at_most_seconds_old`. Raises what the look-up raises."""
         if self._value is not None and time.monotonic() - self._at <= at_most_seconds_old:
             return self._value
         if self._under_way is None:
             self._under_way = asyncio.create_task(self._renew())
             self._under_way.add_done_callback(self._over)
-        # One that is cancelled takes nobody else along.
+        # The shield keeps the look-up alive for the other callers when one caller is cancelled.
         return await asyncio.shield(self._under_way)
 
     async def _renew(self) -> T:
@@ -89,31 +89,31 @@ class Fresh(Generic[T]):
     def _over(self, ended: "asyncio.Task[T]") -> None:
         self._under_way = None
         if not ended.cancelled():
-            ended.exception()  # seen, even if nobody waits for it any more
+            ended.exception()  # mark the error as seen, even if no caller waits for it any more
 
 
 class Fleet:
-    """Methods raise redis-py's errors when Redis is away."""
+    """Reads the state of the fleet from Redis. Methods raise redis-py's errors when Redis is away."""
 
     def __init__(self, redis: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
         self._workers, self._load = Fresh(self._look_up_workers), Fresh(self._look_up_load)
 
     async def workers(self) -> list[Worker]:
-        """Those alive, by name; at most a second old."""
+        """The workers that reported within the time of three leases, sorted by name. The list is at most a second old."""
         return await self._workers.get()
 
     async def load(self) -> Load:
-        """What waits; at most a second old."""
+        """The load of all lanes, at most a second old."""
         return await self._load.get()
 
     async def pace(self, model: str, lane: Lane) -> Pace | None:
-        """How fast audio that waits for this model in this lane goes away; None when unknown."""
+        """How fast the ready workers decode audio that waits for this model in this lane; None when unknown."""
         load, ready = await self.load(), await self._ready_workers()
         return load.measured.pace(model, lane, ready, is_routed=self._settings.route_short_to_cpu_seconds > 0)
 
     async def seconds_until_done(self, job: Job, audio_seconds_ahead: float) -> float | None:
-        """How long a waiting job will take from now, at the fleet's pace; None when that is unknown."""
+        """How many seconds from now a waiting job will be done, at the fleet's pace; None when that is unknown."""
         settings = self._settings
         lane = lane_of(job.lane) or lane_for(job.priority, job.audio_seconds, settings.long_above_seconds)
         pace = await self.pace(job.model, lane)
@@ -121,15 +121,16 @@ class Fleet:
         return pace.seconds_for(audio_seconds_ahead, job.audio_seconds, is_cut) if pace else None
 
     async def is_ready(self) -> bool:
-        """Whether somebody with the model of jobs that name none is there, now: nobody counts on one after a lease of silence."""
+        """Whether a worker is ready now for jobs that name no model. A worker that has been silent for a lease does not count."""
         model, lease = await self.resolve_model(None), self._settings.lease_seconds
         workers = await self._workers.get(NOW)
         return any(worker.is_ready and worker.model == model and worker.silent_seconds < lease for worker in workers)
 
     async def resolve_model(self, named: str | None) -> str:
-        """The model a job goes to: the named one, else the fleet's own, else whatever the workers hold. Raises `UnknownModel`.
+        """The model of a job: the named one, else the fleet's own, else the first (by name) that a worker holds.
 
-        One that no worker holds for the moment is expected back for an hour, and the fleet's own while there are no workers.
+        A model that no worker holds at the moment is accepted for an hour after its last worker left. While there are no workers
+        at all, the fleet's own model is accepted, too. Raises `UnknownModel` for any other named model.
         """
         asked, held = named or self._settings.model_name, sorted({w.model for w in await self.workers() if w.model})
         if asked in held or (not held and asked == self._settings.model_name) or await self._is_expected(asked):
@@ -146,7 +147,7 @@ class Fleet:
         return [worker for worker in await self.workers() if worker.is_ready]
 
     async def stats(self) -> dict[str, Any]:
-        """The numbers behind `GET /stats`."""
+        """The body of `GET /stats`."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.smembers(rq_transport.QUEUES_KEY)
             pipeline.zcard(self._keys.in_flight)

@@ -1,4 +1,4 @@
-"""Calls of the Lua scripts: what is asked for at the same time goes out in one write, on one connection."""
+"""Calls of the Lua scripts: calls made at the same time go out in one write, on one connection."""
 
 import asyncio
 import hashlib
@@ -12,13 +12,13 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from shared.jobs import scripting
 
-#: How many callers travel together: few enough that their audio is written within the time that an answer may take.
+#: The most callers in one batch: few enough that their audio can be written within the time that an answer may take.
 LARGEST_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A script by its name, and its ARGV."""
+    """A call of a script: the script's name and its ARGV."""
 
     script: str
     arguments: Sequence[str | bytes]
@@ -26,17 +26,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Commands of one caller, and where their answers go."""
+    """The packed commands of one caller, and the future that gets their answers."""
 
     commands: Sequence[bytes]
     answers: "asyncio.Future[list[Any]]"
 
 
 class ScriptBatches:
-    """The scripts that a gateway runs. A server that does not know them (it has been restarted) is given them.
+    """Runs the scripts of a gateway. Loads them again when the server does not know them, as after a restart.
 
-    A busy gateway has several callers in one turn of its event loop. They share a connection, a write and a wake-up, and do
-    without redis-py's command layer, which together cost more than all that Python does between two commands.
+    A busy gateway has several callers in one turn of its event loop. These callers share a connection, a write and a wake-up, and
+    bypass redis-py's command layer. Together these would cost more than all other Python work between two commands.
     """
 
     def __init__(self, redis: "Redis", names: Iterable[str]) -> None:
@@ -49,15 +49,15 @@ class ScriptBatches:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
-        """Have the server know the scripts."""
+        """Load all scripts into the server."""
         for source in self._sources.values():
             await self._redis.script_load(source)
 
     async def run(self, *calls: Call) -> list[Any]:
-        """What the scripts answer, run in this order; others may run in between. Raises the first error among the answers;
-        one of a script itself names the Lua file and line.
+        """Run the scripts in this order and return their answers. Other callers' scripts may run in between.
 
-        A caller that is cancelled takes nobody else along, and what it asked for may happen.
+        Raises the first error among the answers. If a script itself failed, the error names the Lua file and line. Cancelling
+        one caller leaves the others alone, and Redis may still run the cancelled caller's scripts.
         """
         answers = await self._ask(calls)
         for done, answer in enumerate(answers):
@@ -71,7 +71,7 @@ class ScriptBatches:
         return answers
 
     async def _ask(self, calls: Sequence[Call]) -> list[Any]:
-        """Errors among the answers are returned."""
+        """Add the calls to the current batch and return their answers. Error answers are returned, not raised."""
         asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future())
         if not self._batch or len(self._batch) == LARGEST_BATCH:
             self._batch = batch = list[_Asked]()
@@ -82,12 +82,12 @@ class ScriptBatches:
         return await asked.answers
 
     def _packed(self, call: Call) -> bytes:
-        parts: Any = ("EVALSHA", self._hashes[call.script], 0, *call.arguments)  # hiredis' types allow for one part only
+        parts: Any = ("EVALSHA", self._hashes[call.script], 0, *call.arguments)  # hiredis' types allow only one part
         packed: bytes = hiredis.pack_command(parts)
         return packed
 
     async def _deliver(self, batch: list[_Asked]) -> None:
-        """Runs when this turn of the event loop is over: until then others join."""
+        """Send a batch and hand out its answers. Runs after the current turn of the event loop: until then, callers may join."""
         if batch is self._batch:
             self._batch = []
         pool: Any = self._redis.connection_pool
@@ -102,7 +102,7 @@ class ScriptBatches:
             await pool.release(connection)
 
     def _conclude(self, batch: Sequence[_Asked], delivery: "asyncio.Task[None]") -> None:
-        """Whoever has no answers is told why. A caller that has been cancelled waits for none."""
+        """Give the error of a failed delivery to all callers without answers, except those that were cancelled."""
         self._under_way.discard(delivery)
         error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
         for asked in batch:

@@ -1,4 +1,4 @@
-"""The gateway's half of Redis: the scripts that submit, cancel and clear, and reads that see one moment each."""
+"""The gateway's access to jobs in Redis: scripts that submit, cancel, retry, expire and clear, and reads that are atomic."""
 
 import asyncio
 import re
@@ -24,30 +24,30 @@ from shared.transcripts.transcript import Segment, Transcript, join_text
 ID = re.compile(r"[0-9a-f-]{32,36}")
 CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
-#: How many equal submits may wait for one decode: to end that many with it takes Redis some 20 ms.
+#: The most equal submits that may wait for one decode. They all end in one step, which takes Redis some 20 ms for this many.
 MOST_FOLLOWERS = 250
-#: When Redis itself is out of memory there is no drain rate to go by.
+#: Retry-After when Redis itself is out of memory: then no drain rate says when there will be room.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
 LANE_KINDS = [lane.value for lane in Lane]
-#: Opened at the start, so that the first burst does not wait for handshakes.
+#: How many connections are opened at the start, so that the first burst of requests does not wait for handshakes.
 WARM_CONNECTIONS = 16
-#: Sending so much audio costs Redis and us less than asking first whether it is needed.
+#: Submits with more audio than this use the upload connections, so that small submits and reads do not wait behind them.
 SMALL_BYTES = 256 * 1024
 ANSWER_SECONDS = 1.0
-#: Storing a large upload may take longer than a read.
+#: How long Redis may take to store a large upload, which may take longer than a read.
 UPLOAD_SECONDS = 20.0
-#: How many overdue jobs one sweep ends, and for how long no other gateway sweeps.
+#: How many overdue jobs one sweep ends at most, and how long after its start no other sweep may begin.
 EXPIRY_LIMIT, EXPIRY_LOCK_MS = 200, 900
-#: How many jobs of a lane are compared with its list, and for how long no other gateway does.
+#: How many jobs of a lane one sweep compares with the lane's list, and how long after its start no other sweep may begin.
 RECONCILE_LIMIT, RECONCILE_LOCK_MS = 10_000, 4_500
-#: How many records a filtered listing looks at before it hands out a cursor.
+#: How many records a filtered listing looks at before it returns what it has, with a cursor.
 LIST_SCAN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What is started before a job that waits."""
+    """The jobs, and the seconds of audio, that are started before a waiting job."""
 
     jobs: int
     audio_seconds: float
@@ -55,7 +55,11 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job at one moment: its transcript when completed, the text so far, what is before it while it waits."""
+    """A job at one moment.
+
+    `transcript` is set once the job has completed. `partial` is the text so far. `ahead` is set while the job, or the leader that
+    it follows, waits in a lane.
+    """
 
     job: Job
     transcript: Transcript | None
@@ -65,7 +69,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A job about to be submitted. `record` holds the fields of its Redis hash."""
+    """A job that is about to be submitted. `record` holds the fields of its Redis hash; `description` is for RQ's tools."""
 
     record: Mapping[str, Any]
     description: str
@@ -80,7 +84,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """Ids of jobs that a sweep has ended; records that it could not handle, and why."""
+    """The result of a sweep: ids of jobs that it ended, and broken records by id, each with the reason."""
 
     ids: list[str]
     broken: Mapping[str, str]
@@ -88,7 +92,10 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Ids of jobs that were put back into their lane, cancelled, or are to be cut anew; broken records, and why."""
+    """The result of a sweep: ids of jobs put back into their lane, of jobs cancelled, and of long files to be cut anew.
+
+    `broken` holds broken records by id, each with the reason.
+    """
 
     put_back: list[str]
     canceled: list[str]
@@ -97,24 +104,25 @@ class Reconciled:
 
 
 class JobStore:
-    """Everything about jobs. Methods raise redis-py's errors when Redis is away."""
+    """Writes and reads jobs. Methods raise redis-py's errors when Redis is away."""
 
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
-        # Large uploads on their own: nobody waits behind them.
+        # Large uploads have connections of their own, so that no other call waits behind them.
         self._scripts, self._upload_scripts = ScriptBatches(redis, SCRIPTS), ScriptBatches(uploads, SCRIPTS)
 
     async def warm_up(self) -> None:
-        """Open connections and load the scripts. While Redis is away this is left to the first requests."""
+        """Open connections and load the scripts. If Redis is away, the first requests do this instead."""
         with suppress(RedisError):
             await asyncio.gather(*(self._redis.ping() for _ in range(WARM_CONNECTIONS)))
             await self._scripts.load()
 
     async def submit(self, draft: Draft, audio: bytes) -> tuple[str, str | None, Snapshot | None]:
-        """Run the submit script. Empty `audio` tries without.
+        """Run the submit script. With empty `audio`, it tries without: the cache or an equal job in flight may serve.
 
-        The verdict; for `replay`, the id of the job that is meant; and the job as it now is, where there is a new one. Raises
-        `QueueFull` when Redis has no memory left; the verdict `full` is the caller's to explain.
+        Returns the script's verdict (see submit.lua); for `replay` the id of the earlier job, else None; and the job as it is
+        now if the call created one, else None. Raises `QueueFull` when Redis has no memory left. For the verdict `full`, the
+        caller raises the error.
         """
         scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
@@ -145,7 +153,7 @@ class JobStore:
         }
 
     async def read(self, job_id: str, tenant: str) -> Snapshot:
-        """A job of this tenant. Raises `UnknownJob`, or `JobGone` when it has been erased or has outlived its time."""
+        """A job of this tenant. Raises `UnknownJob`, or `JobGone` when the job was erased or is kept no longer."""
         if not ID.fullmatch(job_id):
             raise _unknown()
         answer = await self._run("read", {"id": job_id, "tenant": tenant, "lane_kinds": LANE_KINDS})
@@ -156,7 +164,7 @@ class JobStore:
         return snapshot_of(answer)
 
     async def cancel(self, job_id: str, tenant: str) -> str:
-        """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
+        """Cancel an unfinished job or erase a finished one. Returns 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
         if not ID.fullmatch(job_id):
             raise _unknown()
         verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}))
@@ -182,37 +190,37 @@ class JobStore:
             raise JobNotRetryable("The audio of this job is kept no longer; submit it again as a new job.")
 
     async def expire(self) -> Expired:
-        """End jobs whose deadline has passed. Nothing when another gateway has just done so."""
+        """End jobs whose deadline has passed. Does nothing if a gateway has just done so."""
         if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
             return Expired([], {})
         ids, broken = await self._run("expire", {"limit": EXPIRY_LIMIT})
         return Expired(ids, scripting.broken_records("expire", broken))
 
     async def reconcile(self) -> Reconciled:
-        """Mend what RQ's tools have taken away without asking. Nothing when another gateway has just done so."""
+        """Repair lanes and files from which RQ's tools removed jobs. Does nothing if a gateway has just done so."""
         if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
             return Reconciled([], [], [], {})
         back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
         return Reconciled(back, canceled, cut_anew, scripting.broken_records("reconcile", broken))
 
     async def clear_cache(self, tenant: str) -> int:
-        """Forget the tenant's cached transcripts; how many there were."""
+        """Delete the tenant's cached transcripts, and return how many there were."""
         return int(await self._run("clear_cache", {"tenant": tenant}))
 
     async def is_unreadable(self, sha256: str) -> bool:
-        """Whether this file has broken or exhausted its reader, here or at a worker."""
+        """Whether this file is remembered as one that broke or exhausted its reader, at a gateway or at a worker."""
         return bool(await self._redis.exists(self._keys.unreadable(sha256)))
 
     async def remember_unreadable(self, sha256: str) -> None:
-        """It has."""
+        """Remember for a day that this file broke or exhausted its reader."""
         await self._redis.set(self._keys.unreadable(sha256), 1, ex=UNREADABLE_SECONDS)
 
     async def page(
         self, tenant: str, *, limit: int, cursor: tuple[int, str] | None, state: JobState | None
     ) -> tuple[list[Job], str | None]:
-        """Jobs, newest first, older than the cursor; and the cursor of the next page, None at the end.
+        """Jobs older than the cursor, newest first, and the cursor of the next page (None at the end).
 
-        A page can be shorter than `limit` although more follow: a filtered search stops after a bounded stretch.
+        A page can be shorter than `limit` although more jobs follow: a filtered search stops after LIST_SCAN records.
         """
         found: list[Job] = []
         scanned = 0
@@ -230,9 +238,9 @@ class JobStore:
         return found, f"{cursor[0]}-{cursor[1]}" if cursor else None
 
     async def _batch(self, tenant: str, cursor: tuple[int, str] | None, limit: int) -> list[tuple[int, str, Job | None]]:
-        """The next `limit` ids below the cursor, with their records where these still exist."""
+        """The next `limit` entries below the cursor, as (milliseconds, id, record). The record is None if it is gone."""
         newest = str(cursor[0]) if cursor else "+inf"
-        # Entries of the cursor's own millisecond come again; there are as many as were submitted within it.
+        # Redis returns all entries of the cursor's millisecond, also those already listed. Any number of jobs may share it.
         ids: list[tuple[int, str]] = []
         offset = 0
         while len(ids) < limit:
@@ -260,7 +268,7 @@ class JobStore:
 
 
 def snapshot_of(answer: Any) -> Snapshot:
-    """From what `view` (`parts/access.lua`) makes of a job; as Redis answers it, or as JSON from an event."""
+    """Read a job as `view` (`parts/access.lua`) returns it: from a script's answer, or decoded from the JSON of an event."""
     stored, transcript, partial, ahead, pieces = answer
     return Snapshot(
         Job.from_hash(scripting.text_hash(stored)),

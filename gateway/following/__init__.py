@@ -1,1 +1,1 @@
-"""A job as its caller follows it: waiting for its end, its state meanwhile, and its result."""
+"""How a caller follows a job: long-polls for its end, its state until then, and its result."""

@@ -1,4 +1,4 @@
-"""A finished job as its caller reads it: the canonical result, OpenAI's verbose shape, and the text forms."""
+"""The result of a finished job in every format: the canonical JSON, OpenAI's verbose JSON, and the text formats."""
 
 from datetime import datetime, timezone
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ FRAMES_PER_SECOND = 100
 
 
 def iso(milliseconds: int | None) -> str | None:
-    """A time of Redis' clock as ISO 8601 in UTC."""
+    """A time of Redis' clock (milliseconds) as ISO 8601 in UTC; None for None."""
     if milliseconds is None:
         return None
     moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
@@ -24,7 +24,10 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 def result_response(snapshot: Snapshot, result_format: ResultFormat) -> Response:
-    """The transcript in one of its forms. Raises `JobNotFinished`, or why there is none."""
+    """The transcript in one of its formats.
+
+    Without a transcript, raises `JobNotFinished`, `JobFailed`, `JobCanceled` or `JobExpired`, by the job's state.
+    """
     if snapshot.transcript is None:
         _explain(snapshot.job)
     if result_format is ResultFormat.JSON:
@@ -52,7 +55,7 @@ def _explain(job: Job) -> NoReturn:
 
 
 def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
-    """All there is to say about a transcript; every other form is rendered from the same source."""
+    """The canonical result: everything that is known about a transcript. All other formats come from the same source."""
     from_cache = job.origin is Origin.CACHE
     transcribe_ms = 0.0 if from_cache else transcript.transcribe_ms
     body = {
@@ -85,12 +88,12 @@ def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
 
 
 def _between(start_ms: int | None, end_ms: int | None) -> int:
-    """Not negative: a job that shares another's decode may be younger than the decode."""
+    """Milliseconds between two times; 0 if one is unknown. Never negative: a follower may be younger than the shared decode."""
     return 0 if start_ms is None or end_ms is None else max(0, end_ms - start_ms)
 
 
 def verbose(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's `verbose_json`."""
+    """The result in the shape of OpenAI's `verbose_json`."""
     body: dict[str, Any] = {
         "task": transcript.task,
         "language": transcript.language,
@@ -98,7 +101,7 @@ def verbose(transcript: Transcript) -> dict[str, Any]:
         "text": transcript.transcript,
         "segments": [_verbose_segment(segment) for segment in transcript.segments],
     }
-    # Channels may overlap.
+    # Sort by time, since the channels of split audio may overlap.
     spoken = sorted((word for segment in transcript.segments for word in segment.words or ()), key=lambda word: word.start)
     words = [word.model_dump(exclude_none=True) for word in spoken]
     return body | {"words": words} if words else body

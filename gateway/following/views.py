@@ -1,4 +1,4 @@
-"""A job as its caller reads it while it waits, runs and after it has ended; and the headers that go with it."""
+"""The record of a job in any state, as callers read it, and the headers that go with it."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ LONGEST_RETRY_SECONDS = 10
 
 
 async def job_body(fleet: Fleet, request: Request, snapshot: Snapshot) -> dict[str, Any]:
-    """Everything about a job, with its place in the queue or its result."""
+    """The whole record of a job, with its place in the queue or its result."""
     job = snapshot.job
     body = summary(request, job) | await _place(fleet, snapshot)
     if job.state is JobState.RUNNING:
@@ -32,7 +32,7 @@ async def job_body(fleet: Fleet, request: Request, snapshot: Snapshot) -> dict[s
 
 
 def summary(request: Request, job: Job) -> dict[str, Any]:
-    """What a listing says of a job."""
+    """The part of a job's record that a listing shows."""
     return {
         "job_id": job.id,
         "status": job.state.value,
@@ -55,13 +55,13 @@ def summary(request: Request, job: Job) -> dict[str, Any]:
 
 
 def _audio(job: Job) -> dict[str, Any]:
-    """The file as it came in."""
+    """The submitted file, as the probe found it."""
     file = {"format": job.audio_format, "seconds": job.audio_seconds, "size_bytes": job.size_bytes, "sha256": job.sha256}
     return file | (job.audio.model_dump() if job.audio else {})
 
 
 def _heard(body: Mapping[str, Any], transcript: Transcript) -> dict[str, Any]:
-    """Once it has been decoded, more is known of the audio than from its packets."""
+    """The audio and warnings after decoding, which finds more than the probe of the packets."""
     if transcript.audio is None:
         return {}
     audio = body["audio"] | transcript.audio.model_dump()
@@ -69,20 +69,27 @@ def _heard(body: Mapping[str, Any], transcript: Transcript) -> dict[str, Any]:
 
 
 def _done_seconds(job: Job) -> float:
-    """To the millisecond: sums of pieces have more digits than meaning. Pieces of split channels count each channel."""
+    """Seconds of audio that are done, rounded to milliseconds.
+
+    The progress of a cut file is a sum over its pieces. With split channels, each channel has pieces of its own, so the sum is
+    divided by the number of channels.
+    """
     channels = job.audio.channels if job.audio and job.options.channels is Channels.SPLIT else 1
     done = job.progress_seconds / max(1, channels) if job.pieces else job.progress_seconds
     return round(min(done, job.audio_seconds), 3)
 
 
 def urls(request: Request, job_id: str) -> dict[str, str]:
-    """Where to go on from here."""
+    """The paths of a job's record and of its result."""
     self_path = path_to(request, f"/v1/jobs/{job_id}")
     return {"self": self_path, "result": f"{self_path}/result"}
 
 
 async def _place(fleet: Fleet, snapshot: Snapshot) -> dict[str, Any]:
-    """Position counts from 1, which is next; both are null for a job that does not wait."""
+    """The position, which is 1 for the next job to start, and the expected seconds until the job is done (null if unknown).
+
+    Both are null for a job that does not wait in a lane.
+    """
     job, ahead = snapshot.job, snapshot.ahead
     if ahead is None:
         return {"position": None, "eta_seconds": None}
@@ -91,14 +98,14 @@ async def _place(fleet: Fleet, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def waiting_headers(body: Mapping[str, Any]) -> dict[str, str]:
-    """`Retry-After` for a job that has not ended: about when it may be worth asking again."""
+    """`Retry-After` for a job that has not ended: its expected remaining time, from 1 s (also if unknown) to 10 s."""
     if JobState(body["status"]).is_terminal:
         return {}
     return {"Retry-After": str(min(LONGEST_RETRY_SECONDS, max(1, math.ceil(body.get("eta_seconds") or 1))))}
 
 
 def tagged(request: Request, body: Mapping[str, Any]) -> Response:
-    """200 with an ETag, or 304 when the caller has this state already."""
+    """Answer 200 with an ETag, or 304 when the caller already has this state."""
     response = JSONResponse(body, headers=waiting_headers(body))
     tag = f'"{hashlib.sha256(response.body).hexdigest()[:24]}"'
     response.headers["ETag"] = tag

@@ -1,4 +1,4 @@
-"""Long-polls: one Redis subscription per process wakes whoever waits for a job that ends. Nobody polls Redis."""
+"""Long-polls: one Redis subscription per process wakes the requests that wait for a job when it ends. No request polls Redis."""
 
 import asyncio
 import json
@@ -21,14 +21,17 @@ from shared.logs import get_logger
 
 _LOG = get_logger(__name__)
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.05, 2.0
-#: A subscription that has been silent for so long is asked whether it is still there, and given up without an answer.
+#: A subscription that has been silent for SILENCE_SECONDS gets a ping. Without an answer within PONG_SECONDS it counts as lost.
 SILENCE_SECONDS, PONG_SECONDS = 10.0, 3.0
-#: How soon a waiter that could not look at its job tries again.
+#: How soon a waiter tries again after it could not read its job.
 BLIND_SECONDS = 1.0
 
 
 class Watch:
-    """A wait for a job. `woken` is set whenever it may have ended; `told` is how it has (JSON), if that came with the event."""
+    """One request's wait for a job.
+
+    `woken` is set whenever the job may have ended. `told` is the ended job as JSON if that came with the event, else empty.
+    """
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
@@ -36,7 +39,7 @@ class Watch:
 
 
 class Waiters:
-    """Who waits for which job. `run` must be running for anybody to be woken."""
+    """Knows which requests wait for which job, and wakes them. Requests are woken only while `run` is running."""
 
     def __init__(self, redis: "Redis", channel: str) -> None:
         self._redis, self._channel = redis, channel
@@ -45,12 +48,15 @@ class Waiters:
 
     @property
     def released(self) -> bool:
-        """The process is about to end: nobody is to wait any longer."""
+        """Whether the process is about to end, so that no request may wait any longer."""
         return self._released
 
     @contextmanager
     def watch(self, job_id: str) -> Iterator[Watch]:
-        """Listen for the end of a job. Look at the job after entering, then wait, then look again unless the end was told."""
+        """Listen for the end of a job inside the `with`.
+
+        To miss no end: enter, read the job, wait until woken, and read the job again unless `told` has it.
+        """
         watch = Watch()
         self._waiting.setdefault(job_id, set()).add(watch)
         try:
@@ -62,18 +68,18 @@ class Waiters:
                 del self._waiting[job_id]
 
     def release(self) -> None:
-        """Let everybody go with what is known."""
+        """Wake all waiting requests, so that each answers with the present state of its job."""
         self._released = True
         self._wake_all()
 
     async def run(self) -> None:
-        """Listen until cancelled; after every interruption subscribe again, and have everybody look for what they missed."""
+        """Listen until cancelled. After each interruption, subscribe again and wake all waiters: they may have missed an end."""
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             began = time.monotonic()
             try:
                 await self._listen()
-            # ValueError: an event that is not text. Whoever sent it, nobody may wait in vain for those after it.
+            # ValueError: an event that is not text. It must not end this task, or later events would wake no waiter.
             except (RedisError, OSError, ValueError) as error:
                 _LOG.warning("subscription_lost", kind=type(error).__name__)
             if time.monotonic() - began > LONGEST_BACKOFF_SECONDS:
@@ -98,7 +104,10 @@ class Waiters:
                     self._tell(message["data"])
 
     def _tell(self, event: str) -> None:
-        """`event` is what `tell_of_end` (`parts/endings.lua`) makes of a job's end. Read by those whom it concerns."""
+        """Wake the waiters of the job that ended. Only these waiters parse the JSON in the event.
+
+        `event` is the message that `tell_of_end` (`parts/endings.lua`) publishes.
+        """
         job_id, _, told = event.partition("\n")
         for watch in self._waiting.get(job_id, ()):
             watch.told = told
@@ -117,14 +126,17 @@ class LongPoll:
         self._store, self._waiters = store, waiters
 
     async def until_ended(self, request: Request, job_id: str, tenant: str, seconds: float) -> Snapshot:
-        """The job as soon as it has ended, or as it is after so many seconds.
+        """Wait until the job has ended, at most `seconds`, and return it as it is then.
 
-        Raises what `JobStore.read` raises, and `ClientDisconnect` when the caller has hung up; the job does not mind.
+        Raises what `JobStore.read` raises, and `ClientDisconnect` when the caller has hung up, which does not affect the job.
         """
         return await self._until_ended(request, job_id, self._store.read(job_id, tenant), time.monotonic() + seconds)
 
     async def submitted(self, request: Request, job_id: str, submit: Awaitable[Snapshot], seconds: float) -> Snapshot:
-        """Submit a job that gets this id if it is a new one, and wait for its end likewise. Raises what `submit` raises, too."""
+        """Submit a job and wait for its end as `until_ended` does. `job_id` is the id of the job if `submit` creates one.
+
+        Also raises what `submit` raises.
+        """
         deadline = time.monotonic() + seconds
         snapshot = await self._until_ended(request, job_id, submit, deadline)
         if snapshot.job.id == job_id or _nothing_to_wait_for(snapshot, deadline):
@@ -132,7 +144,10 @@ class LongPoll:
         return await self.until_ended(request, snapshot.job.id, snapshot.job.tenant, deadline - time.monotonic())
 
     async def _until_ended(self, request: Request, job_id: str, look: Awaitable[Snapshot], deadline: float) -> Snapshot:
-        """`look` tells how the job is, or how another is, which is not waited for. By then we listen: no end is missed."""
+        """Await `look`, which returns the job, and wait for the job's end. Listening begins before `look`, so no end is missed.
+
+        If `look` returns another job (a submit may find an earlier one), return that job without waiting.
+        """
         with self._waiters.watch(job_id) as watch:
             snapshot = await look
             note_job(snapshot.job.id)
@@ -160,7 +175,7 @@ class LongPoll:
         return await self._look(last.job) or last
 
     async def _look(self, job: Job) -> Snapshot | None:
-        """None while Redis is away, which a long wait survives."""
+        """Read the job; None while Redis is away, so that a long wait survives an outage."""
         try:
             return await self._store.read(job.id, job.tenant)
         except RedisError as error:
@@ -174,7 +189,7 @@ def _nothing_to_wait_for(snapshot: Snapshot, deadline: float) -> bool:
 
 
 async def _first(woken: asyncio.Event, hang_up: "asyncio.Task[None]", seconds: float) -> bool:
-    """True when woken in time. Raises `ClientDisconnect`; whoever hangs up wakes, too."""
+    """Whether `woken` was set in time. Raises `ClientDisconnect` when the caller has hung up, which also sets `woken`."""
     with anyio.move_on_after(max(0.0, seconds)):
         await woken.wait()
     if hang_up.done():

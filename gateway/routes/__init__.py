@@ -1,1 +1,1 @@
-"""The HTTP routes: what each call of the API does, in terms of the other packages."""
+"""The HTTP routes: each call of the API, put together from the other packages."""

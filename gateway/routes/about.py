@@ -1,4 +1,4 @@
-"""The routes about the service itself: its card, its health, its numbers, and the caller's cache."""
+"""The routes about the service itself: name and links, health, readiness, statistics, and the caller's cache."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,7 +13,7 @@ from gateway.services import services_of
 
 
 def service_version() -> str:
-    """The installed version; a checkout that was never installed has none."""
+    """The installed version, or "0+checkout" for a checkout that was never installed."""
     try:
         return version("whisper-fleet")
     except PackageNotFoundError:
@@ -21,26 +21,26 @@ def service_version() -> str:
 
 
 async def card(request: Request) -> Response:
-    """Who this is, and where to go."""
+    """The service's name, version and links."""
     paths = ("/v1/jobs", "/transcribe", "/stats", "/metrics", "/health", "/ready")
     links = {path.rsplit("/", 1)[1]: path_to(request, path) for path in paths}
     return JSONResponse({"name": "whisper-fleet", "version": service_version(), "links": links})
 
 
 async def health(_: Request) -> Response:
-    """The gateway is up. Asks nobody else, so that an outage of Redis does not get gateways restarted."""
+    """200 while the gateway is up. Does not ask Redis, so that an outage of Redis does not get gateways restarted."""
     return JSONResponse({"status": "ok"})
 
 
 async def ready(request: Request) -> Response:
-    """A submit now would be worked on: Redis answers, and a worker with a loaded model is alive."""
+    """200 if a job submitted now would be worked on: Redis answers, and a worker with a loaded model is alive. Else 503."""
     if not await services_of(request).fleet.is_ready():
         raise NotReady("No worker with a loaded model is there; jobs can be submitted, and wait until one arrives.")
     return JSONResponse({"status": "ready"})
 
 
 async def stats(request: Request) -> Response:
-    """Queues, workers, totals, rates."""
+    """The numbers of queues and workers, the totals and the rates."""
     return JSONResponse(await services_of(request).fleet.stats())
 
 

@@ -22,7 +22,7 @@ DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 
 
 async def submit(request: Request) -> Response:
-    """202 and the job; 200 when it has ended by the time of the answer (from the cache, or within `wait`)."""
+    """Submit a job. 202 and the record; 200 if the job has already ended (from the cache, or within `wait`)."""
     services, tenant = services_of(request), tenant_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
     prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
@@ -34,7 +34,7 @@ async def submit(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """The record, at once or as soon as the job has ended or `wait` is over."""
+    """The job's record. With `wait`, the answer comes when the job has ended, or when the time is over."""
     services = services_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
     snapshot = await services.long_poll.until_ended(request, request.path_params["job_id"], tenant_of(request), wait)
@@ -42,7 +42,7 @@ async def show(request: Request) -> Response:
 
 
 async def result(request: Request) -> Response:
-    """The transcript in one of its forms, at once or as soon as the job has ended within `wait`."""
+    """The transcript in one of its formats. With `wait`, the answer comes when the job has ended, or when the time is over."""
     services = services_of(request)
     result_format = choice(ResultFormat, "format", request.query_params.get("format") or ResultFormat.JSON.value)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
@@ -51,7 +51,7 @@ async def result(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """204 when a finished job was erased; 200 and the record when an unfinished one was cancelled."""
+    """Erase a finished job (204), or cancel an unfinished one (200 and the record)."""
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
     if await services.store.cancel(job_id, tenant) == "erased":
         return Response(status_code=204)
@@ -59,7 +59,7 @@ async def delete(request: Request) -> Response:
 
 
 async def retry(request: Request) -> Response:
-    """202 and the record: the job waits again, under its id."""
+    """Queue a failed or expired job again, under its id. 202 and the record."""
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
     await services.store.retry(job_id, tenant)
     body = await job_body(services.fleet, request, await services.store.read(job_id, tenant))
@@ -67,7 +67,7 @@ async def retry(request: Request) -> Response:
 
 
 async def listing(request: Request) -> Response:
-    """The caller's jobs, newest first."""
+    """A page of the caller's jobs, newest first."""
     query = request.query_params
     limit = whole_number("limit", query.get("limit") or str(DEFAULT_PAGE), 1, LARGEST_PAGE)
     state = choice(JobState, "status", query["status"]) if query.get("status") else None
@@ -86,7 +86,7 @@ def _cursor(written: str) -> tuple[int, str] | None:
 
 
 def _any_id(endpoint: Callable[[Request], Awaitable[Response]], method: str) -> Route:
-    """Whatever stands behind /v1/jobs/ is an id, known or unknown: also with slashes or line breaks in it."""
+    """A route that takes all text after /v1/jobs/ as a job id, even with slashes or line breaks in it."""
     route = Route("/v1/jobs/{job_id:path}", endpoint, methods=[method])
     route.path_regex = re.compile(r"^/v1/jobs/(?P<job_id>[\s\S]*)\Z")
     return route

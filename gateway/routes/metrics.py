@@ -1,4 +1,4 @@
-"""`GET /metrics`: the numbers of `/stats` as Prometheus reads them. They are the fleet's, so scrape one gateway."""
+"""`GET /metrics`: the numbers of `/stats` for Prometheus. They are the whole fleet's numbers, so scrape only one gateway."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from gateway.services import services_of
 
 PREFIX = "whisper_fleet"
-#: Name in `/stats`, name and meaning here.
+#: For each gauge: its name in `/stats`, its name in Prometheus, and its description.
 GAUGES = (
     ("queued_bytes", "queued_bytes", "Bytes of audio that wait."),
     ("queued_audio_seconds", "queued_audio_seconds", "Seconds of audio that wait."),
@@ -24,7 +24,7 @@ GAUGES = (
 
 
 class _Stats(Collector):
-    """One scrape."""
+    """The metrics of one scrape."""
 
     def __init__(self, stats: Mapping[str, Any]) -> None:
         self._stats = stats
@@ -54,7 +54,7 @@ class _Stats(Collector):
 
 
 async def metrics(request: Request) -> Response:
-    """Never a name, a prompt or an id of a job: what is counted belongs to nobody."""
+    """The fleet's metrics. They hold no job id, prompt or caller's name: the numbers cannot be traced to one caller."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Stats(await services_of(request).fleet.stats()))
     return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""The short forms: transcribe in one call, and submit and poll with as little as possible in the answers."""
+"""The short forms: transcribe in one call, or submit and poll with minimal answers."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,7 +20,10 @@ _FORMAT_FIELDS = frozenset({"format", "response_format"})
 
 
 async def transcribe(request: Request) -> Response:
-    """The transcript in the wanted form; 202 and the job after `max_sync_seconds`. Hanging up cancels nothing."""
+    """Submit audio, wait, and answer the transcript in the wanted format. After `max_sync_seconds`: 202 and the job.
+
+    If the caller hangs up, the job goes on.
+    """
     services, tenant = services_of(request), tenant_of(request)
     _wanted_format(dict(request.query_params))
     prepared = await services.submitter.prepare(
@@ -39,13 +42,13 @@ async def transcribe(request: Request) -> Response:
 
 
 def _wanted_format(fields: dict[str, str]) -> ResultFormat:
-    """OpenAI's field name and ours; ours goes first."""
+    """The format from the field `format`, else from OpenAI's name for it, `response_format`, else JSON."""
     name = "format" if fields.get("format") else "response_format"
     return choice(ResultFormat, name, fields.get(name) or ResultFormat.JSON.value)
 
 
 async def submit(request: Request) -> Response:
-    """`{"job_id", "status"}`."""
+    """Submit a job and answer `{"job_id", "status"}`: 202, or 200 if the job has already ended."""
     services, tenant = services_of(request), tenant_of(request)
     prepared: Prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
     job = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job
@@ -56,7 +59,7 @@ async def submit(request: Request) -> Response:
 
 
 async def poll(request: Request) -> Response:
-    """`{"status", "result"}`, and `error` when the job failed."""
+    """Answer `{"status", "result"}`, and `error` when the job failed. Takes `wait`."""
     services = services_of(request)
     job_id = request.query_params.get("job_id")
     if not job_id:

@@ -1,1 +1,1 @@
-"""From the bytes of a request to a job in the queue: bodies, fields, the look at the audio, the submit itself."""
+"""Turns the bytes of a request into a job in the queue: reads the body, checks the fields, probes the audio, submits the job."""

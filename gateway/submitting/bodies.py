@@ -1,4 +1,4 @@
-"""The three forms in which audio comes in, read under a size limit that holds while the bytes arrive, and kept off disk."""
+"""Reads the three forms of a submit: raw, multipart and JSON. Checks size limits while bytes arrive, and never uses the disk."""
 
 import math
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -19,22 +19,22 @@ from shared.errors import MalformedRequest, MissingAudio, RequestTooLarge, Unkno
 from shared.settings import GatewaySettings
 
 MEGABYTE = 1_000_000
-#: What a JSON or multipart body may hold beside the audio: prompt, hotwords, metadata, boundaries.
+#: How much larger than the largest audio a JSON or multipart body may be: room for prompt, hotwords, metadata, boundaries.
 ROOM_FOR_FIELDS_BYTES = 128 * 1024
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 32 * 1024
 LINGER_SECONDS, LINGER_PAUSE_SECONDS = 1.0, 0.02
-#: An upload that is slower than this over such a stretch is dropped. Speech from a microphone comes faster, in any codec.
+#: An upload is dropped if it was slower than this over a stretch of STRETCH_SECONDS. Live speech is faster, in any codec.
 LEAST_BYTES_PER_SECOND, STRETCH_SECONDS = 500, 10.0
-#: The names under which a multipart body may have its audio.
+#: The part of a multipart body that holds the audio has one of these names.
 _AUDIO_PARTS = frozenset({b"file", b"audio"})
-#: Query parameters that steer the answer and are no option of the job.
+#: Query parameters that control the answer and are not options of the job.
 _STEERING = frozenset({"wait"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A body as it came in. Either `audio` is there, or `json_body` holds it and the fields."""
+    """A body as it came in. Either `audio` is set, or `json_body` holds the audio together with the fields."""
 
     audio: UploadedAudio | None = None
     json_body: bytes | None = None
@@ -42,11 +42,11 @@ class Upload:
 
 
 async def read_upload(request: Request, settings: GatewaySettings, extras: frozenset[str] = frozenset()) -> Upload:
-    """Take in a body by its Content-Type: JSON, multipart, or else the audio itself with its options in the query.
+    """Read a whole body by its Content-Type: JSON, multipart, or else the raw audio with its options in the query.
 
-    Multipart may have options in the query, too. `extras` are fields beyond a job's own that also JSON requests may have there.
-    Raises `RequestTooLarge` as soon as the limit is passed, `UploadStalled`, `MalformedRequest`, `MissingAudio`,
-    `UnknownField`; `ClientDisconnect` when the client left. What it returns is complete.
+    A multipart request may have options in the query, too. A JSON request may have only `wait` and `extras` there: the fields
+    that the route takes beyond a job's own. Raises `RequestTooLarge` as soon as the body passes the limit, `TooManyUploads`,
+    `UploadStalled`, `MalformedRequest`, `MissingAudio`, `UnknownField`, and `ClientDisconnect` when the client has hung up.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     query = single_values(request.query_params.multi_items(), ignored=_STEERING)
@@ -61,7 +61,7 @@ async def read_upload(request: Request, settings: GatewaySettings, extras: froze
 
 
 def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Text fields by name; empty ones count as left out. Raises `MalformedRequest` when one is given twice."""
+    """The fields by name. An empty text field counts as left out. Raises `MalformedRequest` when a field is given twice."""
     found: dict[str, Any] = {}
     for name, value in items:
         if name in found:
@@ -72,7 +72,7 @@ def single_values(items: list[tuple[str, Any]], ignored: frozenset[str] = frozen
 
 
 async def _read_audio(request: Request, settings: GatewaySettings, limit_bytes: int) -> UploadedAudio:
-    """A large one goes to shared memory as it comes."""
+    """Read raw audio. Large audio is written to shared memory as it arrives."""
     arriving = ArrivingAudio()
     with _patience(settings.upload_timeout_seconds) as patience:
         async for chunk in _bounded(request, limit_bytes, patience):
@@ -87,7 +87,7 @@ async def _read(request: Request, settings: GatewaySettings, limit_bytes: int) -
 
 @dataclass(slots=True)
 class _Patience:
-    """How long the next chunk may take, and how slowly a body may trickle. One timer, put off whenever something came."""
+    """Limits how long the next chunk may take and how slow a body may be. Uses one timer, which each chunk postpones."""
 
     scope: anyio.CancelScope
     stall_seconds: float
@@ -111,7 +111,7 @@ class _Patience:
 
 @contextmanager
 def _patience(stall_seconds: float) -> Iterator[_Patience]:
-    """Raises `UploadStalled`."""
+    """Limit the time of an upload inside the `with`. Raises `UploadStalled` when no chunk comes for `stall_seconds`."""
     try:
         with anyio.fail_after(stall_seconds) as scope:
             yield _Patience(scope, stall_seconds, anyio.current_time())
@@ -120,14 +120,17 @@ def _patience(stall_seconds: float) -> Iterator[_Patience]:
 
 
 async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, no more than the limit in all."""
+    """Yield the chunks of the body.
+
+    Raises `RequestTooLarge` when they are more than the limit, and `TooManyUploads` when the upload budget has no room for them.
+    """
     stream = request.stream()
     budget, is_room = share_of(request), True
     received = int(request.headers.get("content-length", 0))
     if received <= limit_bytes:
         received = 0
         async for chunk in stream:
-            if not chunk:  # Starlette's last one
+            if not chunk:  # Starlette ends each body with an empty chunk
                 continue
             patience.renew(len(chunk))
             received += len(chunk)
@@ -146,19 +149,23 @@ async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> A
 
 
 async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None:
-    """Throw away what is still coming for a moment: closing at once would reset the connection before our answer is read."""
+    """Read and drop the rest of the body for up to LINGER_SECONDS.
+
+    Closing at once would reset the connection before the client has read our answer.
+    """
     if "expect" in request.headers:
         return
     with anyio.move_on_after(LINGER_SECONDS):
         async for _ in stream:
-            # Not as fast as it comes: others have something to say.
+            # Read more slowly than the bytes arrive, so that other requests get their turn.
             await anyio.sleep(LINGER_PAUSE_SECONDS)
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser, with one file that goes to shared memory and never to disk, few and small fields, and a known end.
+    """Starlette's multipart parser, with narrower limits: one file, and few and small fields.
 
-    The part of the audio is a file also without a file name, which RFC 7578 (4.2) leaves to the sender.
+    The file goes to memory (shared memory if it is large), never to disk. `complete` says whether the closing boundary came. The
+    audio part counts as a file even without a file name, which RFC 7578 (section 4.2) makes optional.
     """
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None]) -> None:
@@ -201,7 +208,7 @@ async def _read_multipart(request: Request, settings: GatewaySettings, query: Ma
 
 
 def _audio_part(fields: dict[str, Any]) -> UploadFile:
-    """The part that holds the audio, taken out of the fields. Raises `MissingAudio`, and says what is there instead."""
+    """Remove the part that holds the audio from the fields, and return it. Raises `MissingAudio`, which names the parts found."""
     for name in ("file", "audio"):
         part = fields.get(name)
         if isinstance(part, UploadFile):

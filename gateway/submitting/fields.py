@@ -1,4 +1,4 @@
-"""From fields as callers write them to a checked submission; from pydantic's complaints to one sentence that helps."""
+"""Turns the fields of a request into a checked submission, and pydantic's errors into one helpful sentence."""
 
 import base64
 import binascii
@@ -19,7 +19,8 @@ from shared.jobs.options import Submission, VadOptions
 
 MAX_METADATA_BYTES = 16_384
 MAX_METADATA_DEPTH = 16
-#: What a JSON body may hold beside its audio, with room for prompts and metadata that are refused with better reasons.
+#: The most that a JSON body may hold beside its audio. It has room for a prompt or metadata somewhat beyond their own limits, so
+#: that these are refused with a more exact error.
 MOST_JSON_BYTES = 256 * 1024
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _TOLERATED = str.maketrans("-_", "+/", " \t\r\n")
@@ -29,7 +30,7 @@ Choice = TypeVar("Choice", bound=Enum)
 
 
 def json_fields(body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """A JSON body's audio and its other fields. Raises `InvalidJson`, `MissingAudio`, `InvalidBase64`, `RequestTooLarge`."""
+    """A JSON body's audio, and its other fields. Raises `InvalidJson`, `MissingAudio`, `InvalidBase64`, `RequestTooLarge`."""
     _check_size(body)
     fields = _parsed(body)
     if not isinstance(fields, dict):
@@ -40,12 +41,15 @@ def json_fields(body: bytes) -> tuple[bytes, dict[str, Any]]:
     return _from_base64(audio), fields
 
 
-#: Base64, also with line breaks or as a data URL, in a string of JSON: what a body may be large for.
+#: A long JSON string that may be base64, also with line breaks or as a data URL. Only such strings may make a body large.
 _LONG_STRING = re.compile(rb'"[A-Za-z0-9+/=_\-\\:;,.]{1000,}"')
 
 
 def _check_size(body: bytes) -> None:
-    """Millions of small fields would take a gigabyte as objects. Raises `RequestTooLarge` before there are any."""
+    """Raises `RequestTooLarge` if the body is large without its base64.
+
+    This check comes before the parser, since millions of small fields would take a gigabyte as Python objects.
+    """
     if len(body) > MOST_JSON_BYTES and len(_LONG_STRING.sub(b'""', body)) > MOST_JSON_BYTES:
         raise RequestTooLarge(f"Beside the audio the JSON body is larger than {MOST_JSON_BYTES} bytes; send less of it.")
 
@@ -60,7 +64,7 @@ def _parsed(text: bytes | str) -> Any:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Which of two values was meant, nobody can tell."""
+    """A JSON object as a dict. Raises `InvalidJson` for a key with two values, since either may be the one that was meant."""
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
@@ -73,7 +77,7 @@ def _no_constant(_: str) -> NoReturn:
 
 
 def _from_base64(audio: object) -> bytes:
-    """Standard or url-safe, padded or not, in one line or in many."""
+    """Decode base64: standard or url-safe, padded or not, in one line or many, or as a data URL. Raises `InvalidBase64`."""
     if not isinstance(audio, str):
         raise InvalidBase64('"audio" must be a string: the base64 of the audio file.')
     prefix = _DATA_URL.match(audio)
@@ -90,16 +94,16 @@ def _from_base64(audio: object) -> bytes:
 
 
 def submission(fields: Mapping[str, Any], *, typed: bool) -> Submission:
-    """Check a job's fields; `typed` ones come from JSON and must have their JSON type, others are text.
+    """Check the fields of a job. With `typed`, they come from JSON and must have their JSON types; otherwise they are text.
 
-    Raises `UnknownField` and `InvalidOption`, naming the field and what is allowed.
+    Raises `UnknownField` or `InvalidOption`, which name the field and the allowed values, and `InvalidJson`.
     """
     fields = dict(fields)
     if not typed and isinstance(fields.get("metadata"), str):
         fields["metadata"] = _metadata_from_text(fields["metadata"])
     if not typed and str(fields.get("vad", "")).lstrip().startswith("{"):
         fields["vad"] = _vad_from_text(fields["vad"])
-    # One name for two things that are never both wanted of a file: what becomes of its channels, and how many raw PCM has.
+    # `channels` has two meanings: mix or split, or as a number how many channels raw PCM has. The latter becomes `channel_count`.
     if str(fields.get("channels", "")).isdigit() and not isinstance(fields["channels"], bool):
         if "channel_count" in fields:
             raise InvalidOption("channels: must be mix or split beside channel_count, which already says how many there are.")
@@ -130,7 +134,7 @@ def _vad_from_text(text: str) -> Any:
 
 
 def _check_metadata(metadata: Any) -> None:
-    """It is stored and sent back as it is, so it must survive both."""
+    """Raises `InvalidOption` for metadata that could not be stored and sent back unchanged, or that is too large or deep."""
     if metadata is None:
         return
     if not isinstance(metadata, dict) or _depth_exceeds(metadata, MAX_METADATA_DEPTH):
@@ -174,7 +178,7 @@ def _complain(error: ValidationError) -> NoReturn:
         raise InvalidJson(
             "The JSON is nested too deep." if is_deep else "The JSON holds text that is no valid Unicode."
         ) from None
-    # Of a field that may be one thing or another, what is said of its inside helps most.
+    # For a field of several possible types, the complaint about the innermost value helps the caller most.
     raise InvalidOption(_sentence(max(complaints, key=lambda complaint: len(complaint["loc"])))) from None
 
 
@@ -185,7 +189,7 @@ def _sentence(complaint: ErrorDetails) -> str:
 
 
 def choice(kind: type[Choice], name: str, value: str) -> Choice:
-    """One of an enum's values. Raises `InvalidOption`."""
+    """The enum's member with this value. Raises `InvalidOption`."""
     try:
         return kind(value)
     except ValueError as error:
@@ -193,14 +197,17 @@ def choice(kind: type[Choice], name: str, value: str) -> Choice:
 
 
 def whole_number(name: str, value: str, lowest: int, highest: int) -> int:
-    """A whole number in a range. Raises `InvalidOption`."""
+    """Parse a whole number between `lowest` and `highest`, both included. Raises `InvalidOption`."""
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and lowest <= int(value) <= highest):
         raise InvalidOption(f"{name}: must be a whole number from {lowest} to {highest}.")
     return int(value)
 
 
 def wait_seconds(request: Request, cap: float) -> float:
-    """How long the caller lets us hold the answer: `?wait=N`, else `Prefer: wait=N`, else 0. Raises `InvalidOption`."""
+    """How many seconds the gateway may hold the answer, at most `cap`: `?wait=N`, else `Prefer: wait=N`, else 0.
+
+    Raises `InvalidOption` for a `?wait=` that is no number.
+    """
     asked = request.query_params.get("wait", "")
     if asked:
         try:

@@ -1,4 +1,4 @@
-"""A look at uploaded audio before it becomes a job: behind the wall, unless it is so plain that there is nothing to parse."""
+"""Probes uploaded audio before it becomes a job: in a reader process, unless the file is a plain wav that needs no parser."""
 
 import asyncio
 
@@ -16,20 +16,23 @@ from shared.jobs.options import Submission
 from shared.logs import get_logger
 from shared.settings import GatewaySettings
 
-#: How long a caller waits for its turn with a reader, and for the reader.
+#: How long a caller waits for a probe: for a free reader and the reader's answer together.
 PATIENCE_SECONDS = 45.0
 
 _LOG = get_logger(__name__)
 
 
 class Prober:
-    """Tells what audio is, how long, and whether it is taken."""
+    """Finds the format, tracks and length of audio, and checks that the fleet takes it."""
 
     def __init__(self, readers: Readers, store: JobStore, settings: GatewaySettings) -> None:
         self._readers, self._store, self._settings = readers, store, settings
 
     async def look_at(self, request: Request, audio: UploadedAudio, sha256: str, asked: Submission) -> AudioInfo:
-        """Raises the errors of audio, `IncompleteAudio` for a `strict` caller, `ReadersUnavailable`, and `ClientDisconnect`."""
+        """Probe the audio and check it against the settings.
+
+        Raises the errors of audio, `IncompleteAudio` for a `strict` caller, `ReadersUnavailable`, and `ClientDisconnect`.
+        """
         if not audio.size_bytes:
             raise EmptyAudio("The audio is empty; send the bytes of an audio file.")
         plain = plain_wav(audio.view())
@@ -54,7 +57,7 @@ class Prober:
                 await self._store.remember_unreadable(sha256)
             raise
         finally:
-            # Nobody waits for it any more: also when the caller has hung up, or has been told to come again.
+            # No caller waits for this probe any more. That includes a caller that hung up or was told to try again.
             self._readers.withdraw(errand)
 
     def _check(self, info: AudioInfo, asked: Submission) -> None:

@@ -1,4 +1,4 @@
-"""The steps of a submit: check the fields, probe the audio, find the model, and write the job in one atomic step."""
+"""The steps of a submit: check the fields, probe the audio, find the model, and write the job atomically."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ from shared.jobs.options import Submission
 from shared.jobs.rq_transport import describe
 from shared.settings import GatewaySettings
 
-#: Of audio beyond this one upload at a time is stored.
+#: Audio larger than this is sent to Redis one upload at a time.
 LARGE_BYTES = 16_000_000
 MAX_IDEMPOTENCY_KEY = 255
 UNMEASURED_RETRY_SECONDS = 10
@@ -38,20 +38,20 @@ LONGEST_RETRY_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A submit that has passed every check that needs no Redis. `job_id` is its id, unless it repeats an earlier one."""
+    """A submit whose fields and audio have been checked. `job_id` becomes the job's id, unless the submit repeats another."""
 
     job_id: str
     audio: UploadedAudio
     info: AudioInfo
     sha256: str
     submission: Submission
-    #: Fields beyond a job's own that the route asked for.
+    #: Fields that the route takes beyond a job's own, such as the format of `POST /transcribe`.
     extras: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Unpacked:
-    """An upload whose fields are checked and whose audio has not been looked at."""
+    """An upload whose fields have been checked, and whose audio has not been probed yet."""
 
     audio: UploadedAudio
     sha256: str
@@ -67,9 +67,10 @@ class Submitter:
         self._turn_of_large = asyncio.Semaphore(1)
 
     async def prepare(self, request: Request, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
-        """Check an upload, off the event loop unless that takes longer than the checks.
+        """Check an upload's fields and audio. Large audio and JSON bodies are unpacked and hashed in a thread.
 
-        Raises the errors of fields (400, 422) and of audio (400, 415, 422), `ReadersUnavailable`, and `ClientDisconnect`.
+        For small audio the hop to a thread would take longer than the work. Raises the errors of fields (400, 422) and of audio
+        (400, 415, 422), `ReadersUnavailable`, and `ClientDisconnect`.
         """
         if upload.audio is not None and not upload.audio.is_large:
             unpacked = self._unpacked(upload, extras)
@@ -79,16 +80,17 @@ class Submitter:
         return Prepared(_new_job_id(), unpacked.audio, info, unpacked.sha256, unpacked.submission, unpacked.extras)
 
     async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Snapshot:
-        """Write the job, or find the one that the Idempotency-Key stands for; how it is right afterwards.
+        """Write the job, or find the earlier job of the Idempotency-Key. Returns that job as it is right afterwards.
 
         Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`, and what `JobStore.read` raises.
         """
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
-        # A large one first without its audio: what the cache or a job in flight can serve need not travel.
+        # Submit large audio without its bytes first: if the cache or an equal job in flight serves it, they need not be sent. For
+        # small audio, sending it costs Redis and the gateway less than asking first.
         at_once = b"" if prepared.audio.is_large else prepared.audio.content()
         verdict, replayed, snapshot = await self._store.submit(draft, at_once)
         if verdict == "need_audio":
-            # On its way to Redis audio is twice on the heap; the largest ones wait for each other.
+            # While audio is sent to Redis, the heap holds it twice, so the largest uploads wait for each other.
             turn = self._turn_of_large if prepared.audio.size_bytes > LARGE_BYTES else nullcontext()
             async with turn:
                 verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio.content())
@@ -106,7 +108,7 @@ class Submitter:
             raise InvalidOption(f"{', '.join(steering)}: must be a string.")
         checked = submission(fields, typed=typed)
         if checked.encoding and checked.sample_rate:
-            # From here on it is a file as any other.
+            # Raw PCM becomes a wav file here, so that all later steps treat it like any other file.
             raw, channels = audio.content(), checked.channel_count or 1
             audio = UploadedAudio(wav_of_pcm(raw, checked.encoding, checked.sample_rate, channels))
         return _Unpacked(audio, audio.sha256(), checked, steering)
@@ -147,14 +149,17 @@ class Submitter:
         return Draft(record, about, int(start_deadline), asked.deadline_seconds, _idempotency(idempotency_key, prepared))
 
     async def _full(self) -> QueueFull:
-        """How long until there is room: at most what waits, at the measured rate."""
+        """The error for a full queue. Its Retry-After is a tenth of the time in which the fleet decodes all waiting audio.
+
+        It is at least 1 s and at most LONGEST_RETRY_SECONDS; UNMEASURED_RETRY_SECONDS while the fleet's rate is unknown.
+        """
         seconds = (await self._fleet.load()).seconds_to_drain()
         retry = UNMEASURED_RETRY_SECONDS if seconds is None else min(LONGEST_RETRY_SECONDS, max(1, math.ceil(seconds / 10)))
         return QueueFull("Too much audio is waiting already; try again after the time that Retry-After names.", retry)
 
 
 def _new_job_id() -> str:
-    """A UUID of version 7: sorts by time, and cannot be guessed."""
+    """A UUID of version 7. Its text sorts by time, and its random part makes it impossible to guess."""
     bits = int(time.time() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76
     return str(uuid.UUID(int=bits & ~(0x3 << 62) | 0x2 << 62))

@@ -1,4 +1,4 @@
-"""How much audio may be on its way in at a time: beyond it uploads are told to come again, before memory runs out."""
+"""Limits how much audio may be uploaded at a time. Uploads beyond the limit are refused (try again) before memory runs out."""
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -6,42 +6,45 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.settings import GatewaySettings
 
 MEGABYTE = 1_000_000
-#: The budget is two and a half times the largest upload, but at least this.
+#: The budget is two and a half times the largest upload, but at least this many MB.
 FEWEST_MB = 256
-#: A clip is never refused: it is here and gone.
+#: An upload up to this size, such as a clip, is never refused: it leaves memory soon.
 SMALL_BYTES = MEGABYTE
 _SHARE = "upload_share"
 
 
 class Share:
-    """What one request has of the budget."""
+    """One request's share of the budget."""
 
     def __init__(self, budget: "UploadBudget") -> None:
         self._budget, self.size_bytes, self.is_refused = budget, 0, False
 
     def add(self, size_bytes: int) -> bool:
-        """More has come in. False if there is no room for it: then the request has to end."""
+        """Note that more bytes have arrived. Returns False if there is no room for them: then the request must end."""
         return self._budget.take(self, size_bytes)
 
     def end(self) -> None:
-        """The request is answered."""
+        """Give the share back, since the request has been answered."""
         self._budget.give_back(self)
 
 
 class UploadBudget:
-    """Bytes under way, of all requests together.
+    """Counts the bytes that all requests together are uploading.
 
-    Where there are too many, the upload that has begun last has to go: of a hundred that begin at once the first ones are taken,
-    while each in turn would be refused if all were treated alike.
+    When there are too many, the upload that began last is refused. So of a hundred uploads that begin at once, the first ones get
+    through. If all were treated alike, each in turn would be refused.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes, self._bytes = most_bytes, 0
-        #: In the order in which they have begun.
+        #: Shares in the order in which their uploads began.
         self._shares: dict[Share, None] = {}
 
     def take(self, share: Share, size_bytes: int) -> bool:
-        """Whether a request may go on. It may have been refused for the sake of an earlier one since it last asked."""
+        """Count more bytes, and return whether the request may go on.
+
+        The answer is False, too, if the request was refused in favour of an earlier one since its last call.
+        """
         if share.is_refused:
             return False
         self._shares.setdefault(share)
@@ -56,14 +59,14 @@ class UploadBudget:
         return True
 
     def give_back(self, share: Share) -> None:
-        """Its bytes are stored or dropped."""
+        """Release the bytes of a share: they have been stored or dropped."""
         self._bytes -= share.size_bytes
         share.size_bytes = 0
         self._shares.pop(share, None)
 
 
 class Uploads:
-    """ASGI middleware: each request has a share of the budget until it is answered."""
+    """ASGI middleware: gives each request a share of the budget until it is answered."""
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
@@ -81,7 +84,7 @@ class Uploads:
 
 
 def share_of(request: Request) -> Share:
-    """The request's."""
+    """The share of this request."""
     share = request.scope["state"][_SHARE]
     assert isinstance(share, Share)
     return share

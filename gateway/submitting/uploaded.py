@@ -1,18 +1,18 @@
-"""Uploaded audio between its arrival and Redis: a large file is in shared memory meanwhile, not on the gateway's heap."""
+"""Holds uploaded audio until it is in Redis. A large file is held in shared memory, not on the gateway's heap."""
 
 import hashlib
 
 from shared.audio.content import Content
 from shared.audio.walls.shared_memory import SharedFile
 
-#: From this size on a copy to shared memory costs less than what the memory of many at once would.
+#: Audio larger than this goes to shared memory: for it, that copy costs less than heap memory for many uploads at once.
 SHARED_FROM_BYTES = 256 * 1024
 
 
 class ArrivingAudio:
-    """Audio that comes in, chunk by chunk; of a file object it has what Starlette's multipart parser calls."""
+    """Audio that arrives chunk by chunk. It has those methods of a file object that Starlette's multipart parser calls."""
 
-    #: Of a SpooledTemporaryFile: it is in memory, so that writing needs no thread.
+    #: As in SpooledTemporaryFile: False tells Starlette that the file is in memory, so that it needs no thread to write.
     _rolled = False
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class ArrivingAudio:
         self._shared: SharedFile | None = None
 
     def write(self, chunk: bytes) -> None:
-        """The next chunk."""
+        """Add the next chunk."""
         self._size += len(chunk)
         if self._shared is None and self._size > SHARED_FROM_BYTES:
             self._shared = SharedFile(b"".join(self._held))
@@ -31,20 +31,20 @@ class ArrivingAudio:
             self._shared.append(chunk)
 
     def tell(self) -> int:
-        """How much has come."""
+        """The number of bytes that have arrived."""
         return self._size
 
     def seek(self, _offset: int) -> None:
-        """It has been written; nothing is read by parts."""
+        """Does nothing: Starlette rewinds a file when it is complete, but this one is only read as a whole, by `whole`."""
 
     def close(self) -> None:
-        """The upload broke off: free the memory of the chunks that have come."""
+        """Free the memory of the chunks, since the upload broke off."""
         self._held.clear()
         if self._shared is not None:
             self._shared.close()
 
     def whole(self) -> "UploadedAudio":
-        """All of it, once it is complete."""
+        """The whole audio. Call this when the upload is complete."""
         return UploadedAudio(self._shared or b"".join(self._held))
 
 
@@ -62,25 +62,25 @@ class UploadedAudio:
 
     @property
     def is_large(self) -> bool:
-        """To go through it takes longer than a hop to a thread and back."""
+        """Whether reading all of it takes longer than a hop to a thread and back."""
         return isinstance(self._content, SharedFile)
 
     def view(self) -> Content:
-        """Without a copy."""
+        """The bytes, without a copy."""
         return self._content if isinstance(self._content, bytes) else self._content.mapped()
 
     def content(self) -> bytes:
-        """A copy, for sending it on."""
+        """The bytes on the heap, for sending them on. Large audio is copied."""
         if isinstance(self._content, bytes):
             return self._content
         return b"".join(self._content.read(stretch) for stretch in self._content.chunks())
 
     def for_readers(self) -> SharedFile:
-        """For a process that looks at it; the receiver's to close."""
+        """The audio in shared memory, for a reader process. The receiver must close it."""
         return SharedFile(self._content) if isinstance(self._content, bytes) else self._content.duplicate()
 
     def sha256(self) -> str:
-        """In hexadecimal digits."""
+        """The SHA-256 of the bytes, in hexadecimal digits."""
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
         digest = hashlib.sha256()
