@@ -1,6 +1,7 @@
 """Uploaded audio between its arrival and Redis: a large file is in shared memory meanwhile, not on the gateway's heap."""
 
 import hashlib
+from collections.abc import Callable
 
 from shared.audio.content import Content
 from shared.audio.walls.shared_memory import SharedFile
@@ -79,11 +80,12 @@ class UploadedAudio:
         """For a process that looks at it; the receiver's to close."""
         return SharedFile(self._content) if isinstance(self._content, bytes) else self._content.duplicate()
 
-    def sha256(self) -> str:
-        """In hexadecimal digits."""
+    def sha256(self, between: Callable[[], None] = lambda: None) -> str:
+        """In hexadecimal digits. Of a large one `between` is called after each stretch, and may raise."""
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
         digest = hashlib.sha256()
         for stretch in self._content.chunks():
             digest.update(self._content.read(stretch))
+            between()
         return digest.hexdigest()
