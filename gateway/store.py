@@ -88,11 +88,12 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Ids of jobs that were put back into their lane, cancelled, or are to be cut anew; broken records, and why."""
+    """Ids of jobs that were put back into their lane, cancelled, are to be cut anew, or live again; broken records, and why."""
 
     put_back: list[str]
     canceled: list[str]
     cut_anew: list[str]
+    revived: list[str]
     broken: Mapping[str, str]
 
 
@@ -136,6 +137,7 @@ class JobStore:
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
             "most_followers": MOST_FOLLOWERS,
+            "pieces_lane": self._keys.lane(draft.record["model"], Lane.LONG),
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,
             "start_deadline_ms": draft.start_deadline_seconds * 1000,
@@ -191,9 +193,10 @@ class JobStore:
     async def reconcile(self) -> Reconciled:
         """Mend what RQ's tools have taken away without asking. Nothing when another gateway has just done so."""
         if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
-            return Reconciled([], [], [], {})
-        back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
-        return Reconciled(back, canceled, cut_anew, scripting.broken_records(broken))
+            return Reconciled([], [], [], [], {})
+        named = {"most": RECONCILE_LIMIT, "audio_ttl": self._settings.audio_ttl_seconds()}
+        back, canceled, cut_anew, revived, broken = await self._run("reconcile", named)
+        return Reconciled(back, canceled, cut_anew, revived, scripting.broken_records(broken))
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""

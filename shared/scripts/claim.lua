@@ -149,7 +149,7 @@ end
 local function verdict_on(job)
   -- Nothing of ours puts a dead job into a lane: an operator requeued it with RQ's tools.
   local dead = job and (job.state == 'failed' or job.state == 'expired')
-  if not job or not dead and job.state ~= 'queued' or dead and redis.call('EXISTS', key('audio', job.id)) == 0 then
+  if not job or not dead and job.state ~= 'queued' or dead and not has_audio_again(job) then
     return 'drop'
   end
   local deadline = not dead and redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)
@@ -186,6 +186,9 @@ local function take_from(lane, most)
     elseif verdict == 'drop' then
       -- Of a record that is gone nothing else would take it out.
       redis.call('ZREM', key('order', lane), not job and id or '')
+      if job and REGISTRY[job.state] == 'failed' then
+        stay_dead(job)
+      end
     else
       if verdict == 'revive' then
         revive(job)
