@@ -12,6 +12,8 @@ from shared.audio.request import READING_REVISION
 from shared.languages import language_code
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: Where the gateway's routes are: a prefix that a proxy adds must not hide one.
+OWN_PATHS = ("/v1/jobs", "/transcribe", "/transcribe-async", "/stats", "/metrics", "/health", "/ready", "/cache")
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
 
 
@@ -156,6 +158,14 @@ class GatewaySettings(FleetSettings):
                 "set API_KEY, or ALLOW_ANONYMOUS=true if everybody who can reach it may use it"
             )
         return self
+
+    @field_validator("root_path")
+    @classmethod
+    def _no_path_of_our_own(cls, root: str) -> str:
+        for path in OWN_PATHS if root else ():
+            if path.startswith(f"{root}/") or f"{root}/".startswith(f"{path}/"):
+                raise ValueError(f"it would hide {path}, which is the gateway's own; choose another prefix, such as /whisper")
+        return root
 
 
 class WorkerSettings(FleetSettings):
