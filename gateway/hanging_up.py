@@ -18,9 +18,11 @@ async def unless_hung_up(request: Request, wanted: "asyncio.Future[T]", seconds:
     try:
         either: set[asyncio.Future[Any]] = {wanted, hang_up}
         done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if wanted in done:
-            return wanted.result()
-        raise ClientDisconnect if done else TimeoutError
+        if hang_up in done:
+            raise ClientDisconnect
+        if not done:
+            raise TimeoutError
+        return wanted.result()
     finally:
         wanted.cancel()
         hang_up.cancel()

@@ -12,6 +12,8 @@ from shared.audio.request import READING_REVISION
 from shared.transcripts.languages import language_code
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: Where the gateway's routes are: a prefix that a proxy adds must not hide one.
+OWN_PATHS = ("/v1/jobs", "/transcribe", "/transcribe-async", "/stats", "/metrics", "/health", "/ready", "/cache")
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "models" / "demo"
 
 
@@ -157,9 +159,17 @@ class GatewaySettings(FleetSettings):
             )
         return self
 
+    @field_validator("root_path")
+    @classmethod
+    def _no_path_of_our_own(cls, root: str) -> str:
+        for path in OWN_PATHS if root else ():
+            if path.startswith(f"{root}/") or f"{root}/".startswith(f"{path}/"):
+                raise ValueError(f"it would hide {path}, which is the gateway's own; choose another prefix, such as /whisper")
+        return root
+
 
 #: Names of engines in the settings of earlier releases, and where these engines are now.
-MOVED_ENGINES = {"worker.engine:Engine": "worker.model.engine:Engine"}
+MOVED_ENGINES = {"worker.model.engine:Engine": "worker.model.engine:Engine"}
 
 
 class WorkerSettings(FleetSettings):

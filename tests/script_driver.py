@@ -10,7 +10,7 @@ from shared.jobs.lanes import Lane
 
 PREFIX = "test"
 KEYS = Keys(PREFIX)
-LANE, LONG_LANE = KEYS.lane("demo", Lane.INTERACTIVE), KEYS.lane("demo", Lane.LONG)
+LANE, LONG_LANE, BATCH_LANE = (KEYS.lane("demo", lane) for lane in Lane)
 TTLS = {"result_ttl": 600, "failed_audio_ttl": 60, "gone_ttl": 6000}
 
 #: Short names for single arguments of claim.lua: their group there, and their name within.
@@ -43,6 +43,7 @@ class ScriptDriver:
         self.to_stitch: dict[str, str] = {}
         #: Of the last sweep: id, error, ... of the records that it could not handle.
         self.broken: list[str] = []
+        self.revived: list[str] = []
 
     def run(self, name: str, *tail: str | bytes, **named: Any) -> Any:
         script = self.redis.register_script(scripting.source(name).text)
@@ -72,6 +73,7 @@ class ScriptDriver:
             "alive_ms": 30_000,
             "idempotency": None,
             "most_followers": 250,
+            "pieces_lane": LONG_LANE,
             "max_bytes": 1000,
             "max_audio_ms": 100_000,
             "start_deadline_ms": 60_000,
@@ -177,9 +179,9 @@ class ScriptDriver:
         return answer
 
     def reconcile(self) -> list[list[str]]:
-        """Ids put back, cancelled, and of files to be cut anew."""
+        """Ids put back, cancelled, and of files to be cut anew; those of dead letters that live again are in `revived`."""
         answer: list[list[str]]
-        *answer, self.broken = self.run("reconcile", most=1000)
+        *answer, self.revived, self.broken = self.run("reconcile", most=1000, audio_ttl=600)
         return answer
 
     def cancel(self, job_id: str, tenant: str = "default") -> str:

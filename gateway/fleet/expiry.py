@@ -34,6 +34,8 @@ async def mend_lanes(store: JobStore) -> None:
         mended = await store.reconcile()
         if mended.put_back or mended.canceled or mended.cut_anew:
             _LOG.warning("lanes_mended", put_back=mended.put_back, canceled=mended.canceled, cut_anew=mended.cut_anew)
+        if mended.revived:
+            _LOG.info("requeued_by_operator", jobs=mended.revived)
         if mended.broken:
             _LOG.error("broken_records", jobs=mended.broken)
 

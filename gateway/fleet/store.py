@@ -92,7 +92,7 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The result of a sweep: ids of jobs put back into their lane, of jobs cancelled, and of long files to be cut anew.
+    """The result of a sweep: ids of jobs put back into their lane, of jobs cancelled, of files to be cut anew, of jobs requeued.
 
     `broken` holds broken records by id, each with the reason.
     """
@@ -100,6 +100,7 @@ class Reconciled:
     put_back: list[str]
     canceled: list[str]
     cut_anew: list[str]
+    revived: list[str]
     broken: Mapping[str, str]
 
 
@@ -144,6 +145,7 @@ class JobStore:
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
             "most_followers": MOST_FOLLOWERS,
+            "pieces_lane": self._keys.lane(draft.record["model"], Lane.LONG),
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,
             "start_deadline_ms": draft.start_deadline_seconds * 1000,
@@ -199,9 +201,10 @@ class JobStore:
     async def reconcile(self) -> Reconciled:
         """Repair lanes and files from which RQ's tools removed jobs. Does nothing if a gateway has just done so."""
         if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
-            return Reconciled([], [], [], {})
-        back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
-        return Reconciled(back, canceled, cut_anew, scripting.broken_records("reconcile", broken))
+            return Reconciled([], [], [], [], {})
+        named = {"most": RECONCILE_LIMIT, "audio_ttl": self._settings.audio_ttl_seconds()}
+        back, canceled, cut_anew, revived, broken = await self._run("reconcile", named)
+        return Reconciled(back, canceled, cut_anew, revived, scripting.broken_records("reconcile", broken))
 
     async def clear_cache(self, tenant: str) -> int:
         """Delete the tenant's cached transcripts, and return how many there were."""

@@ -23,13 +23,14 @@ def iso(milliseconds: int | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def result_response(snapshot: Snapshot, result_format: ResultFormat) -> Response:
+def result_response(snapshot: Snapshot, result_format: ResultFormat, *, is_new_job_next: bool = False) -> Response:
     """The transcript in one of its formats.
 
     Without a transcript, raises `JobNotFinished`, `JobFailed`, `JobCanceled` or `JobExpired`, by the job's state.
+    `is_new_job_next`: the caller's next request would make a new job, which may succeed where this one failed.
     """
     if snapshot.transcript is None:
-        _explain(snapshot.job)
+        _explain(snapshot.job, is_new_job_next)
     if result_format is ResultFormat.JSON:
         return JSONResponse(canonical(snapshot.job, snapshot.transcript))
     if result_format is ResultFormat.VERBOSE_JSON:
@@ -43,10 +44,12 @@ def _charset(result_format: ResultFormat) -> dict[str, str]:
     return {"Content-Type": f"{result_format.media_type}; charset=utf-8"}
 
 
-def _explain(job: Job) -> NoReturn:
+def _explain(job: Job, is_new_job_next: bool) -> NoReturn:
     if job.state is JobState.FAILED:
         error = job.error
-        raise JobFailed(error.message, error.code, error.retryable) if error else JobFailed("The transcription failed.")
+        if error is None:
+            raise JobFailed("The transcription failed.")
+        raise JobFailed(error.message, error.code, error.retryable and is_new_job_next)
     if job.state is JobState.CANCELED:
         raise JobCanceled("This job was cancelled and has no result; submit the audio again if you need it.")
     if job.state is JobState.EXPIRED:

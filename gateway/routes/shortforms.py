@@ -34,7 +34,9 @@ async def transcribe(request: Request) -> Response:
     longest = services.settings.max_sync_seconds
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, longest)
     if snapshot.job.state.is_terminal:
-        response = result_response(snapshot, result_format)
+        # With a key the same request again is the same job.
+        is_new_job_next = "idempotency-key" not in request.headers
+        response = result_response(snapshot, result_format, is_new_job_next=is_new_job_next)
         response.headers["X-Job-Id"] = snapshot.job.id
         return response
     body = await job_body(services.fleet, request, snapshot)

@@ -9,16 +9,17 @@ import time
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import anyio.to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.store import Draft, JobStore, Snapshot
 from gateway.submitting.bodies import MEGABYTE, Upload
 from gateway.submitting.fields import json_fields, submission
 from gateway.submitting.probing import Prober
+from gateway.submitting.threads import StopIfGone, Threads
 from gateway.submitting.uploaded import UploadedAudio
 from shared.audio.report import AudioInfo
 from shared.audio.wav import wav_of_pcm
@@ -40,6 +41,7 @@ LONGEST_RETRY_SECONDS = 60
 class Prepared:
     """A submit whose fields and audio have been checked. `job_id` becomes the job's id, unless the submit repeats another."""
 
+    request: Request
     job_id: str
     audio: UploadedAudio
     info: AudioInfo
@@ -64,6 +66,7 @@ class Submitter:
 
     def __init__(self, store: JobStore, fleet: Fleet, prober: Prober, keys: Keys, settings: GatewaySettings) -> None:
         self._store, self._fleet, self._prober, self._keys, self._settings = store, fleet, prober, keys, settings
+        self._threads = Threads()
         self._turn_of_large = asyncio.Semaphore(1)
 
     async def prepare(self, request: Request, upload: Upload, extras: frozenset[str] = frozenset()) -> Prepared:
@@ -75,14 +78,15 @@ class Submitter:
         if upload.audio is not None and not upload.audio.is_large:
             unpacked = self._unpacked(upload, extras)
         else:
-            unpacked = await anyio.to_thread.run_sync(self._unpacked, upload, extras)
+            unpacked = await self._threads.run(request, partial(self._unpacked, upload, extras))
         info = await self._prober.look_at(request, unpacked.audio, unpacked.sha256, unpacked.submission)
-        return Prepared(_new_job_id(), unpacked.audio, info, unpacked.sha256, unpacked.submission, unpacked.extras)
+        return Prepared(request, _new_job_id(), unpacked.audio, info, unpacked.sha256, unpacked.submission, unpacked.extras)
 
     async def submit(self, prepared: Prepared, tenant: str, idempotency_key: str | None) -> Snapshot:
         """Write the job, or find the earlier job of the Idempotency-Key. Returns that job as it is right afterwards.
 
-        Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`, and what `JobStore.read` raises.
+        Raises `UnknownModel`, `IdempotencyConflict`, `QueueFull`, `ClientDisconnect` as long as there is no job, and what
+        `JobStore.read` raises.
         """
         draft = self._draft(prepared, tenant, await self._fleet.resolve_model(prepared.submission.model), idempotency_key)
         # Submit large audio without its bytes first: if the cache or an equal job in flight serves it, they need not be sent. For
@@ -93,6 +97,8 @@ class Submitter:
             # While audio is sent to Redis, the heap holds it twice, so the largest uploads wait for each other.
             turn = self._turn_of_large if prepared.audio.size_bytes > LARGE_BYTES else nullcontext()
             async with turn:
+                if await prepared.request.is_disconnected():
+                    raise ClientDisconnect
                 verdict, replayed, snapshot = await self._store.submit(draft, prepared.audio.content())
         if verdict == "conflict":
             raise IdempotencyConflict("This Idempotency-Key was used for another request; use a new key for a new request.")
@@ -100,7 +106,7 @@ class Submitter:
             raise await self._full()
         return snapshot or await self._store.read(replayed or draft.id, tenant)
 
-    def _unpacked(self, upload: Upload, extras: frozenset[str]) -> _Unpacked:
+    def _unpacked(self, upload: Upload, extras: frozenset[str], stop_if_gone: StopIfGone = lambda: None) -> _Unpacked:
         typed = upload.json_body is not None
         audio, fields = self._unpack(upload)
         steering = {name: fields.pop(name) for name in sorted(extras) if name in fields}
@@ -111,7 +117,7 @@ class Submitter:
             # Raw PCM becomes a wav file here, so that all later steps treat it like any other file.
             raw, channels = audio.content(), checked.channel_count or 1
             audio = UploadedAudio(wav_of_pcm(raw, checked.encoding, checked.sample_rate, channels))
-        return _Unpacked(audio, audio.sha256(), checked, steering)
+        return _Unpacked(audio, audio.sha256(stop_if_gone), checked, steering)
 
     def _unpack(self, upload: Upload) -> tuple[UploadedAudio, dict[str, Any]]:
         if upload.json_body is None:

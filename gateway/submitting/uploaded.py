@@ -1,6 +1,7 @@
 """Holds uploaded audio until it is in Redis. A large file is held in shared memory, not on the gateway's heap."""
 
 import hashlib
+from collections.abc import Callable
 
 from shared.audio.content import Content
 from shared.audio.walls.shared_memory import SharedFile
@@ -79,11 +80,12 @@ class UploadedAudio:
         """The audio in shared memory, for a reader process. The receiver must close it."""
         return SharedFile(self._content) if isinstance(self._content, bytes) else self._content.duplicate()
 
-    def sha256(self) -> str:
-        """The SHA-256 of the bytes, in hexadecimal digits."""
+    def sha256(self, between: Callable[[], None] = lambda: None) -> str:
+        """The SHA-256 of the bytes, in hexadecimal digits. For large audio `between` is called after each chunk; it may raise."""
         if isinstance(self._content, bytes):
             return hashlib.sha256(self._content).hexdigest()
         digest = hashlib.sha256()
         for stretch in self._content.chunks():
             digest.update(self._content.read(stretch))
+            between()
         return digest.hexdigest()

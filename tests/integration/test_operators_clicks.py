@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rq import Queue
 from rq.job import Job as RqJob
+from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
@@ -137,3 +138,47 @@ def test_a_broken_record_keeps_no_other_from_being_swept(fleet: ScriptDriver, sw
     assert fleet.broken[0] == "broken" and fleet.broken[1]
     assert fleet.redis.zrange("test:broken", 0, -1) == [b"broken"]
     assert sweeps[sweep]() is not None and not fleet.broken, "the broken record is set aside"
+
+
+@pytest.mark.parametrize("end", ["failed", "expired"])
+def test_a_requeued_dead_letter_waits_again_before_anybody_claims_it(fleet: ScriptDriver, end: str) -> None:
+    for name in "ab":
+        fleet.submit(name)
+    if end == "failed":
+        fleet.fail("a", fleet.claim()["token"], retryable=False)
+    else:
+        fleet.redis.zadd("test:deadlines", {"a": 1})
+        assert fleet.expire() == ["a"]
+    requeue(fleet, "a")
+    assert (fleet.reconcile(), fleet.revived) == ([[], [], []], ["a"])
+    assert (fleet.state("a"), fleet.waiting(), fleet.load()) == ("queued", ["b", "a"], (2, 8, 4000))
+    assert fleet.redis.ttl(KEYS.job("a")) == -1 and fleet.job("a")["attempt"] == "0"
+    assert (fleet.reconcile(), fleet.revived) == ([[], [], []], [])
+    assert [fleet.claim()["id"] for _ in "ab"] == ["b", "a"] and fleet.load() == (0, 0, 0)
+
+
+@pytest.mark.parametrize("first", ["sweep", "claim"])
+def test_a_requeued_dead_letter_without_audio_stays_dead_and_is_shown_so(fleet: ScriptDriver, first: str) -> None:
+    fleet.submit("a")
+    fleet.fail("a", fleet.claim()["token"], retryable=False)
+    fleet.redis.delete(KEYS.audio("a"))
+    requeue(fleet, "a")
+    assert not (fleet.claim() if first == "claim" else fleet.reconcile() and fleet.revived)
+    assert (fleet.state("a"), fleet.waiting(), fleet.load()) == ("failed", [], (0, 0, 0))
+    failed = FailedJobRegistry(LANE, connection=fleet.redis, serializer=JSONSerializer)
+    assert failed.get_job_ids() == ["a"]
+    assert RqJob.fetch("a", connection=fleet.redis, serializer=JSONSerializer).get_status() == "failed"
+
+
+def test_a_requeued_follower_has_the_audio_of_the_job_that_it_followed(fleet: ScriptDriver) -> None:
+    for name in "ab":
+        fleet.submit(name, digest="same")
+    fleet.fail("a", fleet.claim()["token"], retryable=False)
+    requeue(fleet, "b")
+    assert fleet.reconcile() and fleet.revived == ["b"]
+    assert fleet.has_audio("b") and fleet.claim()["id"] == "b"
+
+
+def requeue(fleet: ScriptDriver, job_id: str) -> None:
+    """As its button does."""
+    RqJob.fetch(job_id, connection=fleet.redis, serializer=JSONSerializer).requeue()

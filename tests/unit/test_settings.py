@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.local import env_example
-from shared.settings import GatewaySettings, WorkerSettings, complaint
+from gateway.app import create_app
+from shared.settings import OWN_PATHS, GatewaySettings, WorkerSettings, complaint
 from tests.processes import ROOT
 
 DECLARED = {name.upper(): field for kind in (GatewaySettings, WorkerSettings) for name, field in kind.model_fields.items()}
@@ -48,6 +49,23 @@ def test_compose_passes_every_setting_on() -> None:
     assert not [name for name in DECLARED if f"  {name}:" not in compose and name not in in_the_image]
 
 
+@pytest.mark.parametrize("prefix", ["/v1", "/v1/jobs", "/v1/jobs/x", "/health", "/transcribe"])
+def test_a_prefix_that_hides_a_route_is_refused(prefix: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        GatewaySettings(root_path=prefix)
+    assert complaint(refused.value).startswith("ROOT_PATH: it would hide /")
+
+
+@pytest.mark.parametrize("prefix", ["", "/whisper", "/v1/whisper", "/v10", "/healthy"])
+def test_any_other_prefix_is_taken(prefix: str) -> None:
+    assert GatewaySettings(root_path=prefix).root_path == prefix
+
+
+def test_the_settings_know_every_route() -> None:
+    paths = [route.path for route in create_app(GatewaySettings()).routes]  # type: ignore[attr-defined]
+    assert {"/v1/jobs" if path.startswith("/v1/jobs") else path for path in paths} == {"/", *OWN_PATHS}
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("REDIS_URL", "localhost:6379"), ("WHISPER_LANGUAGE", "klingon"), ("LEASE_SECONDS", "soon")]
 )
@@ -62,5 +80,5 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_hides_its_value(
 
 
 def test_an_engine_named_as_an_earlier_release_did_is_found_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WHISPER_ENGINE", "worker.engine:Engine")
+    monkeypatch.setenv("WHISPER_ENGINE", "worker.model.engine:Engine")
     assert WorkerSettings().whisper_engine == "worker.model.engine:Engine"

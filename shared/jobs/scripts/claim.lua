@@ -107,6 +107,9 @@ local function handle(id, lane)
   elseif verdict == 'drop' then
     -- Of a record that is gone nothing else would take it out.
     redis.call('ZREM', key('order', lane.name), not job and id or '')
+    if job and REGISTRY[job.state] == 'failed' then
+      stay_dead(job)
+    end
   elseif verdict == 'start' or verdict == 'revive' then
     return verdict, take(job, lane, verdict == 'revive')
   end

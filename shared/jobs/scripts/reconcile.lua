@@ -5,13 +5,20 @@
 -- queue, and that cancels it; else it is put back to its place. A piece that is cancelled cancels its file. A long file whose
 -- pieces are gone is cut anew.
 --
+-- A dead letter that stands in a list: an operator has requeued it. It lives again as after a retry, if its audio is still there; if
+-- not it is taken out of the list, and RQ's tools show it among the failed ones again.
+--
 -- a.most   how many jobs of a lane to look at
+-- a.audio_ttl   seconds
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns {ids put back, ids cancelled, ids of files to be cut anew, broken records as {id, error, ...}}.
--- uses: executions pieces lanes flights sweeping
+-- Returns {ids put back, ids cancelled, ids of files to be cut anew, ids of dead letters that live again, broken records as
+-- {id, error, ...}}.
+-- uses: executions pieces lanes endings flights sweeping
 even_when_full()
-local back, canceled, cut_anew = {}, {}, {}
+local back, canceled, cut_anew, revived = {}, {}, {}, {}
+-- So many dead letters of a lane live again in one call; the others have their turn at the next one.
+local MOST_REQUEUED = 100
 
 -- `behind`: the next job of the lane that stands in its list.
 local function settle_missing(id, lane, behind)
@@ -30,13 +37,44 @@ local function settle_missing(id, lane, behind)
   end
 end
 
-local function look_at_lane(lane)
-  local should_wait = redis.call('ZRANGE', key('order', lane), 0, a.most - 1)
-  if #should_wait == 0 then
+local function settle_requeued(id, lane)
+  local job = load_job(id)
+  if not job or REGISTRY[job.state] ~= 'failed' then
     return
   end
+  redis.call('LREM', RQ .. ':queue:' .. lane, 0, id)
+  if has_audio_again(job) then
+    revive(job)
+    enter_lane(job, false)
+    revived[#revived + 1] = id
+  else
+    stay_dead(job)
+  end
+end
+
+-- A job that waits by our rules has a place in our own order; a dead letter has none. RQ puts it at the end of the list.
+local function look_for_requeued(listed, should_wait, lane)
+  local has_place, looked = {}, 0
+  for _, id in ipairs(should_wait) do
+    has_place[id] = true
+  end
+  for i = #listed, 1, -1 do
+    local id = listed[i]
+    if not has_place[id] and looked < MOST_REQUEUED then
+      looked = looked + 1
+      if not redis.call('ZSCORE', key('order', lane), id) then
+        guarded(id, key('order', lane), function() settle_requeued(id, lane) end)
+      end
+    end
+  end
+end
+
+local function look_at_lane(lane)
+  local should_wait = redis.call('ZRANGE', key('order', lane), 0, a.most - 1)
+  local listed = redis.call('LRANGE', RQ .. ':queue:' .. lane, 0, -1)
+  look_for_requeued(listed, should_wait, lane)
   local stands = {}
-  for _, id in ipairs(redis.call('LRANGE', RQ .. ':queue:' .. lane, 0, -1)) do
+  for _, id in ipairs(listed) do
     stands[id] = true
   end
   local behind
@@ -66,16 +104,33 @@ local function look_at_file(id)
     drop_pieces(file)
     enter_lane(file, true)
     cut_anew[#cut_anew + 1] = id
+  elseif file.pieces_lane then
+    hurry_pieces(file)
   end
 end
 
-local any_waits = false
-for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
-  local lane = string.match(field, '^through:(.*)$')
-  if lane then
-    look_at_lane(lane)
-    any_waits = any_waits or redis.call('EXISTS', key('order', lane)) == 1
+-- All lanes in which jobs of ours have waited, or that RQ's tools have opened for them.
+local function known_lanes()
+  local lanes, of_rq = {}, RQ .. ':queue:'
+  for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
+    local lane = string.match(field, '^through:(.*)$')
+    if lane then
+      lanes[lane] = true
+    end
   end
+  for _, queue in ipairs(redis.call('SMEMBERS', RQ .. ':queues')) do
+    local lane = string.sub(queue, #of_rq + 1)
+    if string.sub(lane, 1, #PREFIX + 1) == PREFIX .. '.' then
+      lanes[lane] = true
+    end
+  end
+  return lanes
+end
+
+local any_waits = false
+for lane in pairs(known_lanes()) do
+  look_at_lane(lane)
+  any_waits = any_waits or redis.call('EXISTS', key('order', lane)) == 1
 end
 for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
   guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
@@ -84,4 +139,4 @@ end
 if not any_waits and tonumber(redis.call('HGET', PREFIX .. ':load', 'jobs') or 0) ~= 0 then
   redis.call('HSET', PREFIX .. ':load', 'jobs', 0, 'bytes', 0, 'audio_ms', 0)
 end
-return { back, canceled, cut_anew, broken }
+return { back, canceled, cut_anew, revived, broken }

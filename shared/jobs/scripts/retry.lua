@@ -13,11 +13,7 @@ end
 if job.state ~= 'failed' and job.state ~= 'expired' then
   return 'not_retryable'
 end
--- One that failed with the job that it followed has no audio of its own, as long as nobody wants it again.
-if job.audio_of and redis.call('EXISTS', key('audio', job.id)) == 0 then
-  redis.call('COPY', key('audio', job.audio_of), key('audio', job.id))
-end
-if redis.call('EXISTS', key('audio', job.id)) == 0 then
+if not has_audio_again(job) then
   return 'no_audio'
 end
 revive(job)

@@ -1,7 +1,7 @@
 -- A long file becomes pieces that any worker may take. Their audio is there already; now they enter the queue, in one step.
 --
 -- a.id, a.token    the file and the token of its claim
--- a.lane           the pieces' lane
+-- a.lane           the pieces' lane, unless the file has been put into a hurry since it was claimed
 -- a.cut            JSON string: what stitching will want to know of the whole file
 -- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes, options (JSON string)}, in order
 -- a.audio_ttl      seconds
@@ -22,6 +22,7 @@ if not file then
   return { 'stale' }
 end
 
+local lane = file.pieces_lane or a.lane
 local checkpoints, said = checkpoints_of(file.id)
 local wanted = {}
 for number, piece in ipairs(a.pieces) do
@@ -40,7 +41,7 @@ end
 local function record_of(number, piece)
   return {
     id = piece_id(file, number), parent = file.id, piece = piece.piece, state = 'queued', tenant = file.tenant,
-    options = piece.options, model = file.model, priority = file.priority, lane = a.lane, digest = piece_id(file, number),
+    options = piece.options, model = file.model, priority = file.priority, lane = lane, digest = piece_id(file, number),
     sha256 = file.sha256, audio_format = 'flac', audio_seconds = piece.seconds, size_bytes = piece.size_bytes, attempt = 0,
     created_at_ms = integer(NOW), start_deadline_ms = a.start_deadline_ms,
   }

@@ -6,6 +6,7 @@
 -- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
 -- a.most_followers              how many may wait for one decode
+-- a.pieces_lane                 where pieces of a long file wait that is in a hurry
 -- a.start_deadline_ms           how long it may wait
 -- a.deadline_ms                 null, or how long it may take in all
 -- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
@@ -16,7 +17,7 @@
 --
 -- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with what read.lua answers for the new job;
 -- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
--- uses: access lanes endings
+-- uses: access executions pieces lanes endings
 local job, audio = a.job, ARGV[5]
 
 local idempotency = a.idempotency ~= cjson.null and a.idempotency or nil
@@ -43,6 +44,21 @@ local function from_cache()
     if found then
       return found
     end
+  end
+end
+
+-- Somebody waits for the leader now: it leaves the batch lane, and so do its pieces.
+local function hurry(ahead)
+  if ahead.state == 'queued' then
+    leave_lane(ahead)
+    ahead.lane = job.lane
+    hset(key('job', ahead.id), { lane = job.lane })
+    enter_lane(ahead, false)
+  else
+    change_lane(ahead, job.lane)
+    ahead.pieces_lane = a.pieces_lane
+    hset(key('job', ahead.id), { pieces_lane = a.pieces_lane })
+    hurry_pieces(ahead)
   end
 end
 
@@ -107,12 +123,8 @@ if leader then
   count('shared_flights')
   watch_deadline(job, NOW + a.start_deadline_ms, 'NX')
   local ahead = load_job(leader)
-  if job.priority == 'interactive' and ahead.state == 'queued' and ahead.lane ~= job.lane then
-    -- Somebody waits for it now: the leader leaves the batch lane.
-    leave_lane(ahead)
-    ahead.lane = job.lane
-    hset(key('job', ahead.id), { lane = job.lane })
-    enter_lane(ahead, false)
+  if job.priority == 'interactive' and ahead.lane ~= job.lane then
+    hurry(ahead)
   end
   job.leader = leader
   hset(key('job', job.id), { leader = leader })

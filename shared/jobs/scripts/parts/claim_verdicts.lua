@@ -1,5 +1,5 @@
 -- What to do with the job at the head of a lane.
--- uses: claim_room
+-- uses: claim_room endings
 
 -- 'start'   it is begun
 -- 'expire'  it was not begun in time
@@ -11,7 +11,7 @@
 -- `company`: the worker has other jobs, from before or from this claim. `has_long`: one of these is long.
 local function verdict_on(job, company, has_long)
   local dead = job and (job.state == 'failed' or job.state == 'expired')
-  if not job or not dead and job.state ~= 'queued' or dead and redis.call('EXISTS', key('audio', job.id)) == 0 then
+  if not job or not dead and job.state ~= 'queued' or dead and not has_audio_again(job) then
     return 'drop'
   end
   local deadline = not dead and redis.call('ZSCORE', PREFIX .. ':deadlines', job.id)

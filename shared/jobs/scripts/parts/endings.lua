@@ -60,6 +60,15 @@ local function settle(job, state, fields)
   tell_of_end(job, fields.origin)
 end
 
+-- Whether a failed or expired job can have another life. One that failed with the job that it followed has no audio of its own,
+-- as long as nobody wants it again.
+local function has_audio_again(job)
+  if job.audio_of and redis.call('EXISTS', key('audio', job.id)) == 0 then
+    redis.call('COPY', key('audio', job.audio_of), key('audio', job.id))
+  end
+  return redis.call('EXISTS', key('audio', job.id)) == 1
+end
+
 -- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.
 -- The caller has seen that its audio is still there, and puts it into a lane or starts it.
 -- Needs a.audio_ttl.
@@ -83,4 +92,11 @@ local function revive(job)
   redis.call('SET', key('flight', job.digest), job.id, 'NX')
   count('revived')
   job.state, job.attempt, job.leader = 'queued', '0', nil
+end
+
+-- A dead letter that was requeued has no audio any more: it stays dead, and RQ's tools show it as such.
+local function stay_dead(job)
+  if tell_rq(job.id, { status = REGISTRY[job.state] }) then
+    redis.call('ZADD', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, math.floor(NOW / 1000) + a.result_ttl, job.id)
+  end
 end

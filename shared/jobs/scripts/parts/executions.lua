@@ -37,6 +37,20 @@ local function end_execution(job)
   redis.call('HDEL', key('job', job.id), 'execution')
 end
 
+-- A job that runs, or waits for its pieces, belongs to another lane from now on: there it goes should it have to wait again.
+local function change_lane(job, lane)
+  for registry, member in pairs({ wip = job.id .. ':' .. (job.execution or ''), deferred = job.id }) do
+    local score = redis.call('ZSCORE', RQ .. ':' .. registry .. ':' .. job.lane, member)
+    if score then
+      redis.call('ZREM', RQ .. ':' .. registry .. ':' .. job.lane, member)
+      redis.call('ZADD', RQ .. ':' .. registry .. ':' .. lane, score, member)
+    end
+  end
+  hset(key('job', job.id), { lane = lane })
+  tell_rq(job.id, { origin = lane })
+  job.lane = lane
+end
+
 -- Whose record a caller sees: the job's own, or that of the file it is a piece of.
 local function file_of(job)
   return job.parent and load_job(job.parent) or job
