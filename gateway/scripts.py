@@ -10,6 +10,7 @@ import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+from gateway.replicas import Replicas
 from shared import scripting
 
 #: How many callers travel together: few enough that their audio is written within the time that an answer may take.
@@ -30,6 +31,13 @@ class _Asked:
 
     commands: Sequence[bytes]
     answers: "asyncio.Future[list[Any]]"
+    #: Answered when replicas have what was changed.
+    lasting: bool
+
+    def tell(self, answers: list[Any]) -> None:
+        """Unless the caller has gone."""
+        if not self.answers.done():
+            self.answers.set_result(answers)
 
 
 class Scripts:
@@ -39,8 +47,8 @@ class Scripts:
     without redis-py's command layer, which together cost more than all that Python does between two commands.
     """
 
-    def __init__(self, redis: "Redis", names: Iterable[str]) -> None:
-        self._redis = redis
+    def __init__(self, redis: "Redis", names: Iterable[str], replicas: Replicas | None = None) -> None:
+        self._redis, self._replicas = redis, replicas
         self._sources = {name: scripting.source(name) for name in names}
         self._hashes = {
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
@@ -53,25 +61,26 @@ class Scripts:
         for source in self._sources.values():
             await self._redis.script_load(source)
 
-    async def run(self, *calls: Call) -> list[Any]:
+    async def run(self, *calls: Call, lasting: bool = False) -> list[Any]:
         """What the scripts answer, run in this order; others may run in between. Raises the first error that one answers with.
 
+        `lasting`: raises `StoreUnavailable` unless enough replicas have what they changed, where the settings ask for any.
         A caller that is cancelled takes nobody else along, and what it asked for may happen.
         """
-        answers = await self._ask(calls)
+        answers = await self._ask(calls, lasting)
         for done, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
                 await self.load()
-                answers[done:] = await self._ask(calls[done:])
+                answers[done:] = await self._ask(calls[done:], lasting)
                 break
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise answer
         return answers
 
-    async def _ask(self, calls: Sequence[Call]) -> list[Any]:
+    async def _ask(self, calls: Sequence[Call], lasting: bool) -> list[Any]:
         """Errors among the answers are returned."""
-        asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future())
+        asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future(), lasting)
         if not self._batch or len(self._batch) == LARGEST_BATCH:
             self._batch = batch = list[_Asked]()
             delivery = asyncio.create_task(self._deliver(batch))
@@ -90,13 +99,22 @@ class Scripts:
         if batch is self._batch:
             self._batch = []
         pool: Any = self._redis.connection_pool
+        replicas = self._replicas if any(asked.lasting for asked in batch) else None
         connection = await pool.get_connection()
         try:
-            await connection.send_packed_command([command for asked in batch for command in asked.commands])
+            commands = [command for asked in batch for command in asked.commands]
+            await connection.send_packed_command(commands + (replicas.commands if replicas else []))
+            unconfirmed = list[tuple[_Asked, list[Any]]]()
             for asked in batch:
                 answers = [await _answer(connection) for _ in asked.commands]
-                if not asked.answers.done():
-                    asked.answers.set_result(answers)
+                if replicas and asked.lasting:
+                    unconfirmed.append((asked, answers))
+                else:
+                    asked.tell(answers)
+            if replicas:
+                await replicas.confirm(connection)
+            for asked, answers in unconfirmed:
+                asked.tell(answers)
         finally:
             await pool.release(connection)
 

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from gateway.replicas import Replicas
 from gateway.scripts import Call, Scripts
 from shared import rq_transport, scripting
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
@@ -102,7 +103,8 @@ class JobStore:
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
         # Large uploads on their own: nobody waits behind them.
-        self._scripts, self._upload_scripts = Scripts(redis, SCRIPTS), Scripts(uploads, SCRIPTS)
+        replicas = _replicas(keys, settings)
+        self._scripts, self._upload_scripts = Scripts(redis, SCRIPTS, replicas), Scripts(uploads, SCRIPTS, replicas)
 
     async def warm_up(self) -> None:
         """Open connections and load the scripts. While Redis is away this is left to the first requests."""
@@ -119,7 +121,8 @@ class JobStore:
         scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
         try:
-            ((verdict, *rest),) = await scripts.run(self._call("submit", self._submission(draft), audio, *rq_fields))
+            call = self._call("submit", self._submission(draft), audio, *rq_fields)
+            ((verdict, *rest),) = await scripts.run(call, lasting=True)
         except ResponseError as error:
             if trouble_of(error) is Trouble.FULL:
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
@@ -159,7 +162,7 @@ class JobStore:
         """Cancel or erase: 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}))
+        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}, lasting=True))
         if verdict == "unknown":
             raise _unknown()
         if verdict == "gone":
@@ -171,7 +174,7 @@ class JobStore:
         if not ID.fullmatch(job_id):
             raise _unknown()
         named = {"id": job_id, "tenant": tenant, "audio_ttl": self._settings.audio_ttl_seconds()}
-        verdict = scripting.text(await self._run("retry", named))
+        verdict = scripting.text(await self._run("retry", named, lasting=True))
         if verdict == "unknown":
             raise _unknown()
         if verdict == "gone":
@@ -197,7 +200,7 @@ class JobStore:
 
     async def clear_cache(self, tenant: str) -> int:
         """Forget the tenant's cached transcripts; how many there were."""
-        return int(await self._run("clear_cache", {"tenant": tenant}))
+        return int(await self._run("clear_cache", {"tenant": tenant}, lasting=True))
 
     async def is_unreadable(self, sha256: str) -> bool:
         """Whether this file has broken or exhausted its reader, here or at a worker."""
@@ -251,8 +254,8 @@ class JobStore:
             stored = await pipeline.execute() if ids else []
         return [(score, job_id, Job.from_hash(h) if h else None) for (score, job_id), h in zip(ids, stored, strict=True)]
 
-    async def _run(self, script: str, named: Mapping[str, Any]) -> Any:
-        return (await self._scripts.run(self._call(script, named)))[0]
+    async def _run(self, script: str, named: Mapping[str, Any], *, lasting: bool = False) -> Any:
+        return (await self._scripts.run(self._call(script, named), lasting=lasting))[0]
 
     def _call(self, script: str, named: Mapping[str, Any], *tail: str | bytes) -> Call:
         named = {**named, **self._settings.terminal_ttls()}
@@ -268,6 +271,12 @@ def snapshot_of(answer: Any) -> Snapshot:
         joined_text(scripting.text_hash(pieces)) or join_text([Segment.model_validate_json(segment) for segment in partial]),
         Ahead(int(ahead[0]), int(ahead[1]) / 1000) if ahead else None,
     )
+
+
+def _replicas(keys: Keys, settings: GatewaySettings) -> Replicas | None:
+    """None where an answer waits for none."""
+    wanted = settings.redis_wait_replicas
+    return Replicas(wanted, settings.redis_wait_seconds, keys.replicated) if wanted else None
 
 
 def _unknown() -> UnknownJob:

@@ -11,6 +11,7 @@ from setproctitle import setproctitle
 
 from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
+from shared.redis_connection import connect
 from shared.redis_kind import unsuitable
 from shared.settings import WorkerSettings, complaint
 from worker.bell import Bell
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _connect(settings: WorkerSettings) -> Redis:
     """Bounded in connections and in time: a hung Redis costs seconds, never the worker."""
-    return Redis.from_url(
+    return connect(
         settings.redis_url.get_secret_value(),
         socket_timeout=5.0,
         # The loop's own connection tries a host that does not answer nine times for one command.

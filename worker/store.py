@@ -37,6 +37,10 @@ class WorkerStore:
         self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
         self._keys = Keys(settings.fleet_prefix)
 
+    def master(self) -> object:
+        """Where the server is that the Sentinels have named last. None without Sentinels, and before the first connection."""
+        return getattr(self._redis.connection_pool, "master_address", None)
+
     def read(self, stored: dict[str, str], audio: bytes | None = None) -> Held | None:
         """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
         try:

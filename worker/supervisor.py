@@ -51,7 +51,7 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings, services: Services, presence: Presence, bell: Bell) -> None:
         self._settings, self._presence, self._bell = settings, presence, bell
         self._inbox = Inbox()
-        self._work = Work(services.store)
+        self._work = Work(services.store, services.store.master)
         self._model = ModelKeeper(settings, self._inbox.put)
         self._intake = Intake(settings, services, self._work, self._model, bell)
         self._stops_asked = 0

@@ -1,7 +1,7 @@
 """The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from worker.busy_clock import BusyClock
 from worker.held import Held, Written
 from worker.messages import CutPiece, Moved, Progress
 from worker.store import PiecesLost, WorkerStore
+from worker.written_lately import WrittenLately
 
 #: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
 RENEW_SECONDS = 0.25
@@ -60,6 +61,11 @@ class Outcome:
     #: The file has broken or exhausted its reader.
     is_unreadable: bool = False
 
+    @property
+    def ends_job(self) -> bool:
+        """Somebody may have seen the job end. Of others only the lease is lost, and recovery has them."""
+        return self.transcript is not None or self.error is not None
+
 
 @dataclass(kw_only=True, eq=False)
 class Unwritten:
@@ -80,8 +86,8 @@ class Unwritten:
 class Work:
     """Keeps what has been claimed until the store has heard how it ended, through any absence of Redis."""
 
-    def __init__(self, store: WorkerStore) -> None:
-        self._store = store
+    def __init__(self, store: WorkerStore, master: Callable[[], object] = lambda: None) -> None:
+        self._store, self._lately = store, WrittenLately[Unwritten](master)
         #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
         self.assignments: dict[str, Assignment] = {}
         self._unwritten: list[Unwritten] = []
@@ -214,6 +220,7 @@ class Work:
         """
         trouble: RedisError | None = None
         now = time.monotonic()
+        self._write_again()
         for entry in [e for e in self._unwritten if e.due_at <= now]:
             try:
                 self._write(entry.held, entry.outcome)
@@ -225,9 +232,16 @@ class Work:
                     trouble = error
             else:
                 self._unwritten.remove(entry)
+                self._lately.note(entry)
         if trouble is not None:
             raise trouble
         self._stitch()
+
+    def _write_again(self) -> None:
+        """After a failover: what the old master took last may not have reached the new one."""
+        if lost := [entry for entry in self._lately.to_write_again() if entry.outcome.ends_job]:
+            _LOG.warning("written_again", after="failover", jobs=[entry.held.job.id for entry in lost])
+            self._unwritten += lost
 
     def _refused(self, entry: Unwritten, error: RedisError) -> None:
         """To write it again will hardly help. Given up, it is not renewed any more: its lease lapses and recovery has it."""

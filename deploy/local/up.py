@@ -19,6 +19,7 @@ from deploy.local.processes import ROOT, ProcessEnded
 from deploy.local.readiness import Readiness
 from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
+from shared.redis_address import without_secrets
 from shared.settings import GatewaySettings, WorkerSettings, complaint
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
@@ -153,7 +154,6 @@ def _where(environment: dict[str, str]) -> str:
     first, model = int(environment["API_PORT"]), environment["WHISPER_MODEL"]
     urls = [f"http://{environment['API_HOST']}:{first + i}" for i in range(int(environment["GATEWAYS"]))]
     key = ' -H "X-API-Key: $API_KEY"' if environment.get("API_KEY") else ""
-    redis = urlsplit(environment["REDIS_URL"])
     sample = "models/demo/clips/*.wav" if model == "demo" else "recording.wav"
     return "\n".join(
         [
@@ -161,7 +161,7 @@ def _where(environment: dict[str, str]) -> str:
             *(f"  gateway    {url}" for url in urls),
             f"  workers    {told(environment)} with model {model}",
             f"  dashboard  http://127.0.0.1:{environment['DASHBOARD_PORT']}",
-            f"  redis      {redis.scheme}://{redis.hostname}:{redis.port or 6379}{redis.path}{_kept_in(environment)}",
+            f"  redis      {without_secrets(environment['REDIS_URL'])}{_kept_in(environment)}",
             "",
             f"  try        .venv/bin/whisper-fleet transcribe --url {urls[0]} {sample}",
             f"  or         curl{key} -F file=@recording.wav {urls[0]}/transcribe",
