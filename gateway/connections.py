@@ -109,7 +109,16 @@ class MasterPool(TurnPool):
 
 
 class MasterConnection(SentinelManagedConnection):
-    """Closed by an error that says that another server may be the master. redis-py does not see such errors of scripts."""
+    """The same as the worker's (`shared.redis_connection`), for this side's redis-py."""
+
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""
+        if not self.is_connected:
+            self.host, self.port = await self.connection_pool.get_master_address()
+        await super().connect_check_health(check_health, retry_socket_connect)
+
+    async def _connect_retry(self) -> None:
+        await self.connect_check_health(self.connection_pool.check_connection, retry_socket_connect=False)
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         """What the server answers. Raises redis-py's `ConnectionError` after a failover."""

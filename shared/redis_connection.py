@@ -52,7 +52,19 @@ class _Finder(Sentinel):
 
 
 class MasterConnection(SentinelManagedConnection):
-    """Closed by an error that says that another server may be the master. redis-py does not see such errors of scripts."""
+    """To the master of the moment, also when it connects anew by itself: there redis-py goes back to the server it had.
+
+    Closed by an error that says that another server may be the master. redis-py does not see such errors of scripts.
+    """
+
+    def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""
+        if self._sock is None:
+            self.host, self.port = self.connection_pool.get_master_address()
+        super().connect_check_health(check_health, retry_socket_connect)
+
+    def _connect_retry(self) -> None:
+        self.connect_check_health(self.connection_pool.check_connection, retry_socket_connect=False)
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
         """What the server answers. Raises redis-py's `ConnectionError` after a failover."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 
+from shared.redis_connection import connect
 from tests.processes import RedisServer, Running, free_port, redis_binary, start, wait_until
 
 SERVICE = "fleet-redis"
@@ -35,8 +36,8 @@ class Watched:
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     def client(self) -> "redis.Redis":
-        """Of the master that there is now."""
-        return self.master().client()
+        """One that follows the master."""
+        return connect(self.url)
 
     def master(self) -> RedisServer:
         """The server that a majority of Sentinels names."""
@@ -57,13 +58,19 @@ class Watched:
 
         wait_until(there, "there is another master", FAILOVER_SECONDS)
 
+    def is_replica(self, server: RedisServer) -> bool:
+        """By its own words."""
+        with suppress(redis.RedisError):
+            return _role(server) == "slave"
+        return False
+
     def wait_until_whole(self) -> None:
         """All others replicate the master, and every Sentinel knows them."""
         others = len(self.servers) - 1
 
         def whole() -> bool:
             with suppress(StopIteration, redis.RedisError):
-                info: Any = self.client().info("replication")
+                info: Any = self.master().client().info("replication")
                 linked = [info[f"slave{n}"] for n in range(info["connected_slaves"])]
                 known = [_ask(port, "SENTINEL", "REPLICAS", SERVICE) for port in self.sentinel_ports]
                 well = all(len([replica for replica in each if _is_well(replica)]) >= others for each in known)
@@ -86,12 +93,12 @@ def _is_well(replica: Any) -> bool:
 
 def _ask(port: int, *words: str) -> Any:
     with redis.Redis(port=port, socket_timeout=1, protocol=2) as client:
-        return client.execute_command(*words)  # type: ignore[no-untyped-call]
+        return client.execute_command(*words)
 
 
 def _role(server: RedisServer) -> str:
     with redis.Redis(port=server.port, socket_timeout=1) as client:
-        answer: Any = client.execute_command("ROLE")  # type: ignore[no-untyped-call]
+        answer: Any = client.execute_command("ROLE")
         role = answer[0]
         return role.decode() if isinstance(role, bytes) else str(role)
 
