@@ -61,7 +61,7 @@ def _connect(settings: WorkerSettings) -> Redis:
 
 
 def _store_answers(redis: Redis) -> bool:
-    deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+    deadline, is_told = time.monotonic() + STORE_PATIENCE_SECONDS, False
     while True:
         try:
             return bool(redis.ping())
@@ -69,6 +69,9 @@ def _store_answers(redis: Redis) -> bool:
             if time.monotonic() > deadline:
                 get_logger(__name__).error("no_store", error=str(error), hint="check REDIS_URL")
                 return False
+            if not is_told:
+                get_logger(__name__).warning("waiting_for_store", error=str(error)[:300], seconds=STORE_PATIENCE_SECONDS)
+                is_told = True
             time.sleep(0.5)
 
 

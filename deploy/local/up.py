@@ -19,7 +19,7 @@ from deploy.local.processes import ROOT, ProcessEnded
 from deploy.local.readiness import Readiness
 from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
-from shared.redis_address import without_secrets
+from shared.redis_address import parsed, without_secrets
 from shared.settings import GatewaySettings, WorkerSettings, complaint
 
 #: Ctrl-C should not take long; what is not decoded by then is handed back to the queue.
@@ -98,7 +98,7 @@ def _data(environment: dict[str, str]) -> Iterator[int | None]:
 
 def _keep_running(environment: dict[str, str], lock: int | None) -> None:
     output = Output(as_json=environment["LOG_FORMAT"] == "json")
-    services = [*_dashboard(environment), *_gateways(environment), *_workers(environment)]
+    services = [*_dashboard(environment, output), *_gateways(environment), *_workers(environment)]
     if lock is not None:
         services.append(_redis(environment, lock))
     url = f"http://{environment['API_HOST']}:{environment['API_PORT']}"
@@ -106,12 +106,21 @@ def _keep_running(environment: dict[str, str], lock: int | None) -> None:
     Keeper(services, output).run(Readiness(url, output.say, _where(environment)).look)
 
 
-def _dashboard(environment: dict[str, str]) -> list[Service]:
+def _dashboard(environment: dict[str, str], output: Output) -> list[Service]:
+    if not _dashboard_knows(environment["REDIS_URL"]):
+        output.say("No dashboard: rq-dashboard knows Sentinels only without TLS, user name and a password of their own.")
+        return []
     # It needs no more of the environment than this: no key, above all.
     own = {name: value for name, value in environment.items() if name in ("PATH", "HOME", "LANG", "PYTHONUNBUFFERED")}
     own["RQ_DASHBOARD_REDIS_URL"] = environment["REDIS_URL"]
     command = ["rq-dashboard", "--json", "--bind", "127.0.0.1", "--port", environment["DASHBOARD_PORT"]]
     return [Service(name="dashboard", command=[str(Path(sys.executable).parent / command[0]), *command[1:]], environment=own)]
+
+
+def _dashboard_knows(url: str) -> bool:
+    """Whether rq-dashboard can read such an address."""
+    address = parsed(url)
+    return not address.sentinels or not (address.uses_tls or address.options.get("username") or address.sentinel_options)
 
 
 def _gateways(environment: dict[str, str]) -> list[Service]:
