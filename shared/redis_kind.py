@@ -6,15 +6,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared.redis_connection import connect
+
 LOOK_SECONDS = 2.0
 NO_CLUSTER = "REDIS_URL: this is a Redis Cluster, which cannot hold a fleet; name a single server, or one with replicas"
 
 
 def unsuitable(url: str) -> str | None:
     """A sentence for the operator if a fleet cannot live there. None if it can, or while there is no answer."""
-    client = redis.Redis.from_url(
-        url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS, retry=Retry(NoBackoff(), 0)
-    )
+    client = connect(url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS, retry=Retry(NoBackoff(), 0))
     try:
         about: Any = client.info("cluster")
     except (redis.RedisError, OSError):

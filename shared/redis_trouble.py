@@ -49,6 +49,7 @@ _AWAY_CODES = frozenset(
         "MASTERDOWN",
         "LOADING",
         "READONLY",
+        "UNBLOCKED",
         "BUSY",
         "CLUSTERDOWN",
         "DENIED",
@@ -60,6 +61,15 @@ _AWAY_CODES = frozenset(
 _FULL_CODE = "OOM"
 #: A code stands at the front; in a script of Redis 6 behind a dash in the middle.
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})\b")
+
+
+#: Errors of a server that is no master any more, or one that its replicas have left.
+_DEPOSED_CODES = frozenset({"READONLY", "NOREPLICAS", "UNBLOCKED"})
+
+
+def is_deposed(error: ResponseError) -> bool:
+    """Whether there may be another master by now: the connection is of no use, and the Sentinels are to be asked again."""
+    return isinstance(error, ReadOnlyError) or bool(_DEPOSED_CODES & set(_CODE.findall(str(error))))
 
 
 def trouble_of(error: RedisError) -> Trouble:

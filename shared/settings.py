@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from redis.connection import parse_url
 
 from shared.audio.request import READING_REVISION
+from shared.redis_address import parsed
 from shared.transcripts.languages import language_code
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -36,7 +36,9 @@ class FleetSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
-    redis_url: Annotated[SecretStr, Field(description="Where the queue lives.")] = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: Annotated[
+        SecretStr, Field(description="Where the queue lives; redis+sentinel:// for a server that Sentinels know.")
+    ] = SecretStr("redis://127.0.0.1:6379/0")
     fleet_prefix: Annotated[
         str,
         Field(pattern=r"^[A-Za-z0-9_-]+$", description="Prefix of all keys; two fleets with two prefixes can share a server."),
@@ -82,10 +84,7 @@ class FleetSettings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _an_address(cls, url: SecretStr) -> SecretStr:
-        try:
-            parse_url(url.get_secret_value())  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise ValueError("must be a valid redis://, rediss:// or unix:// address") from error
+        parsed(url.get_secret_value())
         return url
 
     @cached_property
@@ -146,6 +145,13 @@ class GatewaySettings(FleetSettings):
     max_sync_seconds: Annotated[
         float, Field(gt=0, le=3600, description="Longest that POST /transcribe waits before it answers 202 and the job.")
     ] = 600.0
+    redis_wait_replicas: Annotated[
+        int,
+        Field(ge=0, description="A change is acknowledged once so many replicas of Redis have it, and so outlives a failover."),
+    ] = 0
+    redis_wait_seconds: Annotated[
+        float, Field(gt=0, le=10, description="How long replicas may take for that before the answer is 503.")
+    ] = 1.0
     upload_timeout_seconds: Annotated[float, Field(gt=0, description="An upload that stalls for so long is dropped.")] = 20.0
 
     @model_validator(mode="after")

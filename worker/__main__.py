@@ -11,6 +11,7 @@ from setproctitle import setproctitle
 
 from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
+from shared.redis_connection import connect
 from shared.redis_kind import unsuitable
 from shared.settings import WorkerSettings, complaint
 from worker.chosen_engine import chosen_engine
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _connect(settings: WorkerSettings) -> Redis:
     """Bounded in connections and in time: a hung Redis costs seconds, never the worker."""
-    return Redis.from_url(
+    return connect(
         settings.redis_url.get_secret_value(),
         socket_timeout=5.0,
         # The loop's own connection tries a host that does not answer nine times for one command.
@@ -60,7 +61,7 @@ def _connect(settings: WorkerSettings) -> Redis:
 
 
 def _store_answers(redis: Redis) -> bool:
-    deadline = time.monotonic() + STORE_PATIENCE_SECONDS
+    deadline, is_told = time.monotonic() + STORE_PATIENCE_SECONDS, False
     while True:
         try:
             return bool(redis.ping())
@@ -68,6 +69,9 @@ def _store_answers(redis: Redis) -> bool:
             if time.monotonic() > deadline:
                 get_logger(__name__).error("no_store", error=str(error), hint="check REDIS_URL")
                 return False
+            if not is_told:
+                get_logger(__name__).warning("waiting_for_store", error=str(error)[:300], seconds=STORE_PATIENCE_SECONDS)
+                is_told = True
             time.sleep(0.5)
 
 

@@ -19,6 +19,7 @@ from deploy.local.processes import ROOT, ProcessEnded
 from deploy.local.readiness import Readiness
 from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
+from shared.redis_address import parsed, without_secrets
 from shared.settings import GatewaySettings, WorkerSettings, complaint
 
 #: How long workers may go on decoding after Ctrl-C, which should not take long. Then they hand their jobs back to the queue.
@@ -100,7 +101,7 @@ def _data(environment: dict[str, str]) -> Iterator[int | None]:
 
 def _keep_running(environment: dict[str, str], lock: int | None) -> None:
     output = Output(as_json=environment["LOG_FORMAT"] == "json")
-    services = [*_dashboard(environment), *_gateways(environment), *_workers(environment)]
+    services = [*_dashboard(environment, output), *_gateways(environment), *_workers(environment)]
     if lock is not None:
         services.append(_redis(environment, lock))
     url = f"http://{environment['API_HOST']}:{environment['API_PORT']}"
@@ -108,12 +109,21 @@ def _keep_running(environment: dict[str, str], lock: int | None) -> None:
     Keeper(services, output).run(Readiness(url, output.say, _where(environment)).look)
 
 
-def _dashboard(environment: dict[str, str]) -> list[Service]:
+def _dashboard(environment: dict[str, str], output: Output) -> list[Service]:
+    if not _dashboard_knows(environment["REDIS_URL"]):
+        output.say("No dashboard: rq-dashboard knows Sentinels only without TLS, user name and a password of their own.")
+        return []
     # The dashboard gets only these variables, and above all no API key: it needs no others.
     own = {name: value for name, value in environment.items() if name in ("PATH", "HOME", "LANG", "PYTHONUNBUFFERED")}
     own["RQ_DASHBOARD_REDIS_URL"] = environment["REDIS_URL"]
     command = ["rq-dashboard", "--json", "--bind", "127.0.0.1", "--port", environment["DASHBOARD_PORT"]]
     return [Service(name="dashboard", command=[str(Path(sys.executable).parent / command[0]), *command[1:]], environment=own)]
+
+
+def _dashboard_knows(url: str) -> bool:
+    """Whether rq-dashboard can read such an address."""
+    address = parsed(url)
+    return not address.sentinels or not (address.uses_tls or address.options.get("username") or address.sentinel_options)
 
 
 def _gateways(environment: dict[str, str]) -> list[Service]:
@@ -156,7 +166,6 @@ def _where(environment: dict[str, str]) -> str:
     first, model = int(environment["API_PORT"]), environment["WHISPER_MODEL"]
     urls = [f"http://{environment['API_HOST']}:{first + i}" for i in range(int(environment["GATEWAYS"]))]
     key = ' -H "X-API-Key: $API_KEY"' if environment.get("API_KEY") else ""
-    redis = urlsplit(environment["REDIS_URL"])
     sample = "models/demo/clips/*.wav" if model == "demo" else "recording.wav"
     return "\n".join(
         [
@@ -164,7 +173,7 @@ def _where(environment: dict[str, str]) -> str:
             *(f"  gateway    {url}" for url in urls),
             f"  workers    {told(environment)} with model {model}",
             f"  dashboard  http://127.0.0.1:{environment['DASHBOARD_PORT']}",
-            f"  redis      {redis.scheme}://{redis.hostname}:{redis.port or 6379}{redis.path}{_kept_in(environment)}",
+            f"  redis      {without_secrets(environment['REDIS_URL'])}{_kept_in(environment)}",
             "",
             f"  try        .venv/bin/whisper-fleet transcribe --url {urls[0]} {sample}",
             f"  or         curl{key} -F file=@recording.wav {urls[0]}/transcribe",

@@ -1,13 +1,22 @@
 """The gateway's connections to Redis: few, shared in turns, and with a short timeout when Redis does not answer."""
 
 import time
+import weakref
+from itertools import chain
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
+
+from gateway.fleet.fresh import NOW, Fresh
+from shared.redis_address import RedisAddress, parsed
+from shared.redis_connection import DEPOSED, sentinel_options
+from shared.redis_trouble import is_deposed
 
 CONNECTIONS = 64
 CONNECT_SECONDS = 1.0
@@ -68,20 +77,87 @@ class TurnPool(BlockingConnectionPool):
         await super().release(connection)
 
 
+class MasterPool(TurnPool):
+    """Turns at the server that the Sentinels call the master. When it is another one, nobody goes on with the old one."""
+
+    #: What redis-py's managed connections ask their pool.
+    is_master, check_connection = True, False
+
+    def __init__(self, address: RedisAddress, **options: Any) -> None:
+        connection_class = MasterSSLConnection if address.uses_tls else MasterConnection
+        super().__init__(**{**options, **address.options, "connection_class": connection_class})
+        self.connection_kwargs["connection_pool"] = weakref.proxy(self)
+        asking: Any = {**sentinel_options(address), "retry": Retry(NoBackoff(), 0)}
+        self._sentinels = Sentinel(address.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        self._service, self._master = address.service, None
+        self._look_up = Fresh(self._ask)
+
+    async def get_master_address(self) -> tuple[str, int]:
+        """For a connection that is about to connect. Raises redis-py's `MasterNotFoundError`."""
+        return await self._look_up.get(NOW)
+
+    async def aclose(self) -> None:
+        """Leave the server and the Sentinels."""
+        await super().aclose()
+        await self._sentinels.aclose()
+
+    async def _ask(self) -> tuple[str, int]:
+        found = await self._sentinels.discover_master(self._service)
+        if found != self._master:
+            self._master = found
+            await self._leave_others()
+        return found[0], found[1]
+
+    async def _leave_others(self) -> None:
+        """Also those in use: a server that was cut off and is no master any more would answer them for seconds."""
+        connections: list[Any] = list(chain(self._available_connections, self._in_use_connections))
+        for connection in connections:
+            if connection.is_connected and (connection.host, connection.port) != self._master:
+                await connection.disconnect(nowait=True)
+
+
+class MasterConnection(SentinelManagedConnection):
+    """The same as the worker's (`shared.redis_connection`), for this side's redis-py."""
+
+    async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
+        """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""
+        if not self.is_connected:
+            self.host, self.port = await self.connection_pool.get_master_address()
+        await super().connect_check_health(check_health, retry_socket_connect)
+
+    async def _connect_retry(self) -> None:
+        await self.connect_check_health(self.connection_pool.check_connection, retry_socket_connect=False)
+
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """What the server answers. Raises redis-py's `ConnectionError` after a failover."""
+        try:
+            return await super().read_response(*arguments, **options)
+        except ResponseError as error:
+            if not is_deposed(error):
+                raise
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(DEPOSED) from error
+
+
+class MasterSSLConnection(MasterConnection, SentinelManagedSSLConnection):
+    """The same with TLS."""
+
+
 def connect(url: str, answer_seconds: float) -> "Redis":
     """A Redis client that waits at most `answer_seconds` for an answer.
 
     It never repeats a command: Redis may have run a submit even if its answer was lost.
     """
-    pool = TurnPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=answer_seconds,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=answer_seconds,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
+    options: dict[str, Any] = {
+        "max_connections": CONNECTIONS,
+        "timeout": answer_seconds,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": answer_seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": True,
         # With these notifications enabled, redis-py hands out connections that a restarted server has closed.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    address = parsed(url)
+    pool = MasterPool(address, **options) if address.sentinels else TurnPool.from_url(url, **options)
     return Redis.from_pool(pool)

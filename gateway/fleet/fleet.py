@@ -1,14 +1,12 @@
 """What the gateway knows about the fleet: which workers hold which model, how much audio waits, and how fast it is decoded."""
 
-import asyncio
-import math
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from redis.asyncio import Redis
 
+from gateway.fleet.fresh import NOW, Fresh
 from gateway.fleet.pace import Measured, Pace
 from shared.errors import UnknownModel
 from shared.jobs import rq_transport
@@ -17,10 +15,8 @@ from shared.jobs.keys import Keys
 from shared.jobs.lanes import Lane, lane_for, lane_of
 from shared.settings import GatewaySettings
 
-FRESH_SECONDS, NOW = 1.0, 0.0
 #: Counters that are reported from the start, as 0, since an alert divides one by the other.
 ALWAYS_TOLD = {"short_windows": 0, "window_fallbacks": 0}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +54,6 @@ class Load:
     def seconds_to_drain(self) -> float | None:
         """How long the fleet takes to decode all waiting audio, in seconds; None when unknown."""
         return self.audio_seconds / self.drain_rate if self.drain_rate else None
-
-
-class Fresh(Generic[T]):
-    """A value that is looked up at most once a second, unless a caller needs a newer one.
-
-    All callers that ask during a look-up share its value or its error. So while Redis hangs, a caller waits for one look-up only.
-    """
-
-    def __init__(self, look_up: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._look_up = look_up
-        self._value: T | None = None
-        self._at = -math.inf
-        self._under_way: asyncio.Task[T] | None = None
-
-    async def get(self, at_most_seconds_old: float = FRESH_SECONDS) -> T:
-        """The value, not older than `at_most_seconds_old`. Raises what the look-up raises."""
-        if self._value is not None and time.monotonic() - self._at <= at_most_seconds_old:
-            return self._value
-        if self._under_way is None:
-            self._under_way = asyncio.create_task(self._renew())
-            self._under_way.add_done_callback(self._over)
-        # The shield keeps the look-up alive for the other callers when one caller is cancelled.
-        return await asyncio.shield(self._under_way)
-
-    async def _renew(self) -> T:
-        self._value, self._at = await self._look_up(), time.monotonic()
-        return self._value
-
-    def _over(self, ended: "asyncio.Task[T]") -> None:
-        self._under_way = None
-        if not ended.cancelled():
-            ended.exception()  # mark the error as seen, even if no caller waits for it any more
 
 
 class Fleet:

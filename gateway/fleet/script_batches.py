@@ -10,6 +10,7 @@ import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+from gateway.fleet.replicas import Replicas
 from shared.jobs import scripting
 
 #: The most callers in one batch: few enough that their audio can be written within the time that an answer may take.
@@ -30,6 +31,13 @@ class _Asked:
 
     commands: Sequence[bytes]
     answers: "asyncio.Future[list[Any]]"
+    #: Answered when replicas have what was changed.
+    lasting: bool
+
+    def tell(self, answers: list[Any]) -> None:
+        """Unless the caller has gone."""
+        if not self.answers.done():
+            self.answers.set_result(answers)
 
 
 class ScriptBatches:
@@ -39,8 +47,8 @@ class ScriptBatches:
     bypass redis-py's command layer. Together these would cost more than all other Python work between two commands.
     """
 
-    def __init__(self, redis: "Redis", names: Iterable[str]) -> None:
-        self._redis = redis
+    def __init__(self, redis: "Redis", names: Iterable[str], replicas: Replicas | None = None) -> None:
+        self._redis, self._replicas = redis, replicas
         self._sources = {name: scripting.source(name).text for name in names}
         self._hashes = {
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
@@ -53,26 +61,27 @@ class ScriptBatches:
         for source in self._sources.values():
             await self._redis.script_load(source)
 
-    async def run(self, *calls: Call) -> list[Any]:
+    async def run(self, *calls: Call, lasting: bool = False) -> list[Any]:
         """Run the scripts in this order and return their answers. Other callers' scripts may run in between.
 
-        Raises the first error among the answers. If a script itself failed, the error names the Lua file and line. Cancelling
-        one caller leaves the others alone, and Redis may still run the cancelled caller's scripts.
+        Raises the first error among the answers. If a script itself failed, the error names the Lua file and line. With
+        `lasting`, raises `StoreUnavailable` unless as many replicas as the settings ask for have the changes. Cancelling one
+        caller leaves the others alone, and Redis may still run the cancelled caller's scripts.
         """
-        answers = await self._ask(calls)
+        answers = await self._ask(calls, lasting)
         for done, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
                 await self.load()
-                answers[done:] = await self._ask(calls[done:])
+                answers[done:] = await self._ask(calls[done:], lasting)
                 break
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, ResponseError):
                 raise scripting.located(call.script, answer)
         return answers
 
-    async def _ask(self, calls: Sequence[Call]) -> list[Any]:
+    async def _ask(self, calls: Sequence[Call], lasting: bool) -> list[Any]:
         """Add the calls to the current batch and return their answers. Error answers are returned, not raised."""
-        asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future())
+        asked = _Asked([self._packed(call) for call in calls], asyncio.get_running_loop().create_future(), lasting)
         if not self._batch or len(self._batch) == LARGEST_BATCH:
             self._batch = batch = list[_Asked]()
             delivery = asyncio.create_task(self._deliver(batch))
@@ -91,13 +100,22 @@ class ScriptBatches:
         if batch is self._batch:
             self._batch = []
         pool: Any = self._redis.connection_pool
+        replicas = self._replicas if any(asked.lasting for asked in batch) else None
         connection = await pool.get_connection()
         try:
-            await connection.send_packed_command([command for asked in batch for command in asked.commands])
+            commands = [command for asked in batch for command in asked.commands]
+            await connection.send_packed_command(commands + (replicas.commands if replicas else []))
+            unconfirmed = list[tuple[_Asked, list[Any]]]()
             for asked in batch:
                 answers = [await _answer(connection) for _ in asked.commands]
-                if not asked.answers.done():
-                    asked.answers.set_result(answers)
+                if replicas and asked.lasting:
+                    unconfirmed.append((asked, answers))
+                else:
+                    asked.tell(answers)
+            if replicas:
+                await replicas.confirm(connection)
+            for asked, answers in unconfirmed:
+                asked.tell(answers)
         finally:
             await pool.release(connection)
 

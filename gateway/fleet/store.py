@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from gateway.fleet.replicas import Replicas
 from gateway.fleet.script_batches import Call, ScriptBatches
 from shared.errors import JobGone, JobNotRetryable, QueueFull, UnknownJob
 from shared.jobs import rq_transport, scripting
@@ -110,7 +111,9 @@ class JobStore:
     def __init__(self, redis: "Redis", uploads: "Redis", keys: Keys, settings: GatewaySettings) -> None:
         self._redis, self._keys, self._settings = redis, keys, settings
         # Large uploads have connections of their own, so that no other call waits behind them.
-        self._scripts, self._upload_scripts = ScriptBatches(redis, SCRIPTS), ScriptBatches(uploads, SCRIPTS)
+        replicas = _replicas(keys, settings)
+        self._scripts = ScriptBatches(redis, SCRIPTS, replicas)
+        self._upload_scripts = ScriptBatches(uploads, SCRIPTS, replicas)
 
     async def warm_up(self) -> None:
         """Open connections and load the scripts. If Redis is away, the first requests do this instead."""
@@ -128,7 +131,8 @@ class JobStore:
         scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
         try:
-            ((verdict, *rest),) = await scripts.run(self._call("submit", self._submission(draft), audio, *rq_fields))
+            call = self._call("submit", self._submission(draft), audio, *rq_fields)
+            ((verdict, *rest),) = await scripts.run(call, lasting=True)
         except ResponseError as error:
             if trouble_of(error) is Trouble.FULL:
                 raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
@@ -169,7 +173,7 @@ class JobStore:
         """Cancel an unfinished job or erase a finished one. Returns 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
         if not ID.fullmatch(job_id):
             raise _unknown()
-        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}))
+        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}, lasting=True))
         if verdict == "unknown":
             raise _unknown()
         if verdict == "gone":
@@ -181,7 +185,7 @@ class JobStore:
         if not ID.fullmatch(job_id):
             raise _unknown()
         named = {"id": job_id, "tenant": tenant, "audio_ttl": self._settings.audio_ttl_seconds()}
-        verdict = scripting.text(await self._run("retry", named))
+        verdict = scripting.text(await self._run("retry", named, lasting=True))
         if verdict == "unknown":
             raise _unknown()
         if verdict == "gone":
@@ -208,7 +212,7 @@ class JobStore:
 
     async def clear_cache(self, tenant: str) -> int:
         """Delete the tenant's cached transcripts, and return how many there were."""
-        return int(await self._run("clear_cache", {"tenant": tenant}))
+        return int(await self._run("clear_cache", {"tenant": tenant}, lasting=True))
 
     async def is_unreadable(self, sha256: str) -> bool:
         """Whether this file is remembered as one that broke or exhausted its reader, at a gateway or at a worker."""
@@ -262,8 +266,8 @@ class JobStore:
             stored = await pipeline.execute() if ids else []
         return [(score, job_id, Job.from_hash(h) if h else None) for (score, job_id), h in zip(ids, stored, strict=True)]
 
-    async def _run(self, script: str, named: Mapping[str, Any]) -> Any:
-        return (await self._scripts.run(self._call(script, named)))[0]
+    async def _run(self, script: str, named: Mapping[str, Any], *, lasting: bool = False) -> Any:
+        return (await self._scripts.run(self._call(script, named), lasting=lasting))[0]
 
     def _call(self, script: str, named: Mapping[str, Any], *tail: str | bytes) -> Call:
         named = {**named, **self._settings.terminal_ttls()}
@@ -279,6 +283,12 @@ def snapshot_of(answer: Any) -> Snapshot:
         joined_text(scripting.text_hash(pieces)) or join_text([Segment.model_validate_json(segment) for segment in partial]),
         Ahead(int(ahead[0]), int(ahead[1]) / 1000) if ahead else None,
     )
+
+
+def _replicas(keys: Keys, settings: GatewaySettings) -> Replicas | None:
+    """None where an answer waits for none."""
+    wanted = settings.redis_wait_replicas
+    return Replicas(wanted, settings.redis_wait_seconds, keys.replicated) if wanted else None
 
 
 def _unknown() -> UnknownJob:

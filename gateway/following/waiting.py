@@ -81,7 +81,7 @@ class Waiters:
                 await self._listen()
             # ValueError: an event that is not text. It must not end this task, or later events would wake no waiter.
             except (RedisError, OSError, ValueError) as error:
-                _LOG.warning("subscription_lost", kind=type(error).__name__)
+                _LOG.warning("subscription_lost", kind=type(error).__name__, reason=str(error)[:300])
             if time.monotonic() - began > LONGEST_BACKOFF_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
             await asyncio.sleep(backoff)

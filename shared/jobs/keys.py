@@ -84,6 +84,11 @@ class Keys:
         """The pub/sub channel that carries the id of each job that ends."""
         return f"{self.prefix}:events"
 
+    @property
+    def replicated(self) -> str:
+        """A channel without listeners: its messages take the way to the replicas behind a change that is waited for."""
+        return f"{self.prefix}:replicated"
+
     def bell(self, lane: str) -> str:
         """A list that an idle worker blocks on; `lane` is an RQ queue's name."""
         return f"{self.prefix}:bell:{lane}"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.fleet.fleet import Fresh
+from gateway.fleet.fresh import Fresh
 
 
 class Source:

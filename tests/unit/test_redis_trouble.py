@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
+from redis.sentinel import MasterNotFoundError
 
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_trouble import Trouble, is_deposed, trouble_of
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ from shared.redis_trouble import Trouble, trouble_of
         ("LOADING Redis is loading the dataset in memory", Trouble.AWAY),
         ("READONLY You can't write against a read only replica.", Trouble.AWAY),
         ("NOREPLICAS Not enough good replicas to write.", Trouble.AWAY),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", Trouble.AWAY),
         ("BUSY Redis is busy running a script.", Trouble.AWAY),
         ("NOAUTH Authentication required.", Trouble.AWAY),
         ("ERR user_script:12: illegal move of job OOMA: queued -> queued script: 5f", Trouble.OURS),
@@ -40,4 +42,20 @@ def test_what_a_server_says(sent: str, means: Trouble) -> None:
 
 def test_no_connection_is_away() -> None:
     assert trouble_of(RedisConnectionError("refused")) is Trouble.AWAY
+    assert trouble_of(MasterNotFoundError("no master found")) is Trouble.AWAY
     assert trouble_of(RedisError("what")) is Trouble.OURS
+
+
+@pytest.mark.parametrize(
+    ("sent", "deposed"),
+    [
+        ("READONLY You can't write against a read only replica.", True),
+        ("ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -READONLY You can't write", True),
+        ("NOREPLICAS Not enough good replicas to write.", True),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", True),
+        ("ERR unknown command 'X', with args beginning with: 'READONLY'", False),
+    ],
+)
+def test_a_server_that_may_be_no_master_any_more(sent: str, deposed: bool) -> None:
+    parse: Callable[[str], ResponseError] = BaseParser.parse_error
+    assert is_deposed(parse(sent)) is deposed

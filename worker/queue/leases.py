@@ -38,6 +38,10 @@ class Leases:
         self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
         self._keys = Keys(settings.fleet_prefix)
 
+    def master(self) -> object:
+        """The address of the server that the Sentinels named last. None without Sentinels, and before the first connection."""
+        return getattr(self._redis.connection_pool, "master_address", None)
+
     def read(self, stored: dict[str, str], audio: bytes | None = None) -> LeasedJob | None:
         """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
         try:

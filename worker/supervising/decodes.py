@@ -43,6 +43,11 @@ class DecodeResult:
     #: The file has broken or exhausted its reader.
     is_unreadable: bool = False
 
+    @property
+    def ends_job(self) -> bool:
+        """A caller may have seen this end. Other results only give up the lease: recovery brings such a job back."""
+        return self.transcript is not None or self.error is not None
+
 
 @dataclass(kw_only=True, eq=False)
 class UnwrittenResult:

@@ -1,6 +1,7 @@
 """The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from redis import RedisError
@@ -24,11 +25,11 @@ _LOG = get_logger(__name__)
 class InFlight:
     """Keeps each claimed job until Redis has heard how it ended."""
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(self, leases: Leases, master: Callable[[], object] = lambda: None) -> None:
         self._leases = leases
         #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
         self.decodes: dict[str, Decode] = {}
-        self.write_back = WriteBack(leases)
+        self.write_back = WriteBack(leases, master)
         self._renewed_at = 0.0
         self._clock = BusyClock()
 

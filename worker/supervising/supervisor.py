@@ -52,7 +52,7 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings, queue: QueueSide, presence: Presence, bell: Bell) -> None:
         self._settings, self._presence, self._bell = settings, presence, bell
         self._inbox = Inbox()
-        self._in_flight = InFlight(queue.leases)
+        self._in_flight = InFlight(queue.leases, queue.leases.master)
         self._model = ModelKeeper(settings, self._inbox.put)
         self._intake = Intake(settings, queue, self._in_flight, self._model, bell)
         self._stops_asked = 0

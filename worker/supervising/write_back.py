@@ -1,6 +1,7 @@
 """Results on their way to Redis: kept until it has heard of them, through any absence."""
 
 import time
+from collections.abc import Callable
 
 from redis import RedisError
 from redis.exceptions import ResponseError
@@ -11,6 +12,7 @@ from shared.redis_trouble import Trouble, trouble_of
 from worker.queue.leased_job import LeasedJob, WriteResult
 from worker.queue.leases import Leases, PiecesLost
 from worker.supervising.decodes import DecodeResult, UnwrittenResult
+from worker.supervising.written_lately import WrittenLately
 
 PIECES_LOST = JobError(
     code="pieces_lost", message="Pieces of the file were lost before it was done; retry it to have it cut anew.", retryable=True
@@ -22,8 +24,8 @@ _LOG = get_logger(__name__)
 class WriteBack:
     """Writes what has been decoded, and puts files together whose last piece has been written here."""
 
-    def __init__(self, leases: Leases) -> None:
-        self._leases = leases
+    def __init__(self, leases: Leases, master: Callable[[], object] = lambda: None) -> None:
+        self._leases, self._lately = leases, WrittenLately[UnwrittenResult](master)
         self._unwritten: list[UnwrittenResult] = []
         self._to_stitch: list[LeasedJob] = []
         #: Redis' answer to the latest write said that no lane of this worker holds a job.
@@ -50,6 +52,7 @@ class WriteBack:
         """
         trouble: RedisError | None = None
         now = time.monotonic()
+        self._write_again()
         for entry in [e for e in self._unwritten if e.due_at <= now]:
             try:
                 self._write(entry.leased, entry.result)
@@ -61,6 +64,7 @@ class WriteBack:
                     trouble = error
             else:
                 self._unwritten.remove(entry)
+                self._lately.note(entry)
         if trouble is not None:
             raise trouble
         self._stitch()
@@ -71,6 +75,12 @@ class WriteBack:
             self.write()
         except RedisError as error:
             _LOG.warning("store_away", step="write_back", error=type(error).__name__)
+
+    def _write_again(self) -> None:
+        """After a failover, write the latest results again: the old master may not have passed them on to the new one."""
+        if lost := [entry for entry in self._lately.to_write_again() if entry.result.ends_job]:
+            _LOG.warning("written_again", after="failover", jobs=[entry.leased.job.id for entry in lost])
+            self._unwritten += lost
 
     def _refused(self, entry: UnwrittenResult, error: RedisError) -> None:
         """Redis refused a result by a mistake of ours, so another try will hardly help.
