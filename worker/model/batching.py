@@ -184,7 +184,7 @@ class BatchingModel:
         return self._running[urgent] < self._places_of[urgent] and sum(self._running.values()) < self._places
 
     def _next_batch(self, own: _Call) -> list[_Call]:
-        """The calls to generate now: the one that has waited longest, and those that can share its call; or none.
+        """The calls to generate now: the one that goes first, else the oldest, and those that can share its call; or none.
 
         Also none if the thread's `own` call is not among them: the thread would have to stay for the call of another one.
         """

@@ -81,10 +81,10 @@ class Speech:
         word.start, word.end = self._kept[number].original(start), self._kept[number].original(end)
 
     def _stretch_of(self, start: float, end: float) -> int:
-        """The stretch of a word. A word across a border between two stretches belongs to one of them:
+        """The stretch of a word. A word across a border belongs to the stretch after the border in two cases.
 
-        to the second one if the word begins in the padding before the border, where the speech of the first one has ended, or if
-        the larger part of the word is in the second one; else to the first one.
+        It begins in the padding before the border, where the speech of the earlier stretch has ended; or the larger part of the
+        word is after the border.
         """
         number = self._begin_of(start)
         following = number + 1

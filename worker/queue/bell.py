@@ -10,7 +10,8 @@ from shared.settings import WorkerSettings
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import now_ms
 
-#: Longest wait for one ring. A ring is lost if its worker dies between pop and claim; the job then waits this long at most.
+#: Longest wait for one ring. A ring is lost if the worker that popped it dies before it claims: that delays a job no longer than
+#: this.
 RING_SECONDS = 1.0
 
 

@@ -21,9 +21,9 @@ from shared.transcripts.pieces import WINDOW_MS
 WINDOW_SECONDS = WINDOW_MS / 1000
 #: Background jobs leave room for this many urgent jobs.
 ROOM_FOR_URGENT = 2
-#: On a CPU: how many urgent jobs at a time a worker takes without regard to its share (`Room`). With full windows, never more.
+#: On a CPU: `Room.urgent_few`. With full windows also the most urgent jobs that a worker takes at a time.
 CPU_URGENT = 4
-#: On a CPU: the most windows of background audio at a time; how many background jobs it takes without regard to its share.
+#: On a CPU: the most windows of background audio at a time, and `Room.background_few`.
 CPU_WINDOWS, CPU_BACKGROUND = 3, 2
 
 
