@@ -1,1 +1,1 @@
-"""What gateway and worker must agree on: job record and states, Redis keys and scripts, settings, errors, formats."""
+"""What gateways and workers must agree on: job record and states, Redis keys and scripts, settings, errors, formats."""

@@ -1,33 +1,33 @@
-"""How many cores this process may really use: affinity, then the container's quota."""
+"""How many cores this process may use, by its CPU affinity and its container's quota; and how many workers fit on them."""
 
 import os
 from pathlib import Path
 
-#: At least two workers, and two threads of each, where there are two cores. Measured there (docs/performance.md): of 1 x 2 and
-#: 2 x 1 now one does more, now the other; 2 x 2 is never far from the better one, and a single clip is done about as soon as two
-#: cores can: threads of one worker wait for each other, and those of the other run meanwhile. And a worker survives the other's
-#: loss.
+#: On two cores or more: at least two workers, and at least two threads of each. Measured on two cores (docs/performance.md), as
+#: workers x threads: sometimes 1 x 2 does more work, sometimes 2 x 1. 2 x 2 is never far from the better of them, and finishes a
+#: single clip about as soon as two cores can: while threads of one worker wait for each other, those of the other run. And one
+#: worker is left if the other dies.
 FEWEST = 2
-#: Beyond that one worker for so many cores, since each holds the model in memory once more.
+#: On more cores: one worker for this many cores, since each worker holds its own copy of the model in memory.
 CORES_PER_WORKER = 4
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def usable_cores() -> int:
-    """At least 1."""
+    """How many cores this process may use; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota_cores()
     return max(1, min(cores, int(quota)) if quota else cores)
 
 
 def workers_for(cores: int) -> int:
-    """How many workers to run on so many cores."""
+    """How many workers to run on this many cores."""
     return max(min(FEWEST, cores), cores // CORES_PER_WORKER)
 
 
 def threads_for(cores: int, workers: int) -> int:
-    """How many threads each of them gets: its part of the cores, and two at least, unless there are more workers than cores."""
+    """How many threads each worker gets: its part of the cores, but at least two. One if there are more workers than cores."""
     return 1 if workers > cores else max(min(FEWEST, cores), cores // workers)
 
 

@@ -1,27 +1,27 @@
-"""Every error the fleet tells a caller about. One root; each class has a stable `code` and says whether to try again.
+"""Every error that the fleet reports to callers. Each class has a stable `code`; `retryable`: another try may succeed.
 
 FleetError
 ├── MalformedRequest            the request cannot be understood
 │   ├── InvalidBase64, InvalidJson, UnknownField, MissingAudio, EmptyAudio
-│   └── MalformedAudio          damaged; HarmfulAudio: so that its reader died over it
+│   └── MalformedAudio          damaged; HarmfulAudio: its reader died or reached a limit
 ├── AccessDenied                key missing or wrong
-├── UnknownJob                  no such job, or somebody else's
+├── UnknownJob                  no such job, or a job of another tenant
 ├── NoSuchPage, MethodNotAllowed
 ├── JobNotFinished, JobNotRetryable
 ├── JobGone                     expired or erased
 ├── RequestTooLarge
-├── NotAudio                    the content is no audio we can read
-├── ImpossibleRequest           understood, yet it cannot be done
+├── NotAudio                    the content is not audio that the fleet can read
+├── ImpossibleRequest           understood, but it cannot be done
 │   ├── AudioTooLong, AudioTooShort, UnsupportedAudio, IncompleteAudio, InvalidOption, UnknownModel, IdempotencyConflict
-├── QueueFull, StoreUnavailable, ReadersUnavailable   the fleet cannot take it now
-└── JobFailed                   what a failed job ended with
+├── QueueFull, StoreUnavailable, ReadersUnavailable   the fleet cannot take the request now
+└── JobFailed                   the error that ended a failed job
 """
 
 from typing import ClassVar
 
 
 class FleetError(Exception):
-    """The root. `message` is one sentence for the caller that says what to do next; it never quotes content."""
+    """The root of all errors. `message` is one sentence that tells the caller what to do next. It never quotes content."""
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
@@ -56,15 +56,15 @@ class EmptyAudio(MalformedRequest):
 
 
 class MalformedAudio(MalformedRequest):
-    """Recognised as audio, but damaged or cut short."""
+    """The content was recognised as audio, but it is damaged or cut short."""
 
     code = "malformed_audio"
 
 
 class HarmfulAudio(MalformedAudio):
-    """Its reader died over it, or used up what a reader may use. `cause`: the signal, or the limit; for the log.
+    """The file's reader died, or reached one of its limits. `cause`: the signal or the limit, for the log.
 
-    `will_again`: another reader would fare alike, so the file is remembered and refused at once.
+    `will_again`: another reader would fail in the same way, so the file is remembered and refused at once.
     """
 
     def __init__(self, message: str, cause: str = "", will_again: bool = True) -> None:
@@ -126,13 +126,13 @@ class AudioTooShort(ImpossibleRequest):
 
 
 class UnsupportedAudio(ImpossibleRequest):
-    """Audio of a kind nobody can transcribe: too many channels, an impossible rate, samples that are no numbers."""
+    """Audio that cannot be transcribed: too many channels, an impossible sample rate, samples that are not numbers."""
 
     code = "unsupported_audio"
 
 
 class IncompleteAudio(ImpossibleRequest):
-    """`strict` was asked for, and a part of the audio is missing or damaged."""
+    """The caller asked for `strict`, and a part of the audio is missing or damaged."""
 
     code = "audio_incomplete"
 
@@ -146,7 +146,7 @@ class IdempotencyConflict(ImpossibleRequest):
 
 
 class QueueFull(FleetError):
-    """`retry_after_seconds` comes from the measured drain rate."""
+    """Too much audio waits (backpressure), or Redis is full. If the drain rate is known, `retry_after_seconds` comes from it."""
 
     code = "queue_full"
     retryable = True
@@ -162,14 +162,14 @@ class StoreUnavailable(FleetError):
 
 
 class ReadersUnavailable(FleetError):
-    """The processes that look at audio are away, or have too much to do."""
+    """The readers are not there, or have too much to do."""
 
     code = "readers_unavailable"
     retryable = True
 
 
 class JobFailed(FleetError):
-    """Why a job failed. Unlike the others, the code is the job's own (`not_audio`, `poison_job`, `audio_lost`, ...)."""
+    """The error that ended a job. `job_code` is the job's own code (`not_audio`, `poison_job`, `audio_lost`, ...)."""
 
     code = "transcription_failed"
 

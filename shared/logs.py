@@ -1,4 +1,4 @@
-"""One way to log: structlog events with named fields. Content, prompts and audio are never among them."""
+"""Logging for all processes: structlog events with named fields. No field ever holds content, prompts or audio."""
 
 import logging
 import sys
@@ -7,9 +7,10 @@ import structlog
 
 
 def configure(level: str, style: str) -> None:
-    """Send all logs, the libraries' too, to stderr at `level`, for people (`console`) or for machines (`json`).
+    """Send all logs, those of libraries too, to stderr at `level`, for people (`console`) or for machines (`json`).
 
-    Ours go there directly: through the standard library one line costs three times as much, and the gateway writes one a submit.
+    The fleet's own logs go there directly: through the standard library a line costs three times as much, and the gateway writes
+    a line for each submit.
     """
     numeric = logging.getLevelNamesMapping()[level] if hasattr(logging, "getLevelNamesMapping") else logging.getLevelName(level)
     shared: list[structlog.typing.Processor] = [
@@ -35,7 +36,7 @@ def configure(level: str, style: str) -> None:
 
 
 def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Terminals obey control characters, and some values are strangers' (paths): they are shown as in a Python string."""
+    """Show control characters as in a Python string: terminals obey them, and some values (paths) come from callers."""
     for name, value in event.items():
         if isinstance(value, str) and name != "exception" and not value.isprintable():
             event[name] = "".join(one if one.isprintable() else repr(one)[1:-1] for one in value)

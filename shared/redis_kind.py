@@ -1,4 +1,4 @@
-"""Which kind of Redis this is: a fleet needs one server (with replicas, if wanted), for its scripts touch keys of many jobs."""
+"""Checks the kind of Redis: a fleet needs a single server, with or without replicas, since its scripts use keys of many jobs."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ NO_CLUSTER = "REDIS_URL: this is a Redis Cluster, which cannot hold a fleet; nam
 
 
 def unsuitable(url: str) -> str | None:
-    """A sentence for the operator if a fleet cannot live there. None if it can, or while there is no answer."""
+    """Why this Redis cannot hold a fleet, as a sentence for the operator. None if it can, or if it does not answer."""
     client = connect(url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS, retry=Retry(NoBackoff(), 0))
     try:
         about: Any = client.info("cluster")

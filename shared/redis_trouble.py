@@ -1,7 +1,7 @@
-"""What an error of Redis means: it is away, it is full, or the mistake is ours.
+"""What an error of Redis means: Redis is away, Redis is full, or the fleet's own code made a mistake.
 
-redis-py has a class for some of Redis' error codes, and takes the code off the text; others it leaves in the text. Redis before
-7 wraps errors in scripts into a text of its own ("ERR Error running script ... -OOM command not allowed ...").
+For some error codes of Redis, redis-py has a class and removes the code from the message. Other codes stay in the message. Redis
+before version 7 wraps errors in scripts into a message of its own ("ERR Error running script ... -OOM command not allowed ...").
 """
 
 import re
@@ -24,15 +24,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 class Trouble(Enum):
     """What to do about an error of Redis."""
 
-    #: Try again shortly: it does not answer, is loading, is a replica, cannot write to its disk, or does not let us in.
+    #: Try again shortly: Redis does not answer, is loading or busy, is a replica, cannot write to its disk, or denies access.
     AWAY = "away"
-    #: What takes memory is refused until something has been freed.
+    #: Redis refuses commands that need memory until some memory has been freed.
     FULL = "full"
-    #: To try again would not help: a script or a command is wrong.
+    #: A script or a command is wrong, so another try would not help.
     OURS = "ours"
 
 
-#: LOADING is a connection error to redis-py.
+#: redis-py reports LOADING as a connection error.
 _AWAY = (
     RedisConnectionError,
     RedisTimeoutError,
@@ -59,7 +59,7 @@ _AWAY_CODES = frozenset(
     }
 )
 _FULL_CODE = "OOM"
-#: A code stands at the front; in a script of Redis 6 behind a dash in the middle.
+#: A code is at the front of the message; in errors of Redis 6 from scripts, it follows a dash in the middle.
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})\b")
 
 
@@ -73,7 +73,7 @@ def is_deposed(error: ResponseError) -> bool:
 
 
 def trouble_of(error: RedisError) -> Trouble:
-    """What an error means."""
+    """What an error of Redis means for the caller."""
     codes = set(_CODE.findall(str(error))) if isinstance(error, ResponseError) else set[str]()
     if isinstance(error, OutOfMemoryError) or _FULL_CODE in codes:
         return Trouble.FULL

@@ -1,4 +1,4 @@
-"""All settings, declared once: name, type, default, one line of meaning. Read from the environment, checked at start."""
+"""All settings, each declared once: name, type, default, one line of meaning. Read from the environment, checked at start."""
 
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ def complaint(error: ValidationError) -> str:
 
 
 class FleetSettings(BaseSettings):
-    """What gateway and worker must agree on."""
+    """Settings that gateways and workers must agree on."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -89,16 +89,16 @@ class FleetSettings(BaseSettings):
 
     @cached_property
     def model_name(self) -> str:
-        """The model's public name: the last part of a path, else the name as given. Asks the file system, once."""
+        """The model's public name: the last part of a path, else the name as given. Looks at the file system, once."""
         return Path(self.whisper_model).name if Path(self.whisper_model).is_dir() else self.whisper_model
 
     @property
     def long_above_seconds(self) -> float:
-        """What waits in the lane of long audio; 0: nothing does."""
+        """Longer audio waits in the long lane; 0: no audio does."""
         return self.route_short_to_cpu_seconds or self.split_above_seconds
 
     def terminal_ttls(self) -> dict[str, int]:
-        """What every script that may end a job needs to know."""
+        """Arguments of every script that may end a job."""
         return {
             "result_ttl": self.result_ttl_seconds,
             "failed_audio_ttl": self.failed_audio_ttl_seconds,
@@ -106,16 +106,16 @@ class FleetSettings(BaseSettings):
         }
 
     def audio_ttl_seconds(self) -> int:
-        """Longest life of stored audio: as long as it may wait, and then be decoded at a tenth of real time."""
+        """The TTL of stored audio: the time to wait, to decode at a real-time factor of 10, and to be kept after a failure."""
         return self.start_deadline_seconds + int(10 * self.max_audio_length_seconds) + self.failed_audio_ttl_seconds
 
     def for_log(self) -> dict[str, Any]:
-        """Every value, secrets masked by their type."""
+        """Every setting as text. The type of a secret masks its value."""
         return {name: str(value) for name, value in self.model_dump().items()}
 
 
 class GatewaySettings(FleetSettings):
-    """What only the gateway reads."""
+    """Settings that only gateways read."""
 
     api_host: Annotated[str, Field(description="Address to listen on. Beyond loopback a key is required.")] = "127.0.0.1"
     api_published_host: Annotated[
@@ -174,12 +174,12 @@ class GatewaySettings(FleetSettings):
         return root
 
 
-#: Names of engines in the settings of earlier releases, and where these engines are now.
-MOVED_ENGINES = {"worker.model.engine:Engine": "worker.model.engine:Engine"}
+#: Names of engines in the settings of earlier releases, and their names now.
+MOVED_ENGINES = {"worker.engine:Engine": "worker.model.engine:Engine"}
 
 
 class WorkerSettings(FleetSettings):
-    """What only a worker reads."""
+    """Settings that only workers read."""
 
     whisper_engine: Annotated[
         str,
@@ -253,10 +253,10 @@ class WorkerSettings(FleetSettings):
         return known
 
     def model_location(self) -> str:
-        """What faster-whisper is told to load."""
+        """The path or the name of the model that faster-whisper loads."""
         return str(DEMO_MODEL) if self.whisper_model == "demo" else self.whisper_model
 
     def cache_revision(self, revision: str) -> str:
-        """The model's revision, that of how audio is read, and the defaults of the worker: all of them decide the transcript."""
+        """The model's revision, the revision of audio reading, and the worker's defaults: all of them decide the transcript."""
         defaults = self.whisper_beam_size, self.whisper_language or "auto", self.whisper_encoder_window
         return "-".join(map(str, (revision, READING_REVISION, self.whisper_compute_type, *defaults)))

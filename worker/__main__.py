@@ -22,12 +22,12 @@ from worker.supervising.presence import Presence, worker_name
 from worker.supervising.supervisor import Supervisor
 
 EXIT_BAD_SETTINGS, EXIT_NO_STORE = 2, 69
-#: How long Redis may be away at the start.
+#: How long the worker waits for Redis at its start.
 STORE_PATIENCE_SECONDS = 60.0
 
 
 def main() -> int:
-    """Run a worker until it is told to stop; the exit code."""
+    """Run a worker until it is told to stop. Returns the exit code."""
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -48,11 +48,11 @@ def main() -> int:
 
 
 def _connect(settings: WorkerSettings) -> Redis:
-    """Bounded in connections and in time: a hung Redis costs seconds, never the worker."""
+    """A client with bounded connections and timeouts: a Redis that hangs costs seconds, but never hangs the worker."""
     return connect(
         settings.redis_url.get_secret_value(),
         socket_timeout=5.0,
-        # The loop's own connection tries a host that does not answer nine times for one command.
+        # For one command, the supervisor's connection tries nine times to reach a host that does not answer.
         socket_connect_timeout=0.7,
         max_connections=8,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
@@ -76,7 +76,7 @@ def _store_answers(redis: Redis) -> bool:
 
 
 def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor:
-    # The loop has one connection, in its hands for good: to take one from the pool costs as much as a command.
+    # The supervisor's loop keeps one connection for good: to take one from the pool costs as much as a command.
     queue = assemble(redis.client(), settings, name)  # type: ignore[no-untyped-call]
     presence = Presence(settings, queue.register, queue.lanes, FleetWorker(name, queue.lanes.names, redis))
     presence.arrive()

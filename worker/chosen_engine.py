@@ -1,4 +1,4 @@
-"""The engine that a worker's settings choose."""
+"""The engine settings that follow from a worker's settings."""
 
 from shared.cpu import usable_cores
 from shared.settings import WorkerSettings
@@ -6,7 +6,7 @@ from worker.engine_settings import EngineSettings
 
 
 def chosen_engine(settings: WorkerSettings) -> EngineSettings:
-    """From the environment; 0 threads become one per usable core."""
+    """The engine settings of a worker. 0 CPU threads become one thread per usable core."""
     return EngineSettings(
         factory=settings.whisper_engine,
         name=settings.model_name,

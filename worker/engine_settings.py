@@ -1,11 +1,11 @@
-"""How the model is loaded, and how its process logs. Both processes know it, so it imports neither model code nor Redis."""
+"""How the model is loaded, and how its process logs. Supervisor and model process import it: no model code, no Redis in here."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """Picklable: it travels to the model process. `beam_size` and `language` answer what a job leaves open."""
+    """Picklable, since it is sent to the model process. `beam_size` and `language` are the defaults of jobs that name none."""
 
     factory: str
     name: str

@@ -1,4 +1,4 @@
-"""What supervisor and model process say to each other over their pipe. Imports nothing that loads a model."""
+"""The messages between supervisor and model process, sent over their pipe. Imports nothing that loads a model."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,17 @@ from shared.transcripts.transcript import Segment, Transcript
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transcribe:
-    """Supervisor to model: decode this. `audio` is the file's bytes as uploaded.
+    """Supervisor to model: decode this. `audio` holds the bytes of the file as uploaded.
 
-    `split_above_seconds`: longer audio is cut into pieces instead (0: never). `urgent`: goes before what is not.
+    `split_above_seconds`: longer audio is cut into pieces instead of being decoded; 0 never cuts. `urgent`: its calls to the
+    model go before those of jobs that are not urgent.
     """
 
     attempt_id: str
     audio: bytes
     options: TranscriptionOptions
     max_seconds: float
-    #: What the probe has found: how long the audio is, and how many channels it has.
+    #: The audio's length and number of channels, as the probe found them.
     expected_seconds: float
     channels: int
     split_above_seconds: float = 0.0
@@ -27,31 +28,31 @@ class Transcribe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """Supervisor to model: give this job up at the next segment."""
+    """Supervisor to model: give this attempt up, at its next segment or its next call of the model."""
 
     attempt_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canary:
-    """Supervisor to model: prove that you can still decode."""
+    """Supervisor to model: run the canary transcription, to prove that you can still decode."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Able:
-    """Model to supervisor: the canary transcription went through."""
+    """Model to supervisor: the canary transcription succeeded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unable:
-    """Model to supervisor: the canary transcription raised; the kind of the error."""
+    """Model to supervisor: the canary transcription raised. `reason` is the error's class."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """Model to supervisor: loaded, and a canary transcription went through."""
+    """Model to supervisor: the model is loaded, and a canary transcription succeeded. `load_seconds` covers both."""
 
     model: str
     revision: str
@@ -61,21 +62,21 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CannotLoad:
-    """Model to supervisor: it will never be ready; the reason for the operator."""
+    """Model to supervisor: the model cannot be loaded. `reason` is for the operator."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
-    """Model to supervisor: nothing to show yet, but the decode came to its next call of the model."""
+    """Model to supervisor: the decode moves, though it may have no new segment."""
 
     attempt_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Model to supervisor: one more segment, and how far into the audio it reaches."""
+    """Model to supervisor: one more segment. `done_seconds`: how much of the audio is decoded."""
 
     attempt_id: str
     segment: Segment
@@ -84,7 +85,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutPiece:
-    """Model to supervisor: piece `number` (from 1) of a long file; `audio` is a FLAC."""
+    """Model to supervisor: piece `number` (from 1) of a long file. `audio` is a FLAC file."""
 
     attempt_id: str
     number: int
@@ -93,7 +94,7 @@ class CutPiece:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutDone:
-    """Model to supervisor: all pieces of a long file have been sent; where they are, in order."""
+    """Model to supervisor: all pieces of a long file have been sent. `pieces` says where each lies, in order."""
 
     attempt_id: str
     cut: Cut
@@ -110,9 +111,9 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """Model to supervisor: this job cannot be done; `retryable` when another attempt may go better.
+    """Model to supervisor: this attempt failed. `retryable`: another attempt may succeed.
 
-    `is_unreadable`: its file has broken or exhausted its reader, and is not to be looked at again.
+    `is_unreadable`: the file has broken or exhausted its reader, and must not be read again.
     """
 
     attempt_id: str
@@ -124,7 +125,7 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stopped:
-    """Model to supervisor: given up as told."""
+    """Model to supervisor: the attempt was given up, as `Stop` asked."""
 
     attempt_id: str
 

@@ -1,4 +1,4 @@
-"""How much memory a process holds, and how much there still is. Read from /proc; elsewhere nothing is known."""
+"""How much memory a process holds, and how much is still available. Read from /proc; unknown on systems without it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def resident_bytes(pid: int) -> int:
-    """VmRSS of a process; 0 when unknown."""
+    """Resident memory (VmRSS) of a process; 0 when unknown."""
     return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:") * 1024
 
 

@@ -1,4 +1,4 @@
-"""The job record: its states, the moves between them, and how it reads from Redis."""
+"""The job record: its states, the moves between them, and how it is read from Redis."""
 
 import json
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from shared.transcripts.pieces import Cut
 
 
 class JobState(str, Enum):
-    """Where a job is in its life."""
+    """The state of a job."""
 
-    #: Waiting in its lane, or for the equal job that is decoded on its behalf.
+    #: It waits in its lane, or for its leader: the equal job whose transcript it will share.
     QUEUED = "queued"
     #: A worker holds its lease.
     RUNNING = "running"
     #: The transcript is there.
     COMPLETED = "completed"
-    #: It cannot be transcribed; `error` says why.
+    #: It was not transcribed; `error` says why.
     FAILED = "failed"
     #: The caller cancelled it.
     CANCELED = "canceled"
@@ -30,11 +30,11 @@ class JobState(str, Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Terminal states are write-once; only the owner's retry, or an operator's requeue, starts a new life."""
+        """Whether the job has ended. Only its owner's retry, or an operator's requeue, changes a terminal state: to `queued`."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
-#: Every legal move. The Lua scripts in `shared/jobs/scripts` make them; anything else is refused there.
+#: Every legal move. The Lua scripts in `shared/jobs/scripts` make the moves, and refuse all others.
 LEGAL_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
     JobState.RUNNING: frozenset({JobState.QUEUED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED, JobState.EXPIRED}),
@@ -55,7 +55,7 @@ class Origin(str, Enum):
 
 
 class JobError(BaseModel):
-    """Why a job failed, for its owner."""
+    """Why a job failed, told to its owner. `retryable`: a retry may succeed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,7 +77,7 @@ class AttemptNote(BaseModel):
 
 
 class Job(BaseModel):
-    """One job as the store knows it. Times are milliseconds of the Redis server's clock."""
+    """One job as it is stored in Redis. Times are milliseconds of the Redis server's clock."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -96,7 +96,7 @@ class Job(BaseModel):
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     attempt: int = 0
-    #: It may have ended a model process, and is to run alone.
+    #: It may have ended a model process, so it must run alone.
     suspect: bool = False
     worker: str | None = None
     token: int | None = None
@@ -104,15 +104,15 @@ class Job(BaseModel):
     origin: Origin | None = None
     cached_at_ms: int | None = None
     leader: str | None = None
-    #: Of a piece: the file it belongs to, and where it is in it ("from-to" in ms; of split channels "from-to@channel").
+    #: Of a piece: the job of its file, and where it lies in the file ("from-to" in ms; of split channels "from-to@channel").
     parent: str | None = None
     piece: str | None = None
     lane: str | None = None
-    #: Of a file that has been cut: how many pieces, how many of them are not done, and what stitching wants to know.
+    #: Of a file that has been cut: how many pieces it has, how many are not done yet, and what stitching needs to know.
     pieces: int | None = None
     pieces_left: int | None = None
     cut: Cut | None = None
-    #: What the probe has found.
+    #: What the probe found in the audio.
     audio: AudioReport | None = None
     warnings: list[AudioWarning] = []
     error: JobError | None = None
@@ -120,7 +120,10 @@ class Job(BaseModel):
 
     @classmethod
     def from_hash(cls, stored: Mapping[str, str]) -> "Job":
-        """Read the Redis hash `job:{id}`; JSON fields are decoded, absent ones take their defaults."""
+        """Read the Redis hash `job:{id}`. JSON fields are decoded; absent fields take their defaults.
+
+        Raises `pydantic.ValidationError` if this version cannot read the record.
+        """
         fields: dict[str, Any] = dict(stored)
         for name, model in (("options", TranscriptionOptions), ("error", JobError), ("cut", Cut), ("audio", AudioReport)):
             if name in fields:
@@ -131,5 +134,5 @@ class Job(BaseModel):
         return cls.model_validate(fields)
 
     def log_context(self) -> dict[str, object]:
-        """What a log line may say of a job: never its content, prompt or metadata."""
+        """What a log line may say about a job: never its content, prompt or metadata."""
         return {"job_id": self.id, "attempt": self.attempt, "audio_seconds": self.audio_seconds, "sha256": self.sha256[:8]}

@@ -1,4 +1,4 @@
-"""The Redis keys of one fleet. The scripts build the same names (`parts/prelude.lua`)."""
+"""The Redis keys of one fleet. The Lua scripts build the same names (`parts/prelude.lua`)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shared.jobs.lanes import Lane
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Key names under a prefix, so that two fleets can share a server. The table in docs/redis.md says who deletes what."""
+    """Key names under a prefix, so that two fleets can share a server. docs/redis.md says what each key holds, and until when."""
 
     prefix: str
 
@@ -24,14 +24,14 @@ class Keys:
         return f"{self.prefix}:partial:{job_id}"
 
     def pieces(self, job_id: str) -> str:
-        """The transcripts of a long file's pieces that are done."""
+        """The checkpoints of a long file: the transcripts of those pieces that are done."""
         return f"{self.prefix}:pieces:{job_id}"
 
     def gone(self, job_id: str) -> str:
         return f"{self.prefix}:gone:{job_id}"
 
     def unreadable(self, sha256: str) -> str:
-        """A file that has broken or exhausted its reader."""
+        """Set for a file that has broken or exhausted its reader."""
         return f"{self.prefix}:unreadable:{sha256}"
 
     def jobs(self, tenant: str) -> str:
@@ -41,7 +41,7 @@ class Keys:
         return f"{self.prefix}:worker:{name}"
 
     def revisions(self, model: str) -> str:
-        """What the transcripts of a model's workers are cached under, by when they were last heard of."""
+        """The cache revisions of a model's workers, by when a worker with that revision was last heard of."""
         return f"{self.prefix}:revisions:{model}"
 
     @property
@@ -49,7 +49,7 @@ class Keys:
         return f"{self.prefix}:workers"
 
     def workers_on(self, device: str, model: str) -> str:
-        """Workers on one kind of device that are ready to decode with a model, by when they were last heard of."""
+        """The workers on one kind of device that are ready to decode with a model, by when each was last heard of."""
         return f"{self.prefix}:workers:{device}:{model}"
 
     @property
@@ -62,7 +62,7 @@ class Keys:
 
     @property
     def pace(self) -> str:
-        """For each lane the audio that was decoded lately, and the time that it took busy workers."""
+        """For each lane: the audio decoded lately, and the busy time that workers needed for it."""
         return f"{self.prefix}:pace"
 
     @property
@@ -90,7 +90,7 @@ class Keys:
         return f"{self.prefix}:replicated"
 
     def bell(self, lane: str) -> str:
-        """A list that an idle worker blocks on; `lane` is an RQ queue's name."""
+        """The list that idle workers block on. `lane` is the name of an RQ queue."""
         return f"{self.prefix}:bell:{lane}"
 
     def lane(self, model: str, lane: Lane) -> str:
@@ -99,9 +99,9 @@ class Keys:
 
 
 def piece_id(job_id: str, number: int) -> str:
-    """Piece `number` (from 1) of a long file: a job of its own, which no caller's id can name."""
+    """The job id of piece `number` (from 1) of a long file. Callers cannot name such an id."""
     return f"{job_id}_p{number}"
 
 
-#: How long a file that breaks its readers is remembered, and refused without another look.
+#: How long a file that breaks its readers is remembered: until then gateways refuse it without reading it again.
 UNREADABLE_SECONDS = 86_400

@@ -1,4 +1,4 @@
-"""What a caller may ask of a transcription, and its canonical form, which is part of the cache key."""
+"""The options of a transcription, and their canonical form, which is part of the cache key."""
 
 from enum import Enum
 from typing import Annotated, Any
@@ -9,41 +9,41 @@ from shared.audio.request import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, Channel
 from shared.audio.wav import PcmEncoding
 from shared.transcripts.languages import language_code
 
-#: Fields that came with version 0.2. While they have their defaults they are not written: older workers can read the record.
+#: Fields added in version 0.2. A field with its default is not written, so that older workers can read the record.
 _NEW_FIELDS = ("track", "channels", "strict", "normalize", "enhance")
 
 
 class Task(str, Enum):
-    """Write down what is said, or say it in English."""
+    """Transcribe: write what is said. Translate: write it in English."""
 
     TRANSCRIBE = "transcribe"
     TRANSLATE = "translate"
 
 
 class Priority(str, Enum):
-    """The lane a job waits in; interactive is served first."""
+    """Whether a caller waits for the transcript. Together with the audio's length it decides the lane (`lane_for`)."""
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
 
 
 class VadOptions(BaseModel):
-    """How stretches without speech are found (Silero's detector; the defaults are faster-whisper's)."""
+    """How the VAD finds stretches without speech. The VAD is Silero's; the defaults are faster-whisper's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: From which probability on it is speech.
+    #: Sound is speech from this probability on.
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    #: Shorter sounds are no speech.
+    #: Shorter sounds are not speech.
     min_speech_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
     #: Only longer silences are taken out.
     min_silence_ms: Annotated[int, Field(ge=0, le=60_000)] = 2_000
-    #: Kept around speech, on both sides.
+    #: How much audio is kept on both sides of speech.
     pad_ms: Annotated[int, Field(ge=0, le=5_000)] = 400
 
 
 class TranscriptionOptions(BaseModel):
-    """Everything that changes the transcript of given audio by a given model. None means the worker's default."""
+    """All options that change the transcript of the same audio by the same model. None means the worker's default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,10 +55,10 @@ class TranscriptionOptions(BaseModel):
     temperature: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     vad: bool | VadOptions = True
     word_timestamps: bool = False
-    #: Which audio track, counted from 1; None: the default one.
+    #: Which audio track, counted from 1; None: the file's default track.
     track: Annotated[int, Field(ge=1, le=100)] | None = None
     channels: Channels = Channels.MIX
-    #: Refuse what would carry the warning `audio_incomplete`.
+    #: Refuse audio whose result would carry the warning `audio_incomplete`.
     strict: bool = False
     #: Bring the peak to full scale.
     normalize: bool = True
@@ -81,30 +81,30 @@ class TranscriptionOptions(BaseModel):
         return value or None
 
     def canonical(self) -> str:
-        """The same string for the same request, whatever the order and defaults it was written with."""
+        """The options as JSON. Equal options give the same string, however the caller wrote them."""
         return self.model_dump_json(exclude={name for name in _NEW_FIELDS if self._is_default(name)})
 
     def _is_default(self, name: str) -> bool:
         return bool(getattr(self, name) == type(self).model_fields[name].default)
 
     def wanted(self, max_seconds: float) -> Wanted:
-        """The part that says what is to be heard of a file."""
+        """The part of the options that says what to decode from a file."""
         return Wanted(
             max_seconds=max_seconds, track=self.track, channels=self.channels, normalize=self.normalize, enhance=self.enhance
         )
 
 
 class Submission(TranscriptionOptions):
-    """All fields of a submit: the transcription's options, and how the job is to be treated."""
+    """All fields of a submit: the options of the transcription, and how to treat the job."""
 
     model: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@-]*$")] | None = None
     priority: Priority = Priority.INTERACTIVE
     metadata: dict[str, Any] | None = None
-    #: From submit to start, and from submit to end.
+    #: Longest time from submit to start, and from submit to end.
     start_deadline_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
     deadline_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
 
-    #: What the bytes are, if they are raw PCM without a header.
+    #: The format of the bytes, if they are raw PCM without a header.
     encoding: PcmEncoding | None = None
     sample_rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] | None = None
     channel_count: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] | None = None
@@ -118,5 +118,5 @@ class Submission(TranscriptionOptions):
         return self
 
     def options(self) -> TranscriptionOptions:
-        """The part that decides the transcript."""
+        """The part of the fields that decides the transcript."""
         return TranscriptionOptions(**self.model_dump(include=set(TranscriptionOptions.model_fields)))

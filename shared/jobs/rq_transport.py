@@ -1,4 +1,4 @@
-"""The send side of RQ: the hash under which RQ's own tools know a job."""
+"""The send side of RQ: the hash that shows a job to RQ's own tools."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -11,14 +11,14 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
-#: What all of RQ's own keys begin with.
+#: The prefix of all keys of RQ.
 KEY_PREFIX = RQ_KEY_PREFIX
 #: The set of all queues that RQ knows.
 QUEUES_KEY = f"{KEY_PREFIX}:queues"
-#: RQ wants a function name. Only Whisper Fleet's own workers take these jobs; they go by the id, never by this name.
+#: RQ requires a function name. Only Whisper Fleet's own workers take these jobs, and they use the id, never this name.
 FUNCTION = "whisper_fleet.transcribe"
 
-#: Stands in the template where a job's own id goes.
+#: The id in the template, which is replaced by the id of each job.
 _NO_ID = "00000000-0000-7000-8000-000000000000"
 
 
@@ -29,7 +29,7 @@ def _plain(value: Any) -> str | bytes:
 
 @cache
 def _template() -> tuple[Mapping[str, str | bytes], bytes]:
-    """A job as RQ writes it, and its payload. Built once: of what we fill in, RQ's constructor makes nothing more."""
+    """A job as RQ writes it, and its payload. Built once: from the fields that differ by job, RQ derives no other field."""
     job = RqJob.create(
         FUNCTION,
         args=(_NO_ID,),
@@ -37,16 +37,16 @@ def _template() -> tuple[Mapping[str, str | bytes], bytes]:
         origin="lane",
         description="description",
         timeout=-1,
-        connection=Redis(),  # asked for, and never used
+        connection=Redis(),  # required, but never used
         serializer=JSONSerializer,
     )
     return {field: _plain(value) for field, value in job.to_dict().items()}, job.data
 
 
 def hash_fields(job_id: str, lane: str, description: str) -> list[str | bytes]:
-    """Field, value, ... of `rq:job:{id}`. The only argument is the id: audio never travels in a queue payload."""
+    """Field, value, ... of the hash `rq:job:{id}`. The job's only argument is its id: audio is never part of the payload."""
     template, payload = _template()
-    # Not compressed: RQ reads both, and compressing a hundred bytes takes longer than all the rest of this.
+    # Not compressed: RQ reads both forms, and to compress a hundred bytes takes longer than this whole function.
     own: dict[str, str | bytes] = {
         "data": payload.replace(_NO_ID.encode(), job_id.encode()),
         "origin": lane,
@@ -62,5 +62,5 @@ def queue_key(lane: str) -> str:
 
 
 def describe(audio_seconds: float, audio_format: str, language: str | None, sha256: str) -> str:
-    """What rq-dashboard shows of a job: nothing of its content."""
+    """The description that rq-dashboard shows. It says nothing of the job's content."""
     return f"{audio_seconds:.1f} s {audio_format}, {language or 'language detected'}, sha256 {sha256[:8]}"

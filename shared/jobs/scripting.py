@@ -1,4 +1,4 @@
-"""How Python calls the Lua scripts of `scripts/`: one argument layout for the gateway's and the workers' client."""
+"""How Python calls the Lua scripts of `scripts/`. Gateways and workers use the same argument layout."""
 
 import json
 import re
@@ -19,14 +19,14 @@ _LINE = re.compile(r"@?user_script:(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A script as Redis gets it: the parts that it uses, each once and before its users, then the script itself."""
+    """A script as Redis gets it: the parts that it uses, each once and before the parts that use it, then the script itself."""
 
     text: str
-    #: For each file that it was put together from: the line of `text` at which it begins (from 1), and its name.
+    #: For each file that is part of the script: the line of `text` at which the file begins (from 1), and its name.
     files: Sequence[tuple[int, str]]
 
     def located(self, message: str) -> str:
-        """An error message of Redis with `user_script:123` replaced by the file and its own line."""
+        """An error message of Redis, with `user_script:123` replaced by the file's name and the line in that file."""
         return _LINE.sub(lambda found: self._place(int(found[1])), message)
 
     def _place(self, line: int) -> str:
@@ -36,7 +36,7 @@ class Source:
 
 @cache
 def source(name: str) -> Source:
-    """The script of that name, ready for `SCRIPT LOAD`. A file names the parts that it needs in a line `-- uses: ...`."""
+    """The script `name`, ready for `SCRIPT LOAD`. A Lua file names the parts that it needs in a line `-- uses: ...`."""
     text, files, line = "", list[tuple[int, str]](), 1
     for path in _in_order(f"{name}.lua"):
         written = _read(path)
@@ -47,7 +47,7 @@ def source(name: str) -> Source:
 
 
 def _in_order(path: str, before: Sequence[str] = ()) -> list[str]:
-    """The files that a script needs beside those `before`: the parts of its parts, its parts, the script."""
+    """The files `before`, then those that a script needs beside them: the parts of its parts, its parts, the script."""
     order = [*before]
     uses = _USES.search(_read(path))
     for part in uses[1].split() if uses else ():
@@ -60,32 +60,32 @@ def _read(path: str) -> str:
 
 
 def arguments(prefix: str, named: Mapping[str, object], *tail: str | bytes) -> Sequence[str | bytes]:
-    """ARGV: the prefixes, the time in RQ's notation, the named arguments as JSON, then the bytes that JSON cannot hold."""
+    """ARGV: both prefixes, the time as RQ writes it, the named arguments as JSON, then the bytes that JSON cannot hold."""
     return [prefix, KEY_PREFIX, rq_time(), json.dumps(named), *tail]
 
 
 def rq_time() -> str:
-    """Now, as RQ writes times into its hashes (rq.utils.utcformat)."""
+    """The current time, as RQ writes times into its hashes (rq.utils.utcformat)."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def broken_records(script: str, flat: Sequence[bytes | str]) -> dict[str, str]:
-    """The records that a sweep has set aside (`guarded` in parts/sweeping.lua), by id, and what is wrong with each."""
+    """By id: the records that a sweep has set aside (`guarded` in parts/sweeping.lua), and what is wrong with each."""
     parts = [text(part) for part in flat]
     return {record: source(script).located(problem) for record, problem in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def located(script: str, error: ResponseError) -> ResponseError:
-    """The same error, of the same class; where it is a script's own, its message names the Lua file and line."""
+    """The same error, of the same class. If it comes from within the script, its message names the Lua file and line."""
     return type(error)(source(script).located(str(error)))
 
 
 def text(value: bytes | str) -> str:
-    """A Redis answer as a string, whatever the client's decoding."""
+    """A Redis answer as a string, whether the client decodes answers or not."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def text_hash(flat: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, str]:
-    """A Redis hash, as HGETALL answers it from Python (a mapping) or from Lua (a flat list), as strings."""
+    """A Redis hash as a dict of strings. HGETALL answers a mapping to Python, and a flat list to Lua."""
     pairs = flat.items() if isinstance(flat, Mapping) else zip(flat[::2], flat[1::2], strict=True)
     return {text(field): text(value) for field, value in pairs}

@@ -1,1 +1,1 @@
-"""Transcripts: their segments, how the pieces of a long file become one, and the text formats. Knows no Redis."""
+"""Transcripts: their segments, the stitching of a long file's pieces, and the text formats. Knows no Redis."""

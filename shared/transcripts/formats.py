@@ -1,4 +1,4 @@
-"""The plain-text forms of a transcript. The two JSON forms need the job beside it and are built where jobs are shown."""
+"""The plain-text forms of a transcript. The two JSON forms also need the job; the gateway builds them where it shows jobs."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from shared.transcripts.transcript import Segment, Transcript, channel_name, is_
 
 
 class ResultFormat(str, Enum):
-    """How a result is asked for."""
+    """The forms in which a caller can ask for a result."""
 
     #: The canonical result.
     JSON = "json"
@@ -21,7 +21,7 @@ class ResultFormat(str, Enum):
 
     @property
     def media_type(self) -> str:
-        """For the Content-Type header; text forms are UTF-8."""
+        """The media type for the Content-Type header. Text forms are UTF-8."""
         return _MEDIA_TYPES[self]
 
 
@@ -44,7 +44,7 @@ def render(result_format: ResultFormat, transcript: Transcript) -> str:
 
 
 def timestamp(seconds: float, decimal_mark: str) -> str:
-    """`hh:mm:ss.mmm`, with at least two digits of hours."""
+    """A time as `hh:mm:ss.mmm`, with `decimal_mark` for the dot and at least two digits of hours."""
     whole, milliseconds = divmod(_milliseconds(seconds), 1000)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
@@ -56,7 +56,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _one_line(text: str) -> str:
-    """A blank line would end a cue, a line break or tab a row."""
+    """The text on one line: a blank line would end a cue, and a line break or a tab would end a row or a column."""
     return re.sub(r"\s+", " ", text).strip()
 
 
@@ -94,7 +94,7 @@ def _speaker(segment: Segment) -> str:
 
 
 def _voice(segment: Segment) -> str:
-    """WebVTT's own way to say who speaks."""
+    """WebVTT's tag for the speaker; empty if the channels are not split."""
     return f"<v {channel_name(segment.channel)}>" if segment.channel is not None else ""
 
 
@@ -103,12 +103,12 @@ def _span(segment: Segment, decimal_mark: str) -> str:
 
 
 def _cue_text(segment: Segment) -> str:
-    """An arrow in the text would read as the times of a cue (Whisper's own writers replace it likewise)."""
+    """The text of a cue. An arrow in it would be read as the times of a cue, so it is replaced, as Whisper's own writers do."""
     return _one_line(segment.text).replace("-->", "->")
 
 
 def _vtt_text(segment: Segment) -> str:
-    """WebVTT cue text is markup: `&`, `<` and with it any tag must be escaped, `>` undoes the arrow."""
+    """The text of a WebVTT cue, which is markup: `&` and `<` (any tag) must be escaped. To escape `>` breaks up arrows."""
     return _one_line(segment.text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

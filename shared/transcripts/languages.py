@@ -1,8 +1,8 @@
-"""Whisper's languages, and the other ways in which people write them."""
+"""Whisper's languages, and other ways to write them."""
 
 import re
 
-#: Code and English name (openai/whisper, tokenizer.py).
+#: The code and the English name of each language (openai/whisper, tokenizer.py).
 LANGUAGES = {
     "en": "english", "zh": "chinese", "de": "german", "es": "spanish", "ru": "russian", "ko": "korean", "fr": "french",
     "ja": "japanese", "pt": "portuguese", "tr": "turkish", "pl": "polish", "ca": "catalan", "nl": "dutch", "ar": "arabic",
@@ -21,7 +21,7 @@ LANGUAGES = {
     "ba": "bashkir", "jw": "javanese", "su": "sundanese", "yue": "cantonese",
 }  # fmt: skip
 
-#: Other names of the same (openai/whisper, and ISO 639's own codes where Whisper's are older or others).
+#: Other names of the same languages (from openai/whisper; and ISO 639 codes where Whisper's code is an older or another one).
 _OTHER_NAMES = {
     "burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps",
     "panjabi": "pa", "moldavian": "ro", "moldovan": "ro", "sinhalese": "si", "castilian": "es", "mandarin": "zh",

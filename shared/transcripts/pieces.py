@@ -1,4 +1,4 @@
-"""A long file in pieces: where each lies, and what is known of the whole once it has been cut."""
+"""A long file in pieces: where each piece lies, and what is known of the whole file once it has been cut."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.audio.report import AudioReport, AudioWarning
 
-#: What Whisper hears at a time: a piece is no longer.
+#: The length of audio that Whisper decodes at a time. No piece is longer.
 WINDOW_MS = 30_000
 
 
@@ -17,7 +17,7 @@ class Cut(BaseModel):
 
     duration: float
     preprocess_ms: float
-    #: None where the worker does not detect languages.
+    #: None if the worker that cut the file detected no language: then each piece's decode does.
     language: str | None = None
     language_probability: float = 1.0
     audio: AudioReport | None = None
@@ -26,23 +26,23 @@ class Cut(BaseModel):
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a file, in milliseconds from its start. Two pieces overlap where the cut fell into speech."""
+    """A stretch of a file, in milliseconds from the file's start. Two pieces overlap if the cut between them fell into speech."""
 
     start_ms: int
     end_ms: int
-    #: It may hold a silence that a detector of speech would take out. Known of pieces that have just been cut.
+    #: It may hold a silence that the VAD would take out. Only known for pieces that have just been cut.
     has_pause: bool = field(default=True, compare=False)
-    #: Of split channels: which one, counted from 1.
+    #: The channel, counted from 1, if channels are split.
     channel: int | None = None
 
     @property
     def name(self) -> str:
-        """As the store knows it."""
+        """The name of the piece in Redis: "from-to" in ms; of split channels "from-to@channel"."""
         return f"{self.start_ms}-{self.end_ms}" + (f"@{self.channel}" if self.channel is not None else "")
 
     @classmethod
     def named(cls, name: str) -> "Piece":
-        """The piece of a name."""
+        """The piece that `name` names."""
         times, _, channel = name.partition("@")
         start, _, end = times.partition("-")
         return cls(int(start), int(end), channel=int(channel) if channel else None)

@@ -1,9 +1,9 @@
-"""What a text is made of when two hearings of it are compared: words, or characters where a script has no spaces."""
+"""Splits a text into units, so that two transcripts can be compared: words, or characters in scripts without spaces."""
 
 import unicodedata
 
-#: Scripts that leave no space between words, by code points: Thai, Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han.
-#: Korean has spaces. (Whisper's tokenizer splits words of such languages by characters, too: zh, ja, th, lo, my, yue.)
+#: Scripts without spaces between words, by code points: Thai, Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han.
+#: Korean has spaces. (Whisper's tokenizer splits such languages into characters, too: zh, ja, th, lo, my, yue.)
 _WITHOUT_SPACES = (
     (0x0E00, 0x0FFF),
     (0x1000, 0x109F),
@@ -23,7 +23,7 @@ _WITHOUT_SPACES = (
 
 
 def units_of(text: str) -> list[str]:
-    """Slices of a text, each with the space before it and the marks after it; put together they are the text."""
+    """The units of a text, each with the space before it and the marks after it. Joined together they are the text."""
     units: list[str] = []
     for character in text:
         if not units or _begins_unit(units[-1], character):
@@ -36,19 +36,19 @@ def units_of(text: str) -> list[str]:
 
 
 def bare(unit: str) -> str:
-    """A unit as it compares with another: without case and marks; the marks themselves where there is nothing else."""
+    """A unit in the form for comparison: without case and marks. A unit of marks alone keeps its marks."""
     letters = "".join(character for character in unit if character.isalnum() or unicodedata.combining(character))
     return letters.casefold() or unit.strip()
 
 
 def _begins_unit(unit: str, character: str) -> bool:
-    """Whether a character begins a unit anew, behind what there is of the last one."""
+    """Whether `character` begins a new unit after `unit`."""
     if unit.isspace():
         return False
     if character.isspace():
         return True
     if not character.isalnum():
-        # Marks, vowel signs and punctuation belong to what is before them.
+        # Marks, vowel signs and punctuation belong to the character before them.
         return False
     return _stands_alone(character) or any(map(_stands_alone, unit))
 

@@ -1,4 +1,4 @@
-"""A long file's transcript out of those of its pieces: true times, segments numbered through, nothing said twice."""
+"""Stitches the transcripts of pieces to the transcript of their file: times in the file, segments numbered, no words twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from shared.transcripts.pieces import Cut, Piece
 from shared.transcripts.spoken_units import bare, units_of
 from shared.transcripts.transcript import Segment, Transcript, Word, join_text, merged
 
-#: Times of words that are guessed from a segment's are off by so much.
+#: How far the time of a word may be off, if it is estimated from the times of its segment.
 SLACK_SECONDS = 1.0
-#: One short word in common says nothing.
+#: A single common word with fewer letters does not count as a match: it may be chance.
 LEAST_LETTERS = 5
 
 
 def joined_text(said: Mapping[str, str]) -> str:
-    """The text of the pieces that are done, by the pieces' names. At a cut in the middle of speech words may stand twice."""
+    """The text of the pieces that are done, given by the pieces' names. At a cut within speech, words may appear twice."""
     in_order = sorted(said, key=lambda name: Piece.named(name).start_ms)
     return " ".join(said[name] for name in in_order if said[name])
 
 
 def joined_segments(checkpoints: Mapping[str, str]) -> list[Segment]:
-    """The segments of all pieces, from the transcripts (JSON) under the pieces' names."""
+    """The segments of all pieces that are done, from their transcripts (JSON), given by the pieces' names."""
     return _together(_read(checkpoints))
 
 
 def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
-    """The transcript of a file, all pieces of which are done. There is at least one."""
+    """The transcript of a file whose pieces are all done. There must be at least one piece."""
     pieces = _read(checkpoints)
     segments, transcripts = _together(pieces), [transcript for _, transcript in pieces]
     first = transcripts[0]
@@ -40,7 +40,7 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
             "segments": segments,
             "preprocess_ms": round(cut.preprocess_ms + sum(t.preprocess_ms for t in transcripts), 1),
             "transcribe_ms": round(sum(t.transcribe_ms for t in transcripts), 1),
-            # Of several revisions (an upgrade under way) none is the one under which others would look.
+            # If workers of several revisions took part (during an upgrade), the joined name is one that no cache look-up uses.
             "model_revision": "+".join(sorted({t.model_revision for t in transcripts})),
             "encoder_window": windows.pop() if len(windows) == 1 else "mixed",
             "short_windows": sum(t.short_windows for t in transcripts),
@@ -58,7 +58,7 @@ def _read(checkpoints: Mapping[str, str]) -> list[tuple[Piece, Transcript]]:
 
 
 def _together(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
-    """Each channel is put together by itself."""
+    """Join the pieces of each channel by itself."""
     channels = sorted({piece.channel for piece, _ in pieces if piece.channel is not None})
     if not channels:
         return _number(_join(pieces))
@@ -82,20 +82,20 @@ def _join(pieces: Sequence[tuple[Piece, Transcript]]) -> list[Segment]:
 
 
 def _placed(segment: Segment, piece: Piece) -> Segment:
-    """The same segment, by the file's clock."""
+    """The same segment, with times from the start of the file."""
     words = [word.model_copy(update=_times(word, piece)) for word in segment.words or ()]
     return segment.model_copy(update={**_times(segment, piece), "words": words or None})
 
 
 def _times(timed: Segment | Word, piece: Piece) -> dict[str, float]:
-    """A model counts to the end of its window; of a shorter piece nothing is said after its end."""
+    """Times from the start of the file. A model's times may run to the end of its window: limit them to the piece's end."""
     start, end = (min(piece.start_ms / 1000 + at, piece.end_ms / 1000) for at in (timed.start, timed.end))
     return {"start": round(start, 3), "end": round(end, 3)}
 
 
 @dataclass(frozen=True)
 class _Spoken:
-    """A word of a list of segments: where it stands, as it compares, and the middle of its time."""
+    """A word in a list of segments: its segment and its place in it, its form for comparison, and the middle of its time."""
 
     segment: int
     word: int
@@ -106,9 +106,10 @@ class _Spoken:
 def _without_overlap(
     before: list[Segment], after: list[Segment], start_seconds: float, end_seconds: float
 ) -> tuple[list[Segment], list[Segment]]:
-    """Both sides of a cut that fell into speech, what was heard on both sides kept once. Nothing outside the overlap is touched.
+    """The segments on both sides of a cut that fell into speech. Words that both sides heard are kept once.
 
-    Words that both heard in the overlap, in the same order, are where one goes over into the other; without any, its middle is.
+    The transcript goes over from one side to the other at the longest run of words that both sides have in the overlap. If there
+    is none, it goes over in the middle of the overlap. Nothing outside the overlap changes.
     """
     left = [w for w in _spoken(before) if w.middle_seconds > start_seconds - SLACK_SECONDS]
     right = [w for w in _spoken(after) if w.middle_seconds < end_seconds + SLACK_SECONDS]
@@ -124,7 +125,7 @@ def _without_overlap(
 
 
 def _units(segment: Segment) -> list[str]:
-    """Its words as the model tells them, where these make up its text; else by its script."""
+    """The words of a segment: the model's own if they make up its text, else the units of its text."""
     words = [word.word for word in segment.words or ()]
     return words if words and "".join(words).strip() == segment.text.strip() else units_of(segment.text.strip())
 
@@ -142,7 +143,7 @@ def _spoken(segments: Sequence[Segment]) -> list[_Spoken]:
 
 
 def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Segment]:
-    """Less these words; segments that nothing is left of go, too."""
+    """The segments without the dropped words. Segments without any word left are dropped, too."""
     kept = []
     for number, segment in enumerate(segments):
         places = {word.word for word in dropped if word.segment == number}
@@ -155,7 +156,10 @@ def _without(segments: Sequence[Segment], dropped: Sequence[_Spoken]) -> list[Se
 
 
 def _only(segment: Segment, places: Sequence[int]) -> Segment:
-    """These words, which stand next to each other; its times shrink in proportion where the words' own are not known."""
+    """The segment with only the words at `places`, which are next to each other.
+
+    If the times of the words are unknown, the segment's times shrink in proportion.
+    """
     said = _units(segment)
     step = (segment.end - segment.start) / len(said)
     start, end = segment.start + places[0] * step, segment.start + (places[-1] + 1) * step
@@ -168,7 +172,7 @@ def _only(segment: Segment, places: Sequence[int]) -> Segment:
 
 
 def _within(segment: Segment, start: float, end: float) -> Segment:
-    """The segment with these limits, and its words within them."""
+    """The segment with these times, and its words' times limited to them."""
     words = [
         word.model_copy(update={"start": min(max(word.start, start), end), "end": min(max(word.end, start), end)})
         for word in segment.words or ()
@@ -177,7 +181,7 @@ def _within(segment: Segment, start: float, end: float) -> Segment:
 
 
 def _in_order(before: list[Segment], after: list[Segment]) -> tuple[list[Segment], list[Segment]]:
-    """Guessed times may cross: then the earlier segment ends where the later one begins."""
+    """Both lists in order of time. Estimated times may overlap: then the earlier segment ends where the later one begins."""
     if before and after and after[0].start < before[-1].end:
         end = max(before[-1].start, after[0].start)
         before[-1] = _within(before[-1], before[-1].start, end)

@@ -1,4 +1,4 @@
-"""The canonical transcript: what a worker writes, what is cached, and what every format is rendered from."""
+"""The canonical transcript: a worker writes it, the cache holds it, and every format is rendered from it."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,7 +9,7 @@ from shared.audio.report import AudioReport, AudioWarning
 
 
 class Word(BaseModel):
-    """One word; times in seconds from the start of the audio."""
+    """One word. Times are seconds from the start of the audio."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,12 +17,12 @@ class Word(BaseModel):
     start: float
     end: float
     probability: float
-    #: Of split channels: whose word it is, counted from 1.
+    #: The channel on which the word was said, counted from 1, if channels are split.
     channel: int | None = None
 
 
 class Segment(BaseModel):
-    """A stretch of speech; times in seconds. `confidence` is exp(avg_logprob), between 0 and 1."""
+    """A stretch of speech. Times are seconds from the start of the audio. `confidence` is exp(avg_logprob), between 0 and 1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,12 +37,12 @@ class Segment(BaseModel):
     temperature: float = 0.0
     tokens: list[int] = []
     words: list[Word] | None = None
-    #: Of split channels: who speaks, counted from 1.
+    #: The channel of the speaker, counted from 1, if channels are split.
     channel: int | None = None
 
 
 class Transcript(BaseModel):
-    """What one decode of one audio by one model gave. Free of everything that belongs to a single job."""
+    """The result of one decode of one audio by one model. It holds nothing that belongs to a single job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,40 +57,40 @@ class Transcript(BaseModel):
     model: str
     model_revision: str
     device: str
-    #: `full`, `adaptive` (all windows were short), or `mixed`; how many were short, and how many of these were made anew.
+    #: `full`, `adaptive` (all windows were short), or `mixed`; how many windows were short; how many of these were decoded again.
     encoder_window: str = "full"
     short_windows: int = 0
     window_fallbacks: int = 0
-    #: Everything about the worker that decides the transcript: what it is cached under.
+    #: Everything about the worker that decides the transcript. It is part of the cache key.
     decoded_as: str = ""
-    #: What was heard of the file, and what was not.
+    #: What was decoded of the file, and which parts of it were not.
     audio: AudioReport | None = None
     warnings: list[AudioWarning] = []
 
 
 def join_text(segments: Sequence[Segment]) -> str:
-    """The running text of segments."""
+    """The text of segments, in one line."""
     return " ".join(segment.text.strip() for segment in segments if segment.text.strip())
 
 
 def turns(segments: Sequence[Segment]) -> list[tuple[int | None, str]]:
-    """What is said, by who says it: segments of one channel that follow each other are one turn."""
+    """Channel and text of each turn. Segments of one channel that follow each other are one turn."""
     spoken = [segment for segment in segments if segment.text.strip()]
     return [(channel, join_text(list(said))) for channel, said in groupby(spoken, key=lambda segment: segment.channel)]
 
 
 def channel_name(channel: int | None) -> str:
-    """As it is shown to people."""
+    """The name of a channel in texts."""
     return f"Channel {channel}"
 
 
 def is_of_several_channels(segments: Sequence[Segment]) -> bool:
-    """Whether it must be said who speaks."""
+    """Whether segments come from more than one channel, so that a text must name the speakers."""
     return len({segment.channel for segment in segments}) > 1
 
 
 def merged(channels: Sequence[Sequence[Segment]]) -> list[Segment]:
-    """The segments of several channels in order of time, numbered through, each with its channel (from 1) and so its words."""
+    """The segments of several channels in order of time, with new ids. Each segment and its words carry the channel (from 1)."""
     named = [
         segment.model_copy(update={"channel": number, "words": _of_channel(segment.words, number)})
         for number, segments in enumerate(channels, start=1)

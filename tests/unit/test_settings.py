@@ -80,5 +80,5 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_hides_its_value(
 
 
 def test_an_engine_named_as_an_earlier_release_did_is_found_where_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WHISPER_ENGINE", "worker.model.engine:Engine")
+    monkeypatch.setenv("WHISPER_ENGINE", "worker.engine:Engine")
     assert WorkerSettings().whisper_engine == "worker.model.engine:Engine"

@@ -1,1 +1,1 @@
-"""`whisper-fleet calibrate`: what an encoder window gains and costs on the owner's own audio."""
+"""`whisper-fleet calibrate`: what adaptive encoder windows gain and cost on the operator's own audio."""

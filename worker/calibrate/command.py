@@ -1,4 +1,4 @@
-"""`whisper-fleet calibrate`: the command. `window_comparison` beside it does the work, and loads the model's libraries."""
+"""The command `whisper-fleet calibrate`. The module `window_comparison` does the work, and loads the model's libraries."""
 
 from pathlib import Path
 from typing import Annotated

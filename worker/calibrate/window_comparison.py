@@ -1,4 +1,4 @@
-"""What adaptive encoder windows gain and cost, on the owner's own audio and model."""
+"""What adaptive encoder windows gain and cost, on the operator's own audio and model."""
 
 import time
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from worker.chosen_engine import chosen_engine
 from worker.model.decode import Decoder
 from worker.model.engine_protocol import EngineProtocol, Nobody, load_engine
 
-#: Below this word-level agreement, or this gain, full windows are the better choice.
+#: Below this agreement of words, or below this speed-up, full windows are the better choice.
 LEAST_AGREEMENT, LEAST_SPEEDUP = 0.98, 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One file decoded both ways. `agreement` is 1 minus the word error rate of adaptive against full."""
+    """One file decoded with both windows. `agreement` is 1 minus the word error rate of adaptive against full."""
 
     name: str
     audio_seconds: float
@@ -36,7 +36,7 @@ class Comparison:
 
 
 def compare_all(files: Sequence[Path], console: Console) -> list[Comparison]:
-    """Decode every file both ways, with a progress bar. Raises the errors of audio that cannot be read."""
+    """Decode every file with both windows, and show a progress bar. Raises a `FleetError` for audio that cannot be read."""
     settings = WorkerSettings()
     clips = _decoded(files, settings.max_audio_length_seconds)
     full, adaptive = _engine(settings, "full"), _engine(settings, "adaptive")
@@ -44,7 +44,7 @@ def compare_all(files: Sequence[Path], console: Console) -> list[Comparison]:
 
 
 def _decoded(files: Sequence[Path], max_seconds: float) -> list[tuple[str, Samples]]:
-    """Names and samples, as a job with default options hears them."""
+    """The name and the samples of each file, decoded as for a job with default options."""
     decoder = Decoder()
     decoder.start()
     try:
@@ -56,7 +56,7 @@ def _decoded(files: Sequence[Path], max_seconds: float) -> list[tuple[str, Sampl
 
 
 def compare(full: EngineProtocol, adaptive: EngineProtocol, name: str, samples: Samples) -> Comparison:
-    """Decode a clip (mono float32, 16 kHz) both ways."""
+    """Decode a clip (mono float32, 16 kHz) with both windows."""
     heard, took = [], []
     for engine in (full, adaptive):
         started = time.perf_counter()
@@ -93,7 +93,7 @@ def _engine(settings: WorkerSettings, window: Literal["full", "adaptive"]) -> En
 
 
 def comparison_table(compared: Sequence[Comparison]) -> Table:
-    """For a terminal."""
+    """The comparisons as a table for a terminal."""
     table = Table("file", "audio s", "full s", "adaptive s", "speed-up", "words agree", "windows")
     for c in compared:
         speedup = f"{c.full_seconds / c.adaptive_seconds:.1f} x"

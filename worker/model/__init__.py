@@ -1,1 +1,1 @@
-"""The model process: audio in by a pipe, transcripts out. It knows neither Redis nor jobs."""
+"""The model process: it gets audio through a pipe and sends transcripts back. It knows neither Redis nor job records."""

@@ -1,14 +1,15 @@
 """Several transcriptions share the calls to one model.
 
-`BatchingModel` takes the place of `ctranslate2.models.Whisper` inside faster-whisper. Each `WhisperModel.transcribe()` runs in a
-thread of its own, unmodified: VAD, prompts, the temperature ladder, word timestamps and the seek loop stay faster-whisper's.
-Its calls to `generate` meet here, and those that can be answered together are answered by one call.
+`BatchingModel` takes the place of `ctranslate2.models.Whisper` inside faster-whisper. Each `WhisperModel.transcribe()` runs
+unmodified in a thread of its own: VAD, prompts, the temperature ladder, word timestamps and the seek loop stay faster-whisper's.
+The `generate` calls of all threads meet here, and one call to the model answers all those that can be decoded together.
 
-The encoder is not batched: on a processor, 30 s windows one by one are no slower than together, and the decoder is where
-sharing pays (each step reads all weights once, for however many hypotheses).
+Calls to the encoder are not batched: on a CPU, 30 s windows one by one are no slower than together. Sharing pays in the decoder,
+where each step reads all weights once, for any number of hypotheses.
 
-Transcriptions that somebody waits for are urgent. While they are about, a call of a long file lets them pass for a while; and one
-that has begun does not keep them waiting where the model runs two calls at once: they share the processor with it until it ends.
+Transcriptions that a caller waits for are urgent. While one is under way, the calls of a long file let it go first, each for
+`YIELD_SECONDS`. If the model runs two calls at once, urgent calls do not wait for a long file's call that has begun: both share
+the processor until that call ends.
 """
 
 import threading
@@ -24,13 +25,13 @@ from ctranslate2.models import Whisper, WhisperGenerationResult
 
 from shared.logs import get_logger
 
-#: How long a call waits for others that are on their way, but neither in the encoder nor here.
+#: How long a call waits for calls of transcriptions that are under way, but are neither in the encoder nor here.
 LINGER_SECONDS = 0.005
-#: How long it waits for those in the encoder, which might never be empty.
+#: How long a call waits for transcriptions in the encoder. The encoder may never be empty, so there must be a limit.
 PATIENCE_SECONDS = 10.0
-#: How long each call that is not urgent lets urgent ones pass.
+#: How long each call that is not urgent lets urgent calls go first.
 YIELD_SECONDS = 5.0
-#: How soon a call that waits hears that it is to end. What it waits for wakes it.
+#: How soon a waiting `generate` notices that its decode was given up. The events that it waits for wake it at once.
 HEARS_SECONDS = 0.1
 
 _LOG = get_logger(__name__)
@@ -38,7 +39,7 @@ _LOG = get_logger(__name__)
 
 @dataclass(kw_only=True)
 class _Call:
-    """One `generate` of one window. `outcome` is its result, or what went wrong with it."""
+    """One `generate` of one window. `outcome` is its result, or the exception that the model raised for it."""
 
     key: Hashable
     urgent: bool
@@ -49,27 +50,28 @@ class _Call:
     outcome: WhisperGenerationResult | Exception | None = None
 
     def waited_seconds(self) -> float:
-        """Since it came."""
+        """How long this call has waited."""
         return time.monotonic() - self.came_at
 
     def presses(self) -> bool:
-        """It goes first: urgent, or it has let others pass for long enough."""
+        """Whether this call goes before others: it is urgent, or it has let urgent calls go first for long enough."""
         return self.urgent or self.waited_seconds() > YIELD_SECONDS
 
 
 class BatchingModel:
-    """As `ctranslate2.models.Whisper`, for use from several threads. Attributes that are not here are the model's own."""
+    """A `ctranslate2.models.Whisper` for use from several threads. All other attributes are the model's own."""
 
     def __init__(self, model: Whisper, max_batch: int, at_once: int = 1, at_once_urgent: int = 1) -> None:
-        """`at_once`: how many calls the model runs at the same time, `at_once_urgent`: how many of them may be urgent.
+        """`max_batch`: most windows in one `generate`. `at_once`: how many calls the model runs at the same time.
 
-        All others leave a place, if there is more than one.
+        `at_once_urgent`: how many of these calls may be urgent. Calls that are not urgent leave one place free, if there is more
+        than one.
         """
         self._model, self._max_batch = model, max_batch
         self._places, self._places_of = at_once, {True: at_once_urgent, False: max(1, at_once - 1)}
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
-        #: By urgency: transcriptions under way; those of them that are in the encoder or wait for it; calls that the model runs.
+        #: By urgency: transcriptions under way; transcriptions in the encoder or waiting for it; calls that the model runs.
         self._callers, self._encoding, self._running = {True: 0, False: 0}, {True: 0, False: 0}, {True: 0, False: 0}
         self._thread = threading.local()
 
@@ -83,16 +85,17 @@ class BatchingModel:
 
     @contextmanager
     def caller(self, check: Callable[[], None], urgent: bool = True) -> Iterator[None]:
-        """Around each transcription: others wait a moment for one that is under way.
+        """Wrap each transcription in this: calls of other transcriptions wait a moment for the calls of this one.
 
-        `check` is called in the thread of the transcription before each of its calls to the model, and raises to end it there.
+        `check` is called in the transcription's thread before each of its calls to the model, and while a call waits. It raises
+        to end the transcription there.
         """
         self._thread.check, self._thread.urgent = check, urgent
         with self._counted(self._callers, urgent):
             yield
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
-        """One window. On a GPU the result comes to the CPU if it is to be joined with others."""
+        """Encode one window. On a GPU the result comes to the CPU if windows may be joined (`max_batch` above 1)."""
         self._thread.check()
         with self._counted(self._encoding, self._thread.urgent), self._turn(self._thread.urgent):
             return self._model.encode(features, to_cpu=to_cpu or (self._max_batch > 1 and self._model.device == "cuda"))
@@ -100,13 +103,13 @@ class BatchingModel:
     def generate(
         self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any
     ) -> list[WhisperGenerationResult]:
-        """One window's tokens, decoded together with those of other threads where prompt length and options agree.
+        """The tokens of one window, decoded together with windows of other threads that agree in prompt length and options.
 
-        Raises what the model raises for this window; a window that cannot be decoded spoils no other.
+        Raises what the model raises for this window. A window that cannot be decoded does not fail the windows beside it.
         """
         self._thread.check()
         (prompt,) = prompts
-        # Only what has the same shape and the same options can share a call.
+        # Only calls with the same shape and the same options can share a call to the model.
         urgent: bool = self._thread.urgent
         key = (urgent, len(prompt), tuple(encoded.shape), tuple(sorted((name, str(value)) for name, value in options.items())))
         call = _Call(key=key, urgent=urgent, encoded=encoded, prompt=prompt, options=options, came_at=time.monotonic())
@@ -127,21 +130,25 @@ class BatchingModel:
         return [call.outcome]
 
     def align(self, *arguments: Any, **options: Any) -> Any:
-        """As the model's."""
+        """As the model's own `align`."""
         return self._alone(self._model.align, *arguments, **options)
 
     def detect_language(self, *arguments: Any, **options: Any) -> Any:
-        """As the model's."""
+        """As the model's own `detect_language`."""
         return self._alone(self._model.detect_language, *arguments, **options)
 
     def _alone(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """A call that is shared with nobody."""
+        """Run a call for this thread alone, without sharing it."""
         self._thread.check()
         with self._turn(self._thread.urgent):
             return call(*arguments, **options)
 
     def _wait(self, call: _Call) -> None:
-        """A moment. Who is still in the queue moves; who shares the call that runs has to answer for it, should it hang."""
+        """Wait a moment, then check whether this decode was given up, unless its call is running already.
+
+        The check also tells the supervisor that this decode moves. A decode whose call is running must not say so: the call may
+        hang.
+        """
         self._changed.wait(HEARS_SECONDS if call.waited_seconds() > LINGER_SECONDS else LINGER_SECONDS)
         if call in self._pending:
             self._thread.check()
@@ -159,7 +166,7 @@ class BatchingModel:
 
     @contextmanager
     def _turn(self, urgent: bool) -> Iterator[None]:
-        """A place in the model. What is not urgent lets pass who is, for a while."""
+        """Wait for a place in the model and hold it. A call that is not urgent lets urgent ones go first for `YIELD_SECONDS`."""
         yields_until = time.monotonic() + (0.0 if urgent else YIELD_SECONDS)
         with self._changed:
             while not self._has_place(urgent) or (self._callers[True] and time.monotonic() < yields_until):
@@ -177,9 +184,9 @@ class BatchingModel:
         return self._running[urgent] < self._places_of[urgent] and sum(self._running.values()) < self._places
 
     def _next_batch(self, own: _Call) -> list[_Call]:
-        """What is to be generated now: what waits longest, and what can share its call; or nothing.
+        """The calls to generate now: the one that goes first, else the oldest, and those that can share its call; or none.
 
-        Only by a thread whose own call is in it: it would have to stay for somebody else's.
+        Also none if the thread's `own` call is not among them: the thread would have to stay for the call of another one.
         """
         ready = [head for urgent in (True, False) if (head := self._ready(urgent))]
         if not ready:
@@ -192,7 +199,7 @@ class BatchingModel:
         return batch
 
     def _ready(self, urgent: bool) -> _Call | None:
-        """The first call of a kind, if it may be generated: there is a place, and nobody is worth waiting for."""
+        """The first call of this urgency, if it may be generated: there is a place, and no other call is worth waiting for."""
         here = [call for call in self._pending if call.urgent == urgent]
         if not here or not self._has_place(urgent) or (self._callers[True] and not here[0].presses()):
             return None
@@ -203,7 +210,7 @@ class BatchingModel:
         return here[0] if all_are_here or waited_seconds > LINGER_SECONDS else None
 
     def _generate_for(self, batch: list[_Call]) -> None:
-        """In this thread, for all whose call it is; the lock is free meanwhile."""
+        """Generate for all calls of the batch in this thread. The lock is free meanwhile."""
         urgent = batch[0].urgent
         self._running[urgent] += 1
         self._changed.release()
@@ -224,16 +231,16 @@ class BatchingModel:
             if len(batch) == 1:
                 batch[0].outcome = error
                 return
-            # Once in a while it is a bad window. If it is each time (too little memory on a GPU), sharing gains nothing.
+            # Sometimes one window is bad. If every shared call fails (too little memory on a GPU), sharing gains nothing.
             _LOG.warning("shared_call_failed", calls=len(batch), error=type(error).__name__, hint="a lower WHISPER_BATCH_SIZE?")
             for call in batch:
                 self._answer([call])
 
 
 def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
-    """(1, positions, width) each, to (count, positions, width)."""
+    """Join encodings of shape (1, positions, width) into one of shape (count, positions, width)."""
     kind = encoded[0].dtype
-    # numpy knows no bfloat16; what is widened and narrowed again stays the same.
+    # numpy knows no bfloat16. Widening to float32 and narrowing again loses nothing.
     readable = [view.to(ctranslate2.DataType.float32) if kind == ctranslate2.DataType.bfloat16 else view for view in encoded]
     joined = ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in readable]))
     return joined if joined.dtype == kind else joined.to(kind)

@@ -1,4 +1,4 @@
-"""A file's channels, each decoded as a speaker of its own; or the one that they were mixed to."""
+"""Decodes a file's channels: each by itself as one speaker, or all mixed into one."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from worker.model.engine_protocol import EngineProtocol, Listener
 
 
 class _OfChannel:
-    """Tells a listener of the segments of one channel, and whose they are."""
+    """Passes the segments of one channel to a listener, with the channel's number."""
 
     def __init__(self, listener: Listener, number: int) -> None:
         self._listener, self._number, self.urgent = listener, number, listener.urgent
@@ -25,7 +25,7 @@ class _OfChannel:
 def transcribe_channels(
     engine: EngineProtocol, sounds: Sounds, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
 ) -> Transcript:
-    """The transcript of all channels, in order of time. Split ones are told apart by their number."""
+    """The transcript of all channels, in order of time. Segments of split channels carry the channel's number (from 1)."""
     channels, found = sounds.samples, sounds.decoded
     heard = {"audio": found.audio, "warnings": found.warnings, "duration": round(found.seconds, 3)}
     if options.channels is Channels.MIX:
@@ -39,7 +39,7 @@ def transcribe_channels(
 
 def _together(transcripts: Sequence[Transcript]) -> Transcript:
     segments = merged([transcript.segments for transcript in transcripts])
-    # Of a silent channel nobody knows the language.
+    # A silent channel has no language that could be detected: take it from the channel with the most text.
     loudest = max(transcripts, key=lambda transcript: len(transcript.transcript))
     windows = {transcript.encoder_window for transcript in transcripts}
     return loudest.model_copy(

@@ -1,4 +1,4 @@
-"""Cuts long audio at its silences into pieces of less than a window, each of which can be decoded by any worker."""
+"""Cuts long audio at its silences into pieces of at most a window. Any worker can decode a piece."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -15,33 +15,36 @@ from shared.cpu import usable_cores
 from shared.transcripts.pieces import WINDOW_MS, Piece
 from worker.model.engine_protocol import Listener
 
-#: A piece fits into a window, with a little room for the last one to be no crumb.
+#: A piece fits into a window. Only the last piece may fill it whole: so what is left for it is never tiny.
 LONGEST_MS = WINDOW_MS - 500
-#: A cut falls into this last part of a piece if it can: into the last silence that is clearly between sentences, else into
-#: the longest; else into the last silence of the piece's second half. Every piece costs a window of the encoder.
+#: A cut falls into this last part of a piece if there is a silence: into its last silence of at least `CLEAR_MS`, which is
+#: clearly between sentences; else into its longest one. If there is none, it falls into the last silence of the piece's second
+#: half. Cuts come late since every piece costs a window of the encoder.
 LAST_PART, CLEAR_MS = 0.2, 300
-#: Pieces on both sides of a cut that fell into speech share so much.
+#: How much audio two pieces share if the cut between them fell into speech.
 OVERLAP_MS = 2_000
-#: faster-whisper's detector takes out silences of two seconds. What is shorter by a margin holds none for it.
+#: faster-whisper's VAD takes out silences of two seconds. With a margin for safety: if all silences of a piece are shorter than
+#: this, the VAD would take out nothing.
 PAUSE_MS = 1_500
-#: Kept around what the detector calls speech.
+#: How much audio is kept on each side of detected speech.
 PADDING_MS = 200
-#: The detector hears the audio in blocks, between which it can be stopped; several at a time, since all workers wait for it.
+#: The VAD gets the audio in blocks, so that it can be stopped between two of them. Several blocks are looked at in parallel,
+#: since the workers of the whole fleet wait for the pieces.
 BLOCK_SECONDS, MOST_BLOCKS_AT_ONCE = 60, 4
-#: Shorter silences are within a sentence; a cut there would cost more than it gains.
+#: Shorter silences than this are within a sentence: a cut there would cost more than it gains.
 SILENCE = VadOptions(min_silence_duration_ms=160, speech_pad_ms=30)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Speech, in milliseconds."""
+    """A stretch of speech or of silence, in milliseconds."""
 
     start_ms: int
     end_ms: int
 
 
 def speech(samples: Samples, listener: Listener) -> list[Span]:
-    """Where somebody speaks, in order. The listener may stop it between blocks."""
+    """The stretches of speech, in order. The listener may stop the detection between blocks."""
     spans: list[Span] = []
     block = BLOCK_SECONDS * SAMPLE_RATE_HZ
     starts = range(0, len(samples), block)
@@ -57,7 +60,7 @@ def speech(samples: Samples, listener: Listener) -> list[Span]:
 
 
 def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece]:
-    """Pieces of at most a window that hold all speech; and, unless silence may be skipped, everything else, too."""
+    """Pieces of at most a window that hold all speech; also all silence, unless `skip_silence`."""
     if skip_silence and not spans:
         return []
     pieces: list[Piece] = []
@@ -74,7 +77,7 @@ def plan(spans: Sequence[Span], total_ms: int, skip_silence: bool) -> list[Piece
 
 
 def plan_all(channels: Samples, is_split: bool, skip_silence: bool, listener: Listener) -> list[Piece]:
-    """The pieces of all channels, shape (channels, samples), in order of time; of split ones, each with its channel."""
+    """The pieces of all channels, shape (channels, samples), in order of time. Pieces of split channels carry their channel."""
     total_ms = channels.shape[1] * 1000 // SAMPLE_RATE_HZ
     pieces = []
     for number, samples in enumerate(channels, start=1):
@@ -84,20 +87,20 @@ def plan_all(channels: Samples, is_split: bool, skip_silence: bool, listener: Li
 
 
 def flac(samples: Samples) -> bytes:
-    """The samples as 16-bit FLAC: about half of what they are in a wav."""
+    """The samples as 16-bit FLAC, which is about half as large as a wav."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 
 def stretch(channels: Samples, piece: Piece) -> Samples:
-    """The samples of a piece, out of those of all channels."""
+    """The samples of a piece, taken from those of all channels."""
     samples: Samples = channels[(piece.channel or 1) - 1]
     return samples[piece.start_ms * SAMPLE_RATE_HZ // 1000 : piece.end_ms * SAMPLE_RATE_HZ // 1000]
 
 
 def _extend(spans: list[Span], more: Sequence[Span]) -> None:
-    """What a border between two blocks has cut apart is one again."""
+    """Append the spans of the next block. Speech that the border between two blocks cut apart becomes one span again."""
     for span in more:
         together = spans and span.start_ms - spans[-1].end_ms < SILENCE.min_silence_duration_ms
         spans.append(Span(spans.pop().start_ms, span.end_ms) if together else span)
@@ -121,14 +124,14 @@ def _next_cut(spans: Sequence[Span], start: int, end: int, skip_silence: bool) -
 
 
 def _pauses(spans: Sequence[Span], start: int, end: int) -> Iterator[bool]:
-    """Whether each silence within a piece is long enough to be taken out."""
+    """For each silence within a piece: whether it is long enough for the VAD to take it out."""
     within = [span for span in spans if span.start_ms < end and span.end_ms > start]
     edges = [Span(start, start), *within, Span(end, end)]
     return (following.start_ms - span.end_ms >= PAUSE_MS for span, following in pairwise(edges))
 
 
 def _silences(spans: Sequence[Span], start: int, limit: int, end: int) -> Iterator[Span]:
-    """The silences that begin before `limit`, after some speech since `start`; not one that lasts until the end."""
+    """The silences that begin before `limit`, after some speech since `start`. A silence that lasts until `end` is left out."""
     for span, following in pairwise(spans):
         if start < span.end_ms < limit and span.end_ms < following.start_ms < end:
             yield Span(span.end_ms, following.start_ms)

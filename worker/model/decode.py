@@ -1,4 +1,4 @@
-"""The decoder beside a model process: a file's bytes go in, samples come out, and no native parser runs in here."""
+"""Decodes a file's bytes into samples. Readers beside the model process run the native parsers; none runs in this process."""
 
 import time
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from shared.audio.wav import PlainWav, plain_wav
 from shared.cpu import usable_cores
 from shared.errors import ReadersUnavailable
 
-#: Files that are decoded at the same time. Their decoders use a core each.
+#: Most files that are decoded at the same time. The reader of each uses one core.
 MOST_READERS = 4
-#: How often somebody who waits for a decode looks whether it is still wanted.
+#: How often a thread that waits for its samples checks whether the job is still wanted.
 LOOK_SECONDS = 0.25
 
 
 class Decoder:
-    """Readers of its own, kept ready. Safe for use from several threads."""
+    """Keeps its own readers ready. Safe for use from several threads."""
 
     def __init__(self) -> None:
         self._readers = Readers(max(1, min(MOST_READERS, usable_cores())), niceness=0, lanes_seconds=DECODE_LANES_SECONDS)
@@ -34,17 +34,16 @@ class Decoder:
         self._readers.start()
 
     def close(self) -> None:
-        """End them."""
+        """End the readers."""
         self._readers.close()
 
     def decode(
         self, file: SharedFile, wanted: Wanted, expected_seconds: float, channels: int, check: Callable[[], None]
     ) -> Sounds:
-        """All that is wanted of a file: samples of shape (channels, samples).
+        """Decode the wanted track and channels of a file into samples of shape (channels, samples). Closes the file.
 
-        `expected_seconds` and `channels`: what its probe has found.
-        The file is closed. `check` is called while it waits, and raises to give it up. Raises the errors of audio, and
-        `ReadersUnavailable`.
+        `expected_seconds` and `channels`: what the file's probe has found. `check` is called while the reader works, and raises
+        to give the decode up. Raises a `FleetError` for audio that cannot be read, and `ReadersUnavailable`.
         """
         plain = plain_wav(file.mapped())
         if plain is not None and _is_simple(plain, wanted):

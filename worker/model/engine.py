@@ -1,4 +1,4 @@
-"""The loaded model: faster-whisper behind one method. The only file that imports it."""
+"""The loaded model: faster-whisper behind the methods of `EngineProtocol`."""
 
 import hashlib
 import threading
@@ -32,11 +32,11 @@ class Engine:
     """A model in memory. `transcribe` may be called from several threads."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        """Load the model: a path as it is, a name or Hugging Face id by faster-whisper's own download."""
+        """Load the model from a folder; or have faster-whisper download a model's name or Hugging Face id first."""
         self.settings = settings
-        # tqdm, within faster-whisper, would make a lock between processes, which nobody frees when this one is killed.
+        # tqdm, which faster-whisper uses, would create a lock between processes. If this process is killed, nothing frees it.
         tqdm.set_lock(threading.RLock())
-        # numpy's own threads, which the mel spectrogram calls up for a millisecond, spin for 100 ms after it.
+        # The mel spectrogram would wake numpy's own threads for a millisecond, and they would spin for 100 ms after it.
         threadpool_limits(limits=1, user_api="blas")
         folder = Path(settings.location)
         path = str(folder) if folder.is_dir() else str(download_model(settings.location))
@@ -51,27 +51,28 @@ class Engine:
         )
         self.device = str(self._model.model.device)
         self._first_timestamp = self._model.hf_tokenizer.token_to_id("<|notimestamps|>") + 1
-        # Two calls fill the pauses that each makes for its threads to meet; of a single thread they only share the cache.
+        # In each call, threads pause to wait for each other; a second call at the same time fills these pauses. With a single
+        # thread there are no pauses, and two calls would only compete for the processor's cache.
         alone = self.device == "cpu" and settings.cpu_threads == 1
         shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
         self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
         self._model.model = self._windows
 
     def canary(self) -> None:
-        """Transcribe a second of quiet noise: proves that the model decodes, and warms it."""
+        """Transcribe a second of quiet noise: proves that the model decodes, and warms it up. Raises when it does not decode."""
         noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
         options = TranscriptionOptions(vad=False, beam_size=1, temperature=0.0)
         self.transcribe(noise, options, 0.0, Nobody())
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
-        """Decode samples (mono float32, 16 kHz), sharing the model with the other threads that are in here."""
+        """Decode samples (mono float32, 16 kHz). Threads that decode at the same time share the calls to the model."""
         with self._windows.caller(listener.check, listener.urgent) as windows:
             transcript = self._transcribe(samples, options, preprocess_ms, listener)
         counted = {"short_windows": windows.short, "window_fallbacks": windows.fallbacks}
         return transcript.model_copy(update={"encoder_window": windows.kind, **counted})
 
     def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener) -> Language:
-        """As asked for, else as configured, else as heard in the first 30 s."""
+        """The language that the job asks for, else the worker's own, else the one detected in the first 30 s of the samples."""
         known = options.language or self.settings.language or (None if self._model.model.is_multilingual else "en")
         if known:
             return Language(known, 1.0)
@@ -83,7 +84,7 @@ class Engine:
         self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
     ) -> Transcript:
         started = time.perf_counter()
-        # An English-only model can do nothing else; the transcript tells task and language as they were.
+        # An English-only model can only transcribe. The transcript says which task and language were really used.
         task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
         speech = Speech(samples, options.vad)
         found, info = self._model.transcribe(
@@ -95,7 +96,7 @@ class Engine:
             initial_prompt=options.prompt,
             hotwords=options.hotwords,
             word_timestamps=options.word_timestamps,
-            # Text carried from window to window is what keeps a loop going once it has begun.
+            # Text carried from window to window would keep a loop of repetitions going once it has begun.
             condition_on_previous_text=False,
         )
         segments = []
@@ -119,13 +120,16 @@ class Engine:
 
 
 def _calls_at_once(device: str) -> int:
-    """On a CPU a short call can run beside a long one. On a GPU calls are short, and each of several needs memory of its own."""
+    """How many calls the model runs at the same time, if the settings do not say.
+
+    On a CPU, two: a short call can run beside a long one. On a GPU, one: calls are short, and each needs memory of its own.
+    """
     on_gpu = device == "cuda" or (device == "auto" and ctranslate2.get_cuda_device_count() > 0)
     return 1 if on_gpu else 2
 
 
 def revision_of(folder: Path) -> str:
-    """The commit of a Hugging Face snapshot, else a hash of the weights' size and of their first and last megabyte."""
+    """The commit of a Hugging Face snapshot, else a hash of the weights: their size, their first and their last megabyte."""
     if folder.parent.name == "snapshots":
         return folder.name[:12]
     weights, digest = folder / "model.bin", hashlib.sha256()
@@ -137,7 +141,7 @@ def revision_of(folder: Path) -> str:
 
 
 def _finite(value: float) -> float:
-    """JSON has no NaN or infinity (half precision can overflow to them): the worst finite score instead."""
+    """The value, rounded; -99, the worst score, for NaN and infinity: half precision can overflow to them, JSON has neither."""
     return round(float(value), 4) if isfinite(value) else -99.0
 
 

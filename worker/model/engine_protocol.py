@@ -1,4 +1,4 @@
-"""What the model process asks of an engine. `worker.model.engine.Engine` is the one that ships; tests bring misbehaving ones."""
+"""What the model process needs from an engine. `worker.model.engine.Engine` ships; tests bring engines that misbehave."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,26 +11,26 @@ from worker.engine_settings import EngineSettings
 
 
 class DecodeStopped(Exception):
-    """Raised out of a decode whose job was given up."""
+    """Raised to end a decode whose job was given up."""
 
 
 class Listener(Protocol):
-    """Who hears how a decode comes on. Both methods raise `DecodeStopped` once the job has been given up."""
+    """Receives the progress of a decode. Both methods raise `DecodeStopped` once the job has been given up."""
 
-    #: Somebody waits for it: its calls to the model go before those of long files.
+    #: A caller waits for the transcript: the decode's calls to the model go before those of long files.
     urgent: bool
 
     def on_segment(self, segment: Segment) -> None:
-        """Another segment is there."""
+        """The decode has another segment."""
         ...
 
     def check(self) -> None:
-        """About to begin something that cannot be interrupted."""
+        """The decode is about to begin a step that cannot be interrupted."""
         ...
 
 
 class Nobody:
-    """A listener for decodes that nobody waits for, such as a canary's."""
+    """A listener for decodes without a job, such as the canary's."""
 
     urgent = False
 
@@ -41,7 +41,7 @@ class Nobody:
 
 @dataclass(frozen=True)
 class Language:
-    """What a file is spoken in, and how sure that is."""
+    """The language of a file, and its probability."""
 
     code: str
     probability: float
@@ -50,26 +50,26 @@ class Language:
 class EngineProtocol(Protocol):
     """A loaded model. Constructed with `EngineSettings`; the constructor loads, and raises when it cannot."""
 
-    #: Part of the cache key: another revision's transcripts are not this one's.
+    #: Part of the cache key: transcripts of another revision do not count as this one's.
     revision: str
     device: str
 
     def __init__(self, settings: EngineSettings) -> None: ...
 
     def canary(self) -> None:
-        """Decode something small, to prove that it works and to warm it; raises when it does not."""
+        """Decode something small, to prove that the model works and to warm it up. Raises when it does not work."""
 
     def transcribe(self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener) -> Transcript:
-        """Decode samples (mono float32, 16 kHz). Called from `batch_size` threads at a time; lets `DecodeStopped` through."""
+        """Decode samples (mono float32, 16 kHz). Up to `batch_size` threads call it at a time. `DecodeStopped` passes through."""
         ...
 
     def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener, /) -> Language:
-        """The language that a job asks for, else the worker's own, else what the samples' beginning sounds like."""
+        """The language that a job asks for, else the worker's own, else the one detected at the beginning of the samples."""
         ...
 
 
 def load_engine(settings: EngineSettings) -> EngineProtocol:
-    """The engine that `settings.factory` ("module:attribute") names, loaded."""
+    """Load the engine that `settings.factory` ("module:attribute") names. Raises when it cannot be loaded."""
     module, _, attribute = settings.factory.partition(":")
     engine: EngineProtocol = getattr(import_module(module), attribute)(settings)
     return engine

@@ -1,4 +1,4 @@
-"""Where a model process begins. Light to import: the supervisor names this function and must not load the model code."""
+"""Where a model process begins. The supervisor imports this module and must not load the model's libraries with it."""
 
 from multiprocessing.connection import Connection
 

@@ -1,4 +1,4 @@
-"""The process that holds the model. It knows no Redis and no job record: requests come in by a pipe, results go out."""
+"""The process that holds the model. It gets requests through a pipe and sends results back. It knows no Redis, no job record."""
 
 import gc
 import os
@@ -44,22 +44,22 @@ from worker.model.cutting import flac, plan_all, stretch
 from worker.model.decode import Decoder
 from worker.model.engine_protocol import DecodeStopped, EngineProtocol, load_engine
 
-#: How much the decode gives way to everything else on its machine.
+#: How far decodes give way to other processes on their machine.
 NICENESS = 10
-#: A decode that shows no segments yet says this often that it moves.
+#: A decode tells the supervisor this often, at most, that it moves.
 MOVED_SECONDS = 1.0
-#: Pieces of a long file (about 0.5 MB each) that have been cut and not been sent.
+#: Most pieces of long files (about 0.5 MB each) that are cut and not sent yet.
 UNSENT_PIECES = 2
 
 
 def serve(pipe: Connection, settings: EngineSettings) -> None:
-    """Load, prove that it works, then decode until the pipe closes."""
+    """Load the model, prove with a canary that it works, then decode until the pipe closes."""
     setproctitle(f"whisper-fleet model {settings.name}")
     configure(settings.log_level, settings.log_format)
-    # The terminal's Ctrl-C reaches the whole group; the supervisor alone decides when the model goes.
+    # Ctrl-C in a terminal signals the whole process group, but only the supervisor decides when the model process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # A decode takes what is left over: where gateway and Redis share the machine, they must answer in the meantime.
+    # Decodes use the processor time that others leave: if gateway and Redis share the machine, they must still answer.
     os.nice(NICENESS)
     decoder = Decoder()
     try:
@@ -71,7 +71,7 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
         pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
         return
     pipe.send(Ready(model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started))
-    # What is loaded stays: no collection needs to look at it again.
+    # The loaded objects stay for good, so the garbage collector need not look at them again.
     gc.freeze()
     ModelProcess(pipe, engine, decoder, settings.batch_size).serve()
 
@@ -80,7 +80,7 @@ _LOG = get_logger(__name__)
 
 
 class ModelProcess:
-    """Takes requests from the pipe in one thread and decodes in others, so that a stop is heard during a decode."""
+    """Takes requests from the pipe in one thread and decodes in others, so that a `Stop` is received during a decode."""
 
     def __init__(self, pipe: Connection, engine: EngineProtocol, decoder: Decoder, threads: int) -> None:
         self._pipe, self._engine, self._decoder, self._threads = pipe, engine, decoder, threads
@@ -90,7 +90,7 @@ class ModelProcess:
         self._room_for_pieces = threading.Semaphore(UNSENT_PIECES)
 
     def serve(self) -> None:
-        """Until the supervisor closes its end, or is gone."""
+        """Serve requests until the supervisor closes its end of the pipe or dies. Ends the process."""
         threading.Thread(target=self._send_all, name="send", daemon=True).start()
         for number in range(self._threads):
             threading.Thread(target=self._decode_all, name=f"decode-{number}", daemon=True).start()
@@ -98,7 +98,7 @@ class ModelProcess:
             while True:
                 self._take(self._pipe.recv())
         except (EOFError, OSError):
-            # Without a supervisor nobody wants the result, and a decode in native code would outlive the thread.
+            # Without a supervisor no result is wanted. A decode in native code would keep running; `_exit` ends it, too.
             os._exit(0)
 
     def _take(self, message: FromSupervisor) -> None:
@@ -110,7 +110,7 @@ class ModelProcess:
             self._requests.put(message)
 
     def _put(self, message: Transcribe) -> None:
-        """Not on the heap: while it is decoded it is there once, and then nothing is left of it."""
+        """Put the audio into shared memory, not on the heap: one copy during the decode, which is freed completely after it."""
         try:
             file = SharedFile(message.audio)
         except OSError as error:
@@ -148,12 +148,12 @@ class ModelProcess:
         except FleetError as error:
             return _failed(request, error)
         except Exception as error:
-            # The text of a foreign exception may quote content; its type does not.
+            # The text of a library's exception may quote content; its type does not.
             message = f"The decode failed ({type(error).__name__})."
             return Failed(attempt_id=request.attempt_id, code="transcription_failed", message=message, retryable=True)
 
     def _transcribe(self, request: Transcribe, file: SharedFile, teller: "_Teller") -> Done | CutDone:
-        """The transcript; or, of long audio, the pieces it was cut into."""
+        """Decode a file and transcribe it; or, if it is long, cut it into pieces."""
         started = time.perf_counter()
         options = request.options
         wanted = options.wanted(request.max_seconds)
@@ -168,13 +168,13 @@ class ModelProcess:
             pieces = plan_all(sounds.samples, is_split, skip_silence=options.vad is True, listener=teller)
             if pieces:
                 return self._cut(request, sounds, pieces, teller, started)
-            # Hours of silence are not listened to again.
+            # All of it is silence: decode one second of it instead of hours.
             sounds = replace(sounds, samples=sounds.samples[:, :SAMPLE_RATE_HZ])
         transcript = transcribe_channels(self._engine, sounds, options, preprocess_ms, teller)
         return Done(attempt_id=request.attempt_id, transcript=transcript)
 
     def _cut(self, request: Transcribe, sounds: Sounds, pieces: Sequence[Piece], teller: "_Teller", started: float) -> CutDone:
-        """Send the pieces one by one, each as soon as it is cut: the supervisor stores them meanwhile."""
+        """Send each piece as soon as it is cut, so that the supervisor can store it meanwhile."""
         first = pieces[0]
         beginning = Piece(first.start_ms, first.start_ms + WINDOW_MS, channel=first.channel)
         language = self._engine.language_of(stretch(sounds.samples, beginning), request.options, teller)
@@ -199,11 +199,11 @@ class ModelProcess:
         return attempt_id in self._stopped
 
     def send(self, message: FromModel) -> None:
-        """To the supervisor, from any thread. Never waits: no decode is held up by a supervisor that Redis holds up."""
+        """Send a message to the supervisor, from any thread. Never blocks: if Redis holds the supervisor up, decodes go on."""
         self._outbox.put(message)
 
     def _send_all(self) -> None:
-        with suppress(OSError):  # the supervisor is gone: `serve` notices, too
+        with suppress(OSError):  # the supervisor is gone: `serve` notices that and ends the process
             while True:
                 message = self._outbox.get()
                 self._pipe.send(message)
@@ -216,24 +216,24 @@ def _failed(request: Transcribe, error: FleetError, *, is_unreadable: bool = Fal
         attempt_id=request.attempt_id,
         code=error.code,
         message=error.message,
-        # What a reader met only once may have been the machine's trouble.
+        # If only one reader failed over this file, the machine may have been the cause: another attempt may succeed.
         retryable=error.retryable or (isinstance(error, HarmfulAudio) and not error.will_again),
         is_unreadable=is_unreadable,
     )
 
 
 class _Teller:
-    """Tells the supervisor how a decode comes on, and the decode when it is to stop."""
+    """Sends a decode's progress to the supervisor, and raises `DecodeStopped` in a decode that is to stop."""
 
     def __init__(self, process: ModelProcess, request: Transcribe) -> None:
         self._process, self._attempt_id, self.urgent = process, request.attempt_id, request.urgent
         self._told_at = time.monotonic()
-        #: Of the audio, once it has been decoded.
+        #: Of the audio, once its samples are there.
         self.channels, self.seconds = 1, 0.0
 
     def on_segment(self, segment: Segment) -> None:
         self.check()
-        # Channels are decoded one after the other: each is its part of the whole.
+        # Channels are decoded one after the other, so each counts as an equal part of the whole.
         before = self.seconds * ((segment.channel or 1) - 1)
         done_seconds = round((before + segment.end) / self.channels, 3)
         self._process.send(Progress(attempt_id=self._attempt_id, segment=segment, done_seconds=done_seconds))

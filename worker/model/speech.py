@@ -1,7 +1,7 @@
-"""Takes long silences out of samples before they are decoded, and puts the times of what was said back to where it was said.
+"""Takes long silences out of samples before they are decoded, and maps the times of the result back to the original samples.
 
-faster-whisper can do both; its way back places the first word after a silence before it, whenever the word's time begins a little
-too early, and with it the segment: by as much as was taken out. So the way back is our own.
+faster-whisper can do both. But if the time of the first word after a silence begins a little too early, faster-whisper maps that
+word, and its segment, to before the silence: too early by the length of the silence. So this module maps the times itself.
 """
 
 from bisect import bisect_right
@@ -18,15 +18,15 @@ from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import Samples
 from shared.jobs.options import VadOptions
 
-#: What Whisper's timestamp tokens count, and the frames of its windows.
+#: The units of Whisper's timestamp tokens, and of the frames of its windows.
 TOKEN_SECONDS, FRAME_SECONDS = 0.02, 0.01
-#: Times of words are this exact.
+#: How exact the times of words are.
 SLACK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A stretch that was kept: in the samples as they were, and where it begins in what is left. In seconds."""
+    """A stretch that was kept: `start` and `end` in the original samples, `begins` in the remaining samples. In seconds."""
 
     start: float
     end: float
@@ -37,12 +37,12 @@ class Kept:
         return self.begins + self.end - self.start
 
     def original(self, at: float) -> float:
-        """Where a time of what is left was."""
+        """Map a time in the remaining samples to the original samples."""
         return self.start + min(max(at, self.begins), self.ends) - self.begins
 
 
 class Speech:
-    """Samples without the silences that a detector of speech has found; all of them when nobody asked for one."""
+    """Samples without the silences that the VAD has found; all samples if `vad` is False."""
 
     def __init__(self, samples: Samples, vad: bool | VadOptions) -> None:
         """`samples`: mono float32 at 16 kHz."""
@@ -60,7 +60,7 @@ class Speech:
             begins = kept.ends
 
     def place(self, segment: WhisperSegment, first_timestamp: int) -> None:
-        """Give a segment, and its words, the times of the samples as they were. `first_timestamp`: the token of 0.00 s."""
+        """Give a segment, and its words, their times in the original samples. `first_timestamp`: the token of 0.00 s."""
         if not self._kept:
             return
         start, end = own_limits(segment, first_timestamp)
@@ -74,14 +74,18 @@ class Speech:
             segment.end = max(segment.start, self._kept[max(first, last)].original(end))
 
     def _place_word(self, word: WhisperWord, limits: tuple[float, float], stretches: tuple[int, int]) -> None:
-        """A word is within its segment's own limits, and within one stretch."""
+        """Map a word's times. The word stays within the limits of its segment, and within one stretch."""
         start = min(max(word.start, limits[0]), limits[1])
         end = min(max(word.end, start), limits[1])
         number = min(max(self._stretch_of(start, end), stretches[0]), stretches[1])
         word.start, word.end = self._kept[number].original(start), self._kept[number].original(end)
 
     def _stretch_of(self, start: float, end: float) -> int:
-        """A word over a border belongs behind it if it begins in the padding before it, where the speech before has ended."""
+        """The stretch of a word. A word across a border belongs to the stretch after the border in two cases.
+
+        It begins in the padding before the border, where the speech of the earlier stretch has ended; or the larger part of the
+        word is after the border.
+        """
         number = self._begin_of(start)
         following = number + 1
         if following < len(self._kept) and end > self._kept[following].begins:
@@ -91,16 +95,16 @@ class Speech:
         return number
 
     def _begin_of(self, at: float) -> int:
-        """The stretch of a time; a border belongs to what begins there."""
+        """The stretch of a time at which something begins: at a border, the stretch that begins there."""
         return max(0, bisect_right([kept.begins for kept in self._kept], at + 1e-6) - 1)
 
     def _end_of(self, at: float) -> int:
-        """Likewise, of an end: a border belongs to what ends there."""
+        """The stretch of a time at which something ends: at a border, the stretch that ends there."""
         return max(0, bisect_right([kept.begins for kept in self._kept], at - 1e-6) - 1)
 
 
 def own_limits(segment: WhisperSegment, first_timestamp: int) -> tuple[float, float]:
-    """From when to when a segment goes by its own tokens. The search for words moves its `start` and `end`."""
+    """Start and end of a segment by its own timestamp tokens. The search for words changes its attributes `start` and `end`."""
     tokens: Sequence[int] = segment.tokens
     window = segment.seek * FRAME_SECONDS
     start, end = segment.start, segment.end

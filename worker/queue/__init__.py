@@ -1,1 +1,1 @@
-"""The Redis side of a worker: how it claims jobs, keeps its leases, writes results, and shows to others."""
+"""The Redis side of a worker: it claims jobs, keeps their leases, writes results, and announces the worker."""

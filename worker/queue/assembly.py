@@ -1,4 +1,4 @@
-"""The parts of a worker that speak to Redis. Built once per process by `worker.__main__`."""
+"""The parts of a worker that use Redis. `worker.__main__` builds them once per process."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from worker.queue.script_runner import ScriptRunner
 
 @dataclass(frozen=True, kw_only=True)
 class QueueSide:
-    """How it gets jobs, what it does to those that it holds, and how it shows."""
+    """`claims` gets jobs, `leases` changes the jobs that the worker holds, `register` announces the worker."""
 
     lanes: ServedLanes
     claims: Claims
@@ -23,7 +23,7 @@ class QueueSide:
 
 
 def assemble(redis: Redis, settings: WorkerSettings, worker: str) -> QueueSide:
-    """`worker`: its name, unique among all there are."""
+    """Build the parts. `worker` is the worker's name, unique in the fleet."""
     scripts, lanes = ScriptRunner(redis, settings, worker), ServedLanes(settings)
     leases = Leases(redis, scripts, settings, lanes)
     return QueueSide(

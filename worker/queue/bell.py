@@ -1,4 +1,4 @@
-"""Waits for work on a connection of its own, so that the supervisor's loop never blocks on Redis' blocking pop."""
+"""Waits for work in a thread and on a connection of its own, so that a blocking pop never blocks the supervisor's loop."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from shared.settings import WorkerSettings
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import now_ms
 
-#: Longest wait for one ring; a ring that was lost (its worker died between pop and claim) costs no more than this.
+#: Longest wait for one ring. A ring is lost if the worker that popped it dies before it claims: that delays a job no longer than
+#: this.
 RING_SECONDS = 1.0
 
 
@@ -19,7 +20,7 @@ class Rang:
 
 
 class Bell:
-    """Listens only while asked to: a worker without room must not take rings that another could answer."""
+    """Listens only after `listen`: a worker without room must not take a ring that another worker could answer."""
 
     def __init__(self, redis: Redis, settings: WorkerSettings, lanes: ServedLanes) -> None:
         self._redis, self._settings, self._lanes = redis, settings, lanes
@@ -27,20 +28,20 @@ class Bell:
         self._wanted, self._stopped = threading.Event(), threading.Event()
 
     def start(self, deliver: Callable[[Rang], None]) -> None:
-        """Begin to serve `listen` calls; each leads to one `Rang`."""
+        """Start the thread that serves `listen`. It passes each `Rang` to `deliver`."""
         threading.Thread(target=self._serve, args=(deliver,), name="bell", daemon=True).start()
 
     def listen(self) -> None:
-        """Deliver one `Rang` when the bell rings, and at the latest after a second."""
+        """Deliver one `Rang` when the bell rings, or after `RING_SECONDS` without a ring; later while Redis is away."""
         self._wanted.set()
 
     def stop(self) -> None:
-        """Deliver no more."""
+        """End the thread: from now on no `Rang` is delivered, except one that is already waited for."""
         self._stopped.set()
         self._wanted.set()
 
     def wait(self) -> None:
-        """Block until a job may be waiting, or for `RING_SECONDS`."""
+        """Block until the bell of a served lane rings, for `RING_SECONDS` at most."""
         route = self._lanes.route
         foreign = () if self._others_are_there() else route.foreign
         mine = [lane for lane in route.lanes if lane not in route.foreign]
@@ -59,7 +60,7 @@ class Bell:
             deliver(Rang())
 
     def _others_are_there(self) -> bool:
-        """Somebody answers the bells of the foreign lanes."""
+        """Whether workers on the other device were heard of within a lease: they answer the bells of the foreign lanes."""
         route = self._lanes.route
         if not route.foreign:
             return False

@@ -1,4 +1,4 @@
-"""How a worker gets its jobs: it claims what it has room for."""
+"""How a worker gets its jobs: it claims as many as it has room for."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,11 +14,11 @@ from worker.queue.room import WINDOW_SECONDS, Kind, room_beside
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import ScriptRunner
 
-#: Of longer audio a worker decodes one at a time: four hours are a gigabyte of samples.
+#: A worker decodes only one job with longer audio at a time: four hours of audio are a gigabyte of samples.
 LONG_SECONDS = 300
-#: What one claim brings at most (or one job, whatever its size): while it is fetched, no lease is renewed.
+#: Most bytes of audio that one claim brings (a single job may be larger): no lease is renewed while the worker fetches them.
 FETCH_BYTES = 32_000_000
-#: Audio up to this size comes with the claim: a round trip saved costs more than a copy.
+#: Audio up to this size comes with the claim: to copy it costs less than another round trip.
 INLINE_BYTES = 256 * 1024
 LIMITS = {
     "window_seconds": WINDOW_SECONDS,
@@ -29,22 +29,25 @@ LIMITS = {
 
 
 class Claims:
-    """Takes jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
+    """Claims jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, leases: Leases) -> None:
         self._scripts, self._settings, self._lanes, self._leases = scripts, settings, lanes, leases
         self._execution = uuid4().hex
 
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[LeasedJob]:
-        """The next jobs, now under our lease: at most `room`, our share of what waits, and none that must not join `in_hand`."""
+        """Claim the next jobs; they are now under this worker's lease.
+
+        At most `room` jobs, no more than this worker's share of the waiting jobs, and none that must not run beside `in_hand`.
+        """
         named = {"lanes": self._served(), "fleet": self._fleet(), "limits": LIMITS, **self._company(in_hand, room)}
         answers = self._scripts.run("claim", execution=self._execution, **named, **self._scripts.lease)
-        # Only an answered claim uses up the id: asking again with the same one cannot take more jobs.
+        # A claim without an answer is sent again with the same id: the script then answers with the same jobs, not with more.
         self._execution = uuid4().hex
         return [leased for flat, audio in answers if (leased := self._leases.read(scripting.text_hash(flat), audio))]
 
     def _served(self) -> dict[str, object]:
-        """The lanes that it looks into."""
+        """The script's argument `lanes`: the lanes that this worker serves."""
         route = self._lanes.route
         return {
             "names": self._lanes.names,
@@ -54,7 +57,7 @@ class Claims:
         }
 
     def _fleet(self) -> dict[str, object]:
-        """Who else serves them."""
+        """The script's argument `fleet`: the other workers that serve these lanes."""
         route = self._lanes.route
         return {
             "model": self._settings.model_name,
@@ -64,7 +67,7 @@ class Claims:
         }
 
     def _company(self, in_hand: Sequence[Job], jobs: int) -> dict[str, object]:
-        """The jobs that it has, and what may join them."""
+        """The script's arguments `in_hand` and `room`: the jobs that this worker has, and how many may join them."""
         lengths = [job.audio_seconds for job in in_hand if not self._lanes.is_urgent(job)]
         urgent = len(in_hand) - len(lengths)
         has_long = any(job.audio_seconds > LONG_SECONDS for job in in_hand)

@@ -1,4 +1,4 @@
-"""What a worker holds: a job under its lease, and what Redis answers when it gives one back."""
+"""A job under a worker's lease, and the answer of Redis when the worker writes its result."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -9,31 +9,42 @@ from shared.transcripts.transcript import Segment
 
 @dataclass(kw_only=True)
 class LeasedJob:
-    """A job under this worker's lease, and what has been heard of it since the last renewal."""
+    """A job under this worker's lease, and its progress.
+
+    `unsent`: segments that the next renewal publishes. `published`: how many segments earlier renewals have published.
+    """
 
     job: Job
     token: int
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
     published: int = 0
-    #: Of its worker's busy time what no earlier result has been measured by.
+    #: The worker's busy time since its previous result, in seconds.
     busy_seconds: float = 0.0
-    #: As uploaded, where it is small: it came with the claim.
+    #: The upload, if it is small: then it came with the claim.
     audio: bytes | None = None
-    #: Of the file that it may bring us to stitch; one id, so that asking twice for it is asking for the same.
+    #: The id of RQ's execution record of the file that this job's result may give this worker to stitch. It never changes, so
+    #: that a repeated call gets the same answer.
     next_execution: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def attempt_id(self) -> str:
-        """Names this attempt, and no earlier or later one of the same job, towards the model process."""
+        """The name of this attempt for the model process. Other attempts of the same job have other names."""
         return f"{self.job.id}:{self.token}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WriteResult:
-    """What became of a result: `completed`, `piece`, `split`, `missing`, `stale`; or `stitch`, with the file that is now ours."""
+    """What happened to a result. `verdict` is one of these words:
+
+    - `completed`, `piece` (a checkpoint of a file) or `split`: it was written;
+    - `stitch`: it was written, and the file `to_stitch` is now under this worker's lease;
+    - `missing`: the audio of a piece was not stored, so the file was not split;
+    - `stale`: the job is no longer this worker's;
+    - `failed`, `requeued` or `handed_back`: the attempt ended without a transcript.
+    """
 
     verdict: str
     to_stitch: LeasedJob | None = None
-    #: No lane of ours holds a job. Known with `completed` only.
+    #: No lane of this worker holds a waiting job. Known with `completed` only.
     nothing_waits: bool = False

@@ -21,18 +21,22 @@ from worker.queue.leased_job import LeasedJob, WriteResult
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import ScriptRunner
 
-#: How long the audio of a piece lasts until its file has been cut to the end.
+#: How long the audio of a piece is kept while its file is not split yet.
 UNSPLIT_TTL_SECONDS = 3600
-#: Segments of a job that one renewal publishes; what is left waits for the next. No lease may lapse because one job has many.
+#: Most segments of a job that one renewal publishes; others wait for the next one. A job with many segments must not make the
+#: renewal so slow that leases lapse.
 RENEWAL_SEGMENTS = 500
 
 
 class PiecesLost(Exception):
-    """What the pieces of a file have come to is not all there."""
+    """Checkpoints of a file are missing."""
 
 
 class Leases:
-    """The life of a held job, and of a long file's pieces. Every method raises `redis.RedisError` when Redis is away."""
+    """Changes the jobs that a worker holds, and the pieces of long files.
+
+    Every method that calls Redis raises `redis.RedisError` when Redis is away.
+    """
 
     def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes) -> None:
         self._redis, self._scripts, self._settings, self._lanes = redis, scripts, settings, lanes
@@ -43,7 +47,10 @@ class Leases:
         return getattr(self._redis.connection_pool, "master_address", None)
 
     def read(self, stored: dict[str, str], audio: bytes | None = None) -> LeasedJob | None:
-        """The job of a hash that a script has put under our lease. One that this version cannot read is failed, and None."""
+        """The job in a hash that a script has put under this worker's lease.
+
+        If this version cannot read the record, the job is failed and the answer is None.
+        """
         try:
             job = Job.from_hash(stored)
             return LeasedJob(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
@@ -52,22 +59,22 @@ class Leases:
             return None
 
     def _refuse(self, stored: dict[str, str]) -> None:
-        """Fail a record that this version cannot read (a newer gateway's), with its audio kept for a retry."""
+        """Fail a job whose record this version cannot read (a newer gateway wrote it). Its audio is kept for a retry."""
         message = "The workers are of another version than the gateway and cannot read this job; retry it after the upgrade."
         error = JobError(code="transcription_failed", message=message, retryable=True)
         named = {"error": error.model_dump_json(), "retryable": False, "max_attempts": self._settings.max_attempts}
         self._scripts.run("fail", id=stored["id"], token=int(stored["token"]), **named)
 
     def audio(self, leased: Sequence[LeasedJob]) -> list[bytes | None]:
-        """The audio of each as uploaded; None where it is gone."""
+        """The upload of each job, in the same order; None if the audio is gone."""
         absent = [self._keys.audio(h.job.id) for h in leased if h.audio is None]
         fetched: Any = iter(self._redis.mget(absent) if absent else [])
         return [next(fetched) if h.audio is None else h.audio for h in leased]
 
     def renew(self, leased: Sequence[LeasedJob]) -> list[bool]:
-        """Keep the leases and publish progress. False for each job that is no longer ours.
+        """Renew the leases and publish progress. False for each job that is no longer this worker's.
 
-        A renewal that fails sends the same segments again next time, before those that have come since.
+        After a renewal that fails, the next one sends the same segments again, followed by newer ones.
         """
         batches = [h.unsent[:RENEWAL_SEGMENTS] for h in leased]
         jobs = [
@@ -87,16 +94,16 @@ class Leases:
         return [scripting.text(v) == "ok" for v in verdicts]
 
     def put_piece(self, leased: LeasedJob, number: int, audio: bytes) -> bool:
-        """Store the audio of a piece (from 1). False when it was refused: the file is no longer ours."""
+        """Store the audio of piece `number` (from 1). False if the file is no longer this worker's: then nothing is stored."""
         named = {"id": leased.job.id, "token": leased.token, "number": number, "ttl": UNSPLIT_TTL_SECONDS}
         return bool(self._scripts.run("put_piece", audio, **named))
 
     def drop_put_pieces(self, leased: LeasedJob) -> None:
-        """Undo `put_piece`."""
+        """Delete the audio of all pieces that `put_piece` has stored for this file."""
         self._scripts.run("put_piece", b"", id=leased.job.id, token=leased.token, number=0, ttl=0)
 
     def split(self, leased: LeasedJob, cut: Cut, pieces: Sequence[tuple[Piece, int]]) -> WriteResult:
-        """Queue the pieces (each with its size in bytes), whose audio has been put."""
+        """Queue the pieces, each given with the size of its audio in bytes. `put_piece` has stored their audio before."""
         job = leased.job
         lane = self._lanes.name_of(Lane.BATCH if job.lane == self._lanes.name_of(Lane.BATCH) else Lane.LONG)
         rq_fields: list[str | bytes] = []
@@ -123,16 +130,16 @@ class Leases:
         )
 
     def stitch(self, leased: LeasedJob) -> Transcript:
-        """The transcript of a file, all pieces of which are done. Raises `PiecesLost` when they are not all there."""
+        """The transcript of a file whose pieces are all done. Raises `PiecesLost` if checkpoints are missing."""
         stored: Any = self._redis.hgetall(self._keys.pieces(leased.job.id))
         if leased.job.cut is None or len(stored) != leased.job.pieces:
             raise PiecesLost(f"{len(stored)} of {leased.job.pieces}")
         return stitched(scripting.text_hash(stored), leased.job.cut)
 
     def finish(self, leased: LeasedJob, transcript: Transcript) -> WriteResult:
-        """Write the result."""
+        """Write the transcript of a job."""
         settings = self._settings
-        # A file that was put together from pieces knows already.
+        # A stitched transcript has it already, from its pieces.
         decoded_as = transcript.decoded_as or settings.cache_revision(transcript.model_revision)
         return self._written(
             self._scripts.run(
@@ -160,11 +167,11 @@ class Leases:
         return WriteResult(verdict=verdict, to_stitch=file)
 
     def _next_execution(self, leased: LeasedJob) -> dict[str, object]:
-        """What a script needs that may hand us a file to stitch."""
+        """Arguments of a script that may put a file to stitch under this worker's lease."""
         return {"execution": leased.next_execution, **self._scripts.lease}
 
     def fail(self, leased: LeasedJob, error: JobError) -> str:
-        """Report a failure; `requeued` while it is retryable and attempts are left, else `failed`, or `stale`."""
+        """Report a failure. `requeued` while it is retryable and attempts are left, else `failed`; `stale` for a stale token."""
         return scripting.text(
             self._scripts.run(
                 "fail",
@@ -177,18 +184,19 @@ class Leases:
         )
 
     def remember_unreadable(self, leased: LeasedJob) -> None:
-        """Its file has broken or exhausted its reader: gateways refuse it from now on."""
+        """Remember a file that has broken or exhausted its reader: gateways refuse it for `UNREADABLE_SECONDS`."""
         self._redis.set(self._keys.unreadable(leased.job.sha256), 1, ex=UNREADABLE_SECONDS)
 
     def hand_back(self, leased: LeasedJob) -> bool:
-        """Put the job back at the front of its lane, this attempt uncounted."""
+        """Put the job back at the front of its lane; this attempt is not counted. False for a stale token."""
         return bool(self._scripts.run("hand_back", id=leased.job.id, token=leased.token))
 
 
 def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:
-    """What is still to be done: the track has been chosen, the channels are apart, the sound is enhanced.
+    """The options of a piece. The cut has already chosen the track, split the channels and enhanced the sound.
 
-    Skip the VAD when the cut found no long pause in this piece. Word timestamps need it anyway, and so do limits of the caller's.
+    Skip the VAD when the cut found no long pause in this piece. Word timestamps need it anyway, and so do the caller's own
+    `VadOptions`.
     """
     done = {"track": None, "channels": Channels.MIX, "strict": False, "enhance": False}
     needs_vad = piece.has_pause or asked.word_timestamps or not isinstance(asked.vad, bool)

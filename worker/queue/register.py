@@ -1,4 +1,4 @@
-"""Which workers there are, in Redis; and what becomes of the jobs of those that are no more."""
+"""The list of workers in Redis, and the recovery of jobs whose worker died."""
 
 from dataclasses import dataclass
 
@@ -11,31 +11,34 @@ from shared.settings import WorkerSettings
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import ScriptRunner, now_ms
 
-#: A model is expected back for so long after the last of its workers has gone.
+#: How long gateways still expect a model after its last worker was heard of.
 MODEL_EXPECTED_SECONDS = 3600
-#: How many lapsed jobs one sweep handles; the next sweep follows within a second.
+#: Most lapsed jobs that one sweep handles. The next sweep follows about a second later.
 SWEEP_LIMIT = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """Ids that one recovery sweep put back and gave up."""
+    """The ids of the jobs that one recovery sweep put back into their lanes, and of those that it failed."""
 
     requeued: list[str]
     failed: list[str]
-    #: Records that could not be handled, and why.
+    #: For each record that could not be handled, by id: why.
     broken: dict[str, str]
 
 
 class Register:
-    """This worker's entry, and its part in the recovery of others. Every method raises `redis.RedisError` when Redis is away."""
+    """This worker's entry, and the recovery sweep. Every method raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
 
     def announce(self, card: dict[str, str], revision: str) -> None:
-        """Say that this worker lives, with which model, and drop workers that have been silent for long."""
+        """Write that this worker is alive, and with which model. Drop workers that have been silent for 30 leases.
+
+        `revision`: of the loaded model; empty before it is known.
+        """
         ttl_ms = int(3 * self._settings.lease_seconds * 1000)
         now = now_ms(self._redis)
         with self._redis.pipeline(transaction=True) as pipeline:
@@ -58,7 +61,7 @@ class Register:
             pipeline.execute()
 
     def leave(self) -> None:
-        """Say that this worker is gone."""
+        """Remove this worker's entry."""
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.delete(self._keys.worker(self._worker))
             pipeline.zrem(self._keys.workers, self._worker)
@@ -66,7 +69,7 @@ class Register:
             pipeline.execute()
 
     def recover(self) -> Swept | None:
-        """Bring back what dead workers held. None when another worker has just done so."""
+        """Recover the jobs that dead workers held. None if another worker did so within the last second."""
         lock = f"{self._settings.fleet_prefix}:sweeping"
         if not self._redis.set(lock, self._worker, nx=True, px=1000):
             return None

@@ -1,4 +1,4 @@
-"""Which lanes a worker serves, by what it runs on: the hybrid of CPU and GPU workers."""
+"""Which lanes a worker serves. In a fleet with CPU and GPU workers this may depend on the worker's device."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,22 @@ from shared.settings import WorkerSettings
 
 @dataclass(frozen=True)
 class Route:
-    """Lanes in the order in which they are served; `foreign` ones belong to workers on `other_device`, who may need help."""
+    """Lanes in the order in which they are served. `foreign` lanes belong to workers on `other_device`, which may need help."""
 
     lanes: tuple[Lane, ...]
     foreign: tuple[Lane, ...] = ()
     other_device: str = ""
-    #: What those run on who serve the same lanes.
+    #: The devices of all workers that serve the same lanes.
     peer_devices: tuple[str, ...] = (CPU, GPU)
 
     @property
     def is_for_long(self) -> bool:
-        """Long audio is what this worker is there for: none of its room is kept for short audio."""
+        """Whether this worker is there for long audio: then it keeps no room for short audio."""
         return bool(self.foreign) and Lane.LONG not in self.foreign
 
 
 def route_for(device: str, settings: WorkerSettings) -> Route:
-    """Everything for everybody, unless short audio is to go to CPUs and long audio to GPUs."""
+    """The route of a worker on `device`: all lanes, unless the settings send short audio to CPUs and long audio to GPUs."""
     if not settings.route_short_to_cpu_seconds:
         return Route(tuple(Lane))
     (foreign,) = (lane for lane, owner in OWNERS.items() if owner != device)
@@ -34,7 +34,7 @@ def route_for(device: str, settings: WorkerSettings) -> Route:
 
 
 class ServedLanes:
-    """The lanes of this worker's model, by the names of their RQ queues. On a CPU, until the model says what it runs on."""
+    """The lanes that this worker serves, by the names of their RQ queues. It counts as a CPU worker until its model is loaded."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         keys = Keys(settings.fleet_prefix)
@@ -42,7 +42,7 @@ class ServedLanes:
         self.runs_on(CPU)
 
     def runs_on(self, device: str) -> None:
-        """The model is loaded, on this device: what decides which lanes it serves."""
+        """Note the device on which the model was loaded. It decides which lanes this worker serves."""
         self.device, self.route = device, route_for(device, self._settings)
 
     @property
@@ -51,13 +51,13 @@ class ServedLanes:
 
     @property
     def names(self) -> list[str]:
-        """Those that it serves, first served first."""
+        """The names of the served lanes, in the order in which they are served."""
         return [self.name_of(lane) for lane in self.route.lanes]
 
     def name_of(self, lane: Lane) -> str:
-        """The RQ queue of a lane."""
+        """The name of a lane's RQ queue."""
         return self._names[lane]
 
     def is_urgent(self, job: Job) -> bool:
-        """Whether somebody waits for it who should not have to wait for long files."""
+        """Whether the job is in the interactive lane: its caller should not have to wait for long files."""
         return job.lane == self.name_of(Lane.INTERACTIVE)

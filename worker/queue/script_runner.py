@@ -1,4 +1,4 @@
-"""Calls of the Lua scripts that a worker runs, and their clock."""
+"""Runs a worker's Lua scripts, and reads the clock that they use."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from shared.settings import WorkerSettings
 
 
 def now_ms(redis: Redis) -> int:
-    """Redis' clock, which is the scripts', too."""
+    """The clock of the Redis server in ms since the epoch. The scripts use the same clock."""
     seconds, micros = redis.time()
     return int(seconds * 1000 + micros // 1000)
 
 
 class ScriptRunner:
-    """Loads each at its first use. Every call raises `redis.RedisError` when Redis is away."""
+    """Runs Lua scripts by name, and loads each at its first use. `run` raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, redis: Redis, settings: WorkerSettings, worker: str) -> None:
         self._redis, self._settings, self._worker = redis, settings, worker
@@ -25,7 +25,7 @@ class ScriptRunner:
 
     @property
     def lease(self) -> dict[str, object]:
-        """The arguments of a script that gives this worker a lease."""
+        """Arguments of a script that gives this worker a lease."""
         settings = self._settings
         return {
             "worker": self._worker,
@@ -34,7 +34,7 @@ class ScriptRunner:
         }
 
     def run(self, script: str, *tail: str | bytes, **named: Any) -> Any:
-        """The script's answer. An error of the script itself names the Lua file and line."""
+        """Run a script and return its answer. A `ResponseError` of the script itself names the Lua file and line."""
         if script not in self._scripts:
             self._scripts[script] = self._redis.register_script(scripting.source(script).text)
         named |= self._settings.terminal_ttls()

@@ -1,1 +1,1 @@
-"""The supervisor: the loop of a worker, and what it holds between two turns of it."""
+"""The supervisor: the main loop of a worker, and the state that it keeps: jobs in flight, the model process, results to write."""

@@ -1,4 +1,4 @@
-"""How long a worker has had something to decode. Its speed is measured by that: jobs side by side share the same seconds."""
+"""Measures how long a worker has something to decode: the basis of its pace, since jobs side by side share the same seconds."""
 
 import time
 
@@ -11,14 +11,14 @@ class BusyClock:
         self._counted_seconds = 0.0
 
     def run(self, *, busy: bool) -> None:
-        """Whether there is something to decode, from now on."""
+        """Say whether there is something to decode from now on."""
         now = time.monotonic()
         if self._since is not None:
             self._counted_seconds += now - self._since
         self._since = now if busy else None
 
     def take_seconds(self) -> float:
-        """The busy time since this was last asked."""
+        """The busy time since the previous call."""
         self.run(busy=self._since is not None)
         taken, self._counted_seconds = self._counted_seconds, 0.0
         return taken

@@ -1,4 +1,4 @@
-"""A decode that is under way, how it ended, and its end as long as Redis has not been told."""
+"""A decode that is under way, its result, and a result that is not written to Redis yet."""
 
 import time
 from collections.abc import Sequence
@@ -9,25 +9,29 @@ from shared.transcripts.pieces import Cut, Piece
 from shared.transcripts.transcript import Transcript
 from worker.queue.leased_job import LeasedJob
 
-#: A result that Redis refuses by a mistake of ours is written again after pauses that double, and given up after the last try.
+#: If Redis refuses a result because of a mistake in our code, the worker writes it again after pauses that double. It gives the
+#: result up after the last try.
 FIRST_REFUSED_SECONDS, LONGEST_REFUSED_SECONDS, REFUSED_TRIES = 1.0, 60.0, 10
 
 
 @dataclass(kw_only=True)
 class Decode:
-    """A job that the model process is decoding. Times are monotonic seconds; `withdrawn_at`: since when another has the job."""
+    """A job that the model process is decoding. Times are monotonic seconds.
+
+    `withdrawn_at`: when this worker learned that the job is no longer its own; None while it is.
+    """
 
     leased: LeasedJob
     moved_at: float = field(default_factory=time.monotonic)
     withdrawn_at: float | None = None
-    #: Of a long file: the sizes in bytes of the pieces that were stored; `unsplittable`: there was no memory for one.
+    #: Of a long file: the sizes in bytes of the pieces stored so far. `unsplittable`: Redis had no memory for one of them.
     piece_bytes: list[int] = field(default_factory=list)
     unsplittable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """A long file has become pieces, whose audio is stored; each with its size in bytes."""
+    """The pieces of a long file, each with the size of its audio in bytes. Their audio is stored in Redis."""
 
     cut: Cut
     pieces: Sequence[tuple[Piece, int]]
@@ -35,7 +39,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeResult:
-    """How a decode ended: one of these is set, or none when the job was not decoded and goes back uncounted."""
+    """How a decode ended: with a transcript, a split or an error. If none is set, the job goes back, its attempt uncounted."""
 
     transcript: Transcript | None = None
     split: Split | None = None
@@ -51,20 +55,20 @@ class DecodeResult:
 
 @dataclass(kw_only=True, eq=False)
 class UnwrittenResult:
-    """A job that has ended here, of which the store has not heard yet."""
+    """The result of a job that is not written to Redis yet."""
 
     leased: LeasedJob
     result: DecodeResult
-    #: How often it was refused by a mistake of ours, and before when it is not tried again (monotonic seconds).
+    #: How often Redis refused it because of a mistake in our code, and when the next try is due (monotonic seconds).
     refused: int = 0
     due_at: float = float("-inf")
 
     @property
     def is_given_up(self) -> bool:
-        """It was refused so often that another try would hardly help."""
+        """Whether Redis refused it so often that another try would hardly help."""
         return self.refused >= REFUSED_TRIES
 
     def postpone(self) -> None:
-        """It was refused once more."""
+        """Note one more refusal, and when the next try is due."""
         self.refused += 1
         self.due_at = time.monotonic() + min(LONGEST_REFUSED_SECONDS, FIRST_REFUSED_SECONDS * 2 ** (self.refused - 1))

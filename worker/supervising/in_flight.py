@@ -1,4 +1,4 @@
-"""The jobs in a worker's hands: under lease and decoding, or decoded and not yet written back."""
+"""The jobs that a worker holds: under lease and decoding, or decoded and not yet written back."""
 
 import time
 from collections.abc import Callable
@@ -23,11 +23,11 @@ _LOG = get_logger(__name__)
 
 
 class InFlight:
-    """Keeps each claimed job until Redis has heard how it ended."""
+    """Keeps each claimed job until its result is written to Redis, or the job is no longer this worker's."""
 
     def __init__(self, leases: Leases, master: Callable[[], object] = lambda: None) -> None:
         self._leases = leases
-        #: By attempt: a job that was given up may come back while its earlier attempt is still stopping.
+        #: By attempt: a job that was given up may be claimed again while its earlier attempt is still stopping.
         self.decodes: dict[str, Decode] = {}
         self.write_back = WriteBack(leases, master)
         self._renewed_at = 0.0
@@ -35,16 +35,16 @@ class InFlight:
 
     @property
     def busy(self) -> bool:
-        """Something is decoding or waits to be written."""
+        """Whether a job is decoding, or a result waits to be written."""
         return bool(self.decodes or self.write_back.leased())
 
     @property
     def has_suspect(self) -> bool:
-        """One of the jobs must be decoded alone, so that the next death of the model process names the culprit."""
+        """Whether one of the jobs is a suspect. It is decoded alone, so that a death of the model process names the cause."""
         return any(decode.leased.job.suspect for decode in self.decodes.values())
 
     def ours(self) -> list[Decode]:
-        """The decodes of jobs that are still ours. The others were told to stop, and have not stopped yet."""
+        """The decodes of jobs that are still this worker's. All other decodes were told to stop, and have not stopped yet."""
         return [decode for decode in self.decodes.values() if decode.withdrawn_at is None]
 
     def ids(self) -> list[str]:
@@ -52,13 +52,13 @@ class InFlight:
         return [decode.leased.job.id for decode in self.decodes.values()]
 
     def begin(self, leased: LeasedJob) -> Decode:
-        """A job was claimed."""
+        """Add a claimed job."""
         self.decodes[leased.attempt_id] = Decode(leased=leased)
         self._clock.run(busy=True)
         return self.decodes[leased.attempt_id]
 
     def progress(self, event: Progress | Moved) -> None:
-        """Note that a decode moves, and its segment if there is one; the next renewal publishes it."""
+        """Note that a decode moves, and its new segment if there is one. A later renewal publishes the segment."""
         decode = self._ours(event.attempt_id)
         if decode is None:
             return
@@ -68,7 +68,7 @@ class InFlight:
             decode.leased.done_seconds = max(decode.leased.done_seconds, event.done_seconds)
 
     def put_piece(self, event: CutPiece) -> None:
-        """Store a piece of a long file. If there is no memory for it, the file will be decoded whole."""
+        """Store a piece of a long file. If Redis refuses it (no memory), this worker will decode the file whole."""
         decode = self._ours(event.attempt_id)
         if decode is None or decode.unsplittable:
             return
@@ -88,7 +88,7 @@ class InFlight:
         return decode if decode is not None and decode.withdrawn_at is None else None
 
     def conclude(self, attempt_id: str, result: DecodeResult) -> None:
-        """A decode ended. Its result is written at once if Redis answers, else at a later tick."""
+        """Take the result of a decode that ended. It is written at once if Redis answers, else at a later tick."""
         decode = self._drop(attempt_id)
         self.write_back.nothing_waits = False
         if decode is None or decode.withdrawn_at is not None:
@@ -98,11 +98,11 @@ class InFlight:
         self.write_back.add(decode.leased, result)
 
     def forget(self, attempt_id: str) -> None:
-        """A decode was given up because the job is no longer ours."""
+        """Drop a decode that was given up because the job is no longer this worker's."""
         self._drop(attempt_id)
 
     def forget_withdrawn(self) -> None:
-        """The same for all decodes that did not stop when told to."""
+        """Drop all decodes that were told to stop and did not."""
         for attempt_id in [k for k, decode in self.decodes.items() if decode.withdrawn_at is not None]:
             self._drop(attempt_id)
 
@@ -112,19 +112,20 @@ class InFlight:
         return decode
 
     def abandon(self, error: JobError) -> None:
-        """The model process died under these jobs."""
+        """End all decodes with this error: the model process died under them."""
         for attempt_id in list(self.decodes):
             self.conclude(attempt_id, DecodeResult(error=error))
 
     def spare_the_rest(self) -> None:
-        """The model process is ended for another job's sake: these go back, and the attempt is not counted."""
+        """Give the other jobs back when the model process is killed because of one job. Their attempt is not counted."""
         for attempt_id in list(self.decodes):
             self.conclude(attempt_id, DecodeResult())
 
     def stuck(self, limit_seconds: float) -> list[Decode]:
-        """Once a decode has not moved for the limit plus a tenth of its audio: all that have not moved for the limit.
+        """The decodes that are stuck. None is, unless one has not moved for the limit plus a tenth of its audio.
 
-        They share the calls to one model: when it hangs, it hangs for all in it, and nobody can tell whose call it was.
+        Then all that have not moved for the limit are stuck: they share the calls to one model. When a call hangs, it hangs for
+        all of them, and the supervisor cannot tell which job is the cause.
         """
         now, ours = time.monotonic(), self.ours()
         if not any(now - decode.moved_at > limit_seconds + 0.1 * decode.leased.job.audio_seconds for decode in ours):
@@ -132,12 +133,12 @@ class InFlight:
         return [decode for decode in ours if now - decode.moved_at > limit_seconds]
 
     def stopping_since(self, now: float) -> float:
-        """For how many seconds the slowest withdrawn decode has kept us waiting."""
+        """For how many seconds the supervisor has waited for the slowest withdrawn decode; 0 if there is none."""
         withdrawn = [decode.withdrawn_at for decode in self.decodes.values() if decode.withdrawn_at is not None]
         return max((now - since for since in withdrawn), default=0.0)
 
     def renew(self, now: float) -> list[Decode]:
-        """Renew all leases if it is time; the decodes of jobs that turned out not to be ours any more."""
+        """Renew all leases if it is time. Returns the decodes of jobs that are no longer this worker's."""
         ours, unwritten = self.ours(), self.write_back.leased()
         if now - self._renewed_at < RENEW_SECONDS or not (ours or unwritten):
             return []
@@ -146,7 +147,7 @@ class InFlight:
         return [decode for decode, is_ours in zip(ours, verdicts, strict=False) if not is_ours]
 
     def hand_back_all(self) -> None:
-        """Write what has ended, and give the rest back: other workers take it, and the attempt is not counted."""
+        """Write the results, and hand back the jobs that are still decoding: other workers take them, the attempt uncounted."""
         self.write_back.write()
         for decode in self.ours():
             if self._leases.hand_back(decode.leased):

@@ -1,4 +1,4 @@
-"""Everything that happens to a supervisor, in order: it comes from threads and signals, and is handled in one loop."""
+"""The supervisor's events in order. Threads and signal handlers put them in; the supervisor's loop takes them out."""
 
 import threading
 from queue import SimpleQueue
@@ -7,33 +7,33 @@ from worker.messages import CutPiece, FromModel
 from worker.queue.bell import Rang
 from worker.supervising.model_handle import ModelDied
 
-#: Pieces of a long file (about 0.5 MB each) that have come and not been handled. A model process cuts faster than Redis stores.
+#: Most pieces of long files (about 0.5 MB each) in the inbox. A model process cuts pieces faster than Redis stores them.
 MOST_PIECES = 8
 
 
 class StopAsked:
-    """A SIGTERM or SIGINT came in."""
+    """The supervisor received SIGTERM or SIGINT."""
 
 
 Event = FromModel | ModelDied | Rang | StopAsked
 
 
 class Inbox:
-    """A queue that holds up only who brings pieces: four hours of them are never in memory at once."""
+    """A queue in which only pieces wait for room: the pieces of a four-hour file are never all in memory."""
 
     def __init__(self) -> None:
-        # Reentrant, unlike Queue: a signal handler may put while the loop it interrupts gets.
+        # Unlike Queue, SimpleQueue is reentrant: a signal handler may put an event while the loop that it interrupts gets one.
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._room_for_pieces = threading.Semaphore(MOST_PIECES)
 
     def put(self, event: Event) -> None:
-        """From any thread; waits while there are too many pieces, and so lets the pipe fill."""
+        """Add an event, from any thread. A piece waits while there are `MOST_PIECES`; meanwhile the model's pipe fills up."""
         if isinstance(event, CutPiece):
             self._room_for_pieces.acquire()
         self._events.put(event)
 
     def get(self, timeout_seconds: float) -> Event:
-        """The next event; raises `queue.Empty` when none came in time."""
+        """The next event. Raises `queue.Empty` when none came in time."""
         event = self._events.get(timeout=timeout_seconds)
         if isinstance(event, CutPiece):
             self._room_for_pieces.release()

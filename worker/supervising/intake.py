@@ -1,4 +1,4 @@
-"""Takes jobs from the queue and sends them to the model process, as many as there is room for."""
+"""Claims as many jobs as there is room for, and sends them to the model process."""
 
 from collections.abc import Sequence
 
@@ -17,14 +17,14 @@ from worker.supervising.decodes import DecodeResult, Split
 from worker.supervising.in_flight import InFlight
 from worker.supervising.model_keeper import ModelKeeper
 
-#: How often a busy worker with room looks for more.
+#: How often a busy worker with room tries to claim more jobs.
 TOP_UP_SECONDS = 0.25
 
 _LOG = get_logger(__name__)
 
 
 class Intake:
-    """An idle worker waits for the bell. One that has something to do leaves it to idle ones, and looks for what they left."""
+    """An idle worker waits for the bell. A busy worker leaves the bell to idle ones, and claims jobs that they have left."""
 
     def __init__(self, settings: WorkerSettings, queue: QueueSide, in_flight: InFlight, model: ModelKeeper, bell: Bell) -> None:
         self._settings, self._queue, self._in_flight, self._model, self._bell = settings, queue, in_flight, model, bell
@@ -32,11 +32,11 @@ class Intake:
         self._closed = False
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Claim no more jobs."""
         self._closed = True
 
     def claim(self) -> None:
-        """Take jobs if there is room; then have the bell listened to, if there is nothing to do."""
+        """Claim jobs if there is room. If there is nothing to decode then, listen to the bell."""
         try:
             while room := self._room():
                 claimed = self._queue.claims.claim(room, [decode.leased.job for decode in self._in_flight.decodes.values()])
@@ -51,14 +51,14 @@ class Intake:
             self._bell.listen()
 
     def go_on(self) -> None:
-        """A decode has ended. Whether there is more to take may be known from writing its result."""
+        """Claim more jobs after a decode has ended, unless Redis said, when it took the result, that no job waits."""
         if not self._in_flight.write_back.nothing_waits:
             self.claim()
         elif self._room() and not self._in_flight.decodes:
             self._bell.listen()
 
     def top_up(self, now: float) -> None:
-        """Take what no idle worker has taken by now, if it is time."""
+        """If it is time, claim jobs that no idle worker has claimed by now."""
         if self._in_flight.decodes and now - self._topped_up_at > TOP_UP_SECONDS:
             self._topped_up_at = now
             self.claim()
@@ -69,7 +69,7 @@ class Intake:
         return self._settings.whisper_batch_size - len(self._in_flight.decodes)
 
     def _begin(self, claimed: Sequence[LeasedJob]) -> None:
-        """Send what was claimed to the model process. All of it is in our books before anything else can fail."""
+        """Send the claimed jobs to the model process. All are in flight before any other step can fail, so that none is lost."""
         undecoded = [leased for leased in claimed if leased.job.pieces_left != 0]
         for leased in undecoded:
             self._in_flight.begin(leased)
@@ -79,7 +79,7 @@ class Intake:
         try:
             audios = self._queue.leases.audio(undecoded) if undecoded else []
         except RedisError:
-            # Ours by their leases, yet nothing to decode: they go back as soon as Redis answers.
+            # This worker holds their leases but has no audio to decode: it hands them back as soon as Redis answers.
             for leased in undecoded:
                 self._in_flight.conclude(leased.attempt_id, DecodeResult())
             raise
@@ -87,7 +87,7 @@ class Intake:
             self._send(leased, audio, self._settings.split_above_seconds)
 
     def cut(self, event: CutDone) -> None:
-        """A long file has been cut: its pieces are for all. If there was no memory for them, it is decoded here, whole."""
+        """Queue the pieces of a long file for all workers. If Redis had no memory for them, decode the file whole, here."""
         decode = self._in_flight.decodes.get(event.attempt_id)
         if decode is None or decode.withdrawn_at is not None:
             self._in_flight.forget(event.attempt_id)
@@ -120,7 +120,7 @@ class Intake:
                 options=_options_for(leased.job),
                 max_seconds=self._settings.max_audio_length_seconds,
                 expected_seconds=leased.job.audio_seconds,
-                # Of a record that an older gateway wrote nobody knows.
+                # If an older gateway wrote the record, the number of channels is unknown.
                 channels=leased.job.audio.channels if leased.job.audio else MAX_CHANNELS,
                 split_above_seconds=0.0 if leased.job.parent else split_above_seconds,
                 urgent=self._queue.lanes.is_urgent(leased.job),
@@ -129,12 +129,15 @@ class Intake:
 
 
 def _options_for(job: Job) -> TranscriptionOptions:
-    """A piece has the level of its file. Its record does not say so: older workers would not understand it."""
+    """The job's options. A piece is not normalized again, as its file was.
+
+    The record of the piece does not say so, since older workers could not read that.
+    """
     return job.options.model_copy(update={"normalize": False}) if job.parent else job.options
 
 
 def _split(event: CutDone, piece_bytes: Sequence[int]) -> DecodeResult:
-    """The file in pieces; or nothing, and it goes back uncounted, when Redis was away for some of them."""
+    """The result of a cut: the pieces. If Redis was away for some of them, an empty result: the attempt is not counted."""
     if len(piece_bytes) != len(event.pieces):
         return DecodeResult()
     return DecodeResult(split=Split(cut=event.cut, pieces=list(zip(event.pieces, piece_bytes, strict=True))))

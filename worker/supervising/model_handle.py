@@ -1,4 +1,4 @@
-"""The supervisor's end of a model process: start it, talk to it without ever blocking, kill it, learn how it died."""
+"""The supervisor's end of a model process: start it, send to it without ever blocking, kill it, learn how it died."""
 
 import signal
 import threading
@@ -25,7 +25,7 @@ _LOG = get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDied:
-    """The model process is gone. `cause` is for people: `SIGSEGV`, or `exit code 3`; `rss_bytes` is what it last held."""
+    """A model process is gone. `cause` is for people: `SIGSEGV`, or `exit code 3`. `rss_bytes`: the memory that it last held."""
 
     generation: int
     cause: str
@@ -33,7 +33,7 @@ class ModelDied:
 
 
 class ModelHandle:
-    """One model process. Its messages, and at last its death, are handed to `deliver` from a thread of ours."""
+    """One model process. A thread of the supervisor passes its messages, and finally its death, to `deliver`."""
 
     def __init__(self, settings: EngineSettings, generation: int, deliver: Callable[[FromModel | ModelDied], None]) -> None:
         self.generation = generation
@@ -54,25 +54,25 @@ class ModelHandle:
         return self._process.pid
 
     def send(self, message: FromSupervisor) -> None:
-        """Queue a message; a process that does not listen cannot hold us up."""
+        """Queue a message. A process that does not read cannot block the supervisor."""
         self._outbox.put(message)
 
     def kill(self) -> None:
-        """End it at once, whatever it is doing in native code. `ModelDied` follows."""
+        """Kill the process at once, even within native code. `ModelDied` follows."""
         self._process.kill()
 
     def close(self, timeout_seconds: float) -> None:
-        """End it and wait until it is gone."""
+        """Kill the process and wait until it is gone, for `timeout_seconds` at most."""
         self.kill()
         self._process.join(timeout_seconds)
 
     def _read(self, pipe: Connection) -> None:
-        """Until the pipe ends. However the reading ends, the process ends with it, and the supervisor hears of its death."""
+        """Read until the pipe ends. However the reading ends, the process is ended and `ModelDied` is delivered."""
         try:
             self._receive(pipe)
             self._process.join(LEAVE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the death must be told
-            # A message that cannot be read, or no memory for it: nothing that the process says can be trusted to arrive.
+        except Exception as error:  # noqa: BLE001 - after any error the death must be delivered
+            # A message could not be read, or there was no memory for it: from now on messages may be lost.
             _LOG.error("model_not_understood", error=type(error).__name__, pid=self.pid)
         finally:
             self._bury()
@@ -84,7 +84,7 @@ class ModelHandle:
                 self._note_memory()
 
     def _bury(self) -> None:
-        """Nobody reads its messages any more: end the process if it still runs, and tell of its death in any case."""
+        """End the process if it still runs, since its messages are no longer read. Deliver its death in any case."""
         try:
             self.close(timeout_seconds=LEAVE_SECONDS)
         finally:
@@ -93,7 +93,10 @@ class ModelHandle:
             self._deliver(ModelDied(generation=self.generation, cause=cause, rss_bytes=self._rss_bytes))
 
     def _note_memory(self) -> None:
-        """While it lives: once it is gone, nobody can tell. Not after every message, which the loop is waiting to handle."""
+        """Note the process's memory while it lives, since it cannot be read after its death.
+
+        At most every `NOTE_MEMORY_SECONDS`: to do it after every message would delay the messages.
+        """
         now = time.monotonic()
         if now - self._noted_at > NOTE_MEMORY_SECONDS:
             self._noted_at = now

@@ -1,4 +1,4 @@
-"""Keeps one able model process at hand: loads it, replaces it when it dies or has grown old, and knows when to give up."""
+"""Keeps one working model process: loads it, replaces it when it dies or has grown old, and knows when to give up."""
 
 import time
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from worker.messages import Able, Canary, FromModel, FromSupervisor, Ready, Unab
 from worker.process_memory import available_bytes, resident_bytes
 from worker.supervising.model_handle import ModelDied, ModelHandle
 
-#: How often a model process that dies while loading is tried before it counts as unable to load.
+#: After this many model processes in a row that died while loading, the model counts as impossible to load.
 LOAD_TRIES = 3
-#: Pause before a respawn; doubles with each process that dies soon after it was started, and without having done a job.
+#: Pause before a respawn. It doubles with each process that dies soon after its start without having ended a job.
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.1, 10.0
-#: A process that lived so long was healthy: the next respawn is quick again.
+#: A process that lived this long was healthy: the next respawn is quick again.
 HEALTHY_SECONDS = 60.0
-#: A canary may take as long as loading did (which held one, too), and this much more.
+#: A canary may take as long as loading did (loading includes a canary), and this much more.
 CANARY_PATIENCE_SECONDS = 10.0
 
 _LOG = get_logger(__name__)
@@ -42,39 +42,40 @@ class ModelKeeper:
 
     @property
     def has_room(self) -> bool:
-        """A job may be sent: a model is ready, not being tested, and not waiting for a quiet moment to be replaced."""
+        """Whether a job may be sent: a model is ready, not being tested, and not waiting to be replaced when it is idle."""
         able = self.ready is not None and not self._dying and self._asked_at is None
         return able and not self._successor_ready and not (self._grown_old() and not self._room_for_two())
 
     @property
     def stop_patience_seconds(self) -> float:
-        """How long a cancelled decode that is alone may take to stop: at least as long as its process took to start.
+        """How long a cancelled decode that is alone may take to stop before its process is killed.
 
-        To kill the process costs another start, so to wait for that long costs no more than to kill at once.
+        At least as long as the process took to start: a kill costs another start, so to wait that long costs no more. But never
+        longer than `no_progress_timeout_seconds`.
         """
         patience = max(self._settings.cancel_grace_seconds, self._start_seconds)
         return min(patience, self._settings.no_progress_timeout_seconds)
 
     def send(self, message: FromSupervisor) -> None:
-        """To the process that decodes now."""
+        """Send a message to the current process, if there is one."""
         if self._current is not None:
             self._current.send(message)
 
     def kill(self, why: str) -> None:
-        """End the process that decodes now; its death arrives as an event."""
+        """Kill the current process. Its death arrives as an event."""
         if self._current is not None:
             _LOG.info("model_killed", why=why, pid=self._current.pid)
             self._current.kill()
             self._dying = True
 
     def close(self, timeout_seconds: float) -> None:
-        """End every process and wait for it."""
+        """Kill both processes, and wait until each is gone, for `timeout_seconds` at most."""
         for handle in (self._current, self._successor):
             if handle is not None:
                 handle.close(timeout_seconds)
 
     def became_ready(self, event: Ready) -> bool:
-        """A process is loaded. True if it is the one to decode; a successor waits for a quiet moment."""
+        """Note that a process is loaded. True if it is the current one; a successor waits until the current one is idle."""
         began = self._successor_started_at if self._successor is not None else self._started_at
         start_seconds = time.monotonic() - began
         _LOG.info(
@@ -94,7 +95,7 @@ class ModelKeeper:
         return True
 
     def canary_answered(self, event: Able | Unable) -> None:
-        """The current process has been tested. Whatever ails it, a fresh one is the cure."""
+        """Note the answer to a canary. If it failed, kill the current process: a fresh one replaces it, whatever the cause."""
         if isinstance(event, Unable):
             _LOG.warning("canary_failed", reason=event.reason)
             self.kill("the canary failed")
@@ -102,11 +103,11 @@ class ModelKeeper:
             self.proved()
 
     def proved(self) -> None:
-        """The current process has just shown that it can decode."""
+        """Note that the current process has just shown that it can decode."""
         self._proved_at, self._asked_at = time.monotonic(), None
 
     def died(self, event: ModelDied) -> bool:
-        """Take note of a death. True if it was the process that decodes; `tick` starts the next one."""
+        """Note the death of a process. True if it was the current one; then `tick` starts the next one."""
         if self._successor is not None and event.generation == self._successor.generation:
             self._successor = self._successor_ready = None
             self._respawn_at = time.monotonic() + LONGEST_BACKOFF_SECONDS
@@ -114,17 +115,17 @@ class ModelKeeper:
             return False
         now = time.monotonic()
         self._failed_loads += 0 if self.ready else 1
-        # Whoever has answered a job was able to: only a process that never got so far must not be respawned in a storm.
+        # A process that ended a job was healthy. Back off only for others, so that they are not respawned in a storm.
         healthy = self._jobs_done > 0 or now - self._started_at > HEALTHY_SECONDS
         self._backoff_seconds = FIRST_BACKOFF_SECONDS if healthy else min(LONGEST_BACKOFF_SECONDS, 2 * self._backoff_seconds)
-        # One that we killed ourselves is wanted again at once.
+        # If the supervisor killed the process, start the next one at once.
         self._respawn_at = now if self._dying else now + self._backoff_seconds
         self._current = self.ready = self._asked_at = None
         self._dying = False
         return True
 
     def unable(self) -> str | None:
-        """Why no model will ever be ready here, once that is clear."""
+        """Why no model will ever be ready in this worker; None while one may be."""
         if self._failed_loads >= LOAD_TRIES:
             return f"the model process died while loading, {self._failed_loads} times"
         loading = self._current is not None and self.ready is None
@@ -133,12 +134,16 @@ class ModelKeeper:
         return None
 
     def job_done(self) -> None:
-        """Another job went through the current process."""
+        """Note that the current process ended another job, well or not."""
         self._jobs_done += 1
         self.proved()
 
     def tick(self, idle: bool) -> None:
-        """Start what is due: the first process, a respawn after a death, or the successor of one that has grown old."""
+        """Take the next step that is due. `idle`: no job is decoding.
+
+        Start the first process, a respawn after a death, or the successor of a process that has grown old; kill a successor that
+        is not ready in time; swap a ready successor in; test an idle process with a canary.
+        """
         if self._successor is not None and self._successor_ready is None and self._overdue(self._successor_started_at):
             _LOG.error("successor_killed", why="not ready in time")
             self._successor.kill()
@@ -154,12 +159,12 @@ class ModelKeeper:
             self._test_canary()
 
     def rss_bytes(self) -> int:
-        """Resident memory of the process that decodes now; 0 when unknown."""
+        """Resident memory of the current process; 0 when unknown."""
         pid = self._current.pid if self._current is not None else None
         return resident_bytes(pid) if pid else 0
 
     def _test_canary(self) -> None:
-        """An idle process that has decoded nothing for a while shows that it still can, or is replaced."""
+        """Ask an idle process that has decoded nothing for a while for a canary. Kill it if it does not answer in time."""
         every, now = self._settings.canary_seconds, time.monotonic()
         if self.ready is None or self._dying:
             return
@@ -174,7 +179,7 @@ class ModelKeeper:
         return time.monotonic() - started_at > self._settings.model_load_timeout
 
     def _recycle(self, idle: bool) -> None:
-        """A warm successor first where memory allows; else the old one goes as soon as it is idle."""
+        """Load a successor beside the old process if memory allows. Else kill the old process as soon as it is idle."""
         if self._room_for_two():
             _LOG.info("model_recycling", jobs=self._jobs_done, rss_bytes=self.rss_bytes())
             self._successor, self._successor_started_at = self._spawn(), time.monotonic()
@@ -200,7 +205,7 @@ class ModelKeeper:
         return too_many or 0 < settings.recycle_above_rss_mb * 1_000_000 < self.rss_bytes()
 
     def _room_for_two(self) -> bool:
-        """Only on a CPU: what a second copy would take of a GPU's memory cannot be told from here."""
+        """Whether memory allows a second model process. On a GPU never: how much GPU memory it would need is unknown here."""
         on_cpu = self.ready is not None and self.ready.device == "cpu"
         return on_cpu and available_bytes() > 1.2 * self.rss_bytes()
 

@@ -1,4 +1,4 @@
-"""What others see of this worker: its card, its entry among RQ's workers; and its share of the fleet's recovery duty."""
+"""How the fleet sees this worker: its card in Redis, and its entry among RQ's workers. Also runs the recovery sweep."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from worker.queue.register import Register
 from worker.queue.routing import ServedLanes
 from worker.queue.rq_worker import FleetWorker
 
-#: How often the sweep for lapsed leases is tried; a lock lets one worker a second through.
+#: How often this worker tries the recovery sweep. A lock lets only one worker of the fleet sweep in a second.
 SWEEP_SECONDS = 1.0
 
 #: Weight of the latest decode in the average of the real-time factor.
@@ -23,12 +23,15 @@ _LOG = get_logger(__name__)
 
 
 def worker_name() -> str:
-    """Unique per process, telling for people."""
+    """A name that is unique per process, and that tells people the host and the process id."""
     return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
 
 
 class Presence:
-    """Announces state changes at once and beats in between. Methods raise `RedisError` when Redis is away."""
+    """Announces this worker with a beat every fifth of a lease; a change of state makes the next beat due at once.
+
+    `arrive`, `beat`, `sweep` and `leave` call Redis, and raise `RedisError` when Redis is away.
+    """
 
     def __init__(self, settings: WorkerSettings, register: Register, lanes: ServedLanes, rq_worker: FleetWorker) -> None:
         self._settings, self._register, self._lanes, self._rq_worker = settings, register, lanes, rq_worker
@@ -48,33 +51,33 @@ class Presence:
         }
 
     def arrive(self) -> None:
-        """Appear, still loading."""
+        """Announce this worker as loading."""
         self._rq_worker.arrive(self._ttl_seconds())
         self._register.announce(self._card, self._revision)
 
     def ready(self, event: Ready) -> None:
-        """From now on the fleet counts on this worker."""
+        """The model is ready: from now on the fleet counts on this worker."""
         self._revision = event.revision
         self._lanes.runs_on(event.device)
         self._change(state="ready", revision=event.revision, device=event.device)
 
     def decoded(self, transcript: Transcript) -> None:
-        """Take the speed of a decode into the running average that the card shows."""
+        """Add the real-time factor of a decode to the running average that the card shows."""
         if transcript.duration > 0:
             factor = transcript.transcribe_ms / 1000 / transcript.duration
             self._real_time_factor += SPEED_SHARE * (factor - self._real_time_factor) if self._real_time_factor else factor
             self._card["real_time_factor"] = f"{self._real_time_factor:.3f}"
 
     def loading(self) -> None:
-        """Not able to work until the model is back."""
+        """The worker cannot decode until a model is ready again."""
         self._change(state="loading")
 
     def draining(self) -> None:
-        """No longer to be counted on."""
+        """The worker is draining: the fleet no longer counts on it."""
         self._change(state="draining")
 
     def beat(self, busy: bool) -> None:
-        """Say that we live, if it is time."""
+        """Announce that this worker is alive, if it is time."""
         now = time.monotonic()
         if now - self._beaten_at < self._beat_every_seconds:
             return
@@ -83,7 +86,7 @@ class Presence:
         self._beaten_at = now
 
     def sweep(self) -> None:
-        """Recover what dead workers held, if it is time and nobody else has just done it."""
+        """Recover the jobs that dead workers held, if it is time and no other worker has just done so."""
         now = time.monotonic()
         if now - self._swept_at < SWEEP_SECONDS:
             return
@@ -95,16 +98,19 @@ class Presence:
             _LOG.error("broken_records", jobs=swept.broken)
 
     def postpone_sweep(self) -> None:
-        """After an absence of Redis (or before our time) every lease may have lapsed: give the living one lease's time."""
+        """Wait one lease before the next sweep, so that living workers can renew their leases first.
+
+        All leases may have lapsed while Redis was away, or before this worker started.
+        """
         self._swept_at = time.monotonic() + self._settings.lease_seconds
 
     def leave(self) -> None:
-        """Vanish."""
+        """Remove this worker's entries."""
         self._register.leave()
         self._rq_worker.leave()
 
     def _change(self, **fields: str) -> None:
-        """Note the change; the next beat, due at once, publishes it."""
+        """Note a change. The next beat, which is now due at once, publishes it."""
         self._card |= fields
         self._beaten_at = float("-inf")
 

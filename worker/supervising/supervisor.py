@@ -1,7 +1,7 @@
 """The supervisor: one loop that claims jobs, keeps their leases, watches the model process and writes results back.
 
-It never waits for a decode. Everything that happens reaches it as an event in one inbox: messages of the model process,
-its death, the bell of the queue, signals. Between events it ticks: leases, recovery, announcements.
+The loop never waits for a decode. It gets everything as an event from one inbox: messages of the model process, its death,
+rings of the bell, signals. Between events it ticks: renew leases, write results, beat, recover jobs.
 """
 
 import signal
@@ -40,14 +40,14 @@ from worker.supervising.model_keeper import ModelKeeper
 from worker.supervising.presence import Presence
 
 TICK_SECONDS = 0.1
-#: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: restarting will not help).
+#: Exit codes: stopped as asked; the model cannot be loaded (EX_CONFIG of sysexits.h: a restart will not help).
 EXIT_OK, EXIT_CANNOT_LOAD = 0, 78
 
 _LOG = get_logger(__name__)
 
 
 class Supervisor:
-    """Runs until told to stop. `run` returns the exit code."""
+    """Runs the loop until the worker is told to stop. `run` returns the exit code."""
 
     def __init__(self, settings: WorkerSettings, queue: QueueSide, presence: Presence, bell: Bell) -> None:
         self._settings, self._presence, self._bell = settings, presence, bell
@@ -72,7 +72,7 @@ class Supervisor:
                     pass
                 self._tick_if_due()
         finally:
-            # Also when something unforeseen ends the loop: a model process must not outlive its supervisor.
+            # Also after an unforeseen error: a model process must not outlive its supervisor.
             self._leave()
         return self._exit_code
 
@@ -111,7 +111,7 @@ class Supervisor:
                 self._intake.claim()
 
     def _ended(self, event: Done | Failed) -> None:
-        """A decode came to its end, well or not."""
+        """Conclude a decode that succeeded or failed."""
         self._model.job_done()
         if isinstance(event, Done):
             result = DecodeResult(transcript=event.transcript)
@@ -129,7 +129,7 @@ class Supervisor:
         self._intake.claim()
 
     def _cannot_load(self, reason: str) -> None:
-        """The end of this worker, unless a model is at work and it was only its successor that failed."""
+        """End this worker, unless it has a ready model and only the successor of that model failed to load."""
         if self._model.ready is not None:
             _LOG.error("successor_cannot_load", reason=reason)
             return
@@ -146,7 +146,7 @@ class Supervisor:
             return
         self._presence.loading()
         _LOG.warning("model_died", cause=event.cause, rss_bytes=event.rss_bytes, jobs=self._in_flight.ids())
-        # With several in hand nobody knows which it was: it counts for each, and each has its next attempt alone.
+        # With several jobs in flight the cause is unknown: the attempt counts for each, and each has its next attempt alone.
         others = len(self._in_flight.decodes) - 1
         beside = f" beside {others} others" if others > 0 else ""
         message = (
@@ -165,14 +165,15 @@ class Supervisor:
     # -- steps ----------------------------------------------------------------------------------------------------
 
     def _tick_if_due(self) -> None:
-        """Not after every event: a job brings several, and is held up by what has nothing to do with it."""
+        """Tick every `TICK_SECONDS`, not after every event: a job causes several events, and a tick would delay it each time."""
         now = time.monotonic()
         if now - self._ticked_at >= TICK_SECONDS:
             self._ticked_at = now
             self._tick(now)
 
     def _tick(self, now: float) -> None:
-        # Leases first; and one step that fails keeps no other from being tried (a full Redis refuses some).
+        # Leases come first. After a step that Redis refused (a full Redis refuses some), the next steps are still tried; after a
+        # lost connection they would fail, too.
         for step in (self._renew, self._in_flight.write_back.write, self._beat, self._presence.sweep):
             try:
                 step()
@@ -196,14 +197,14 @@ class Supervisor:
         self._presence.beat(busy=bool(self._in_flight.decodes))
 
     def _give_up(self, decode: Decode, now: float) -> None:
-        """The job is no longer ours: ask the decode to stop where it next can, and remember when to insist."""
+        """Ask the decode of a job that is no longer this worker's to stop. `_end_overdue` kills the process if it does not."""
         _LOG.info("job_withdrawn", **decode.leased.job.log_context())
         decode.withdrawn_at = now
         self._model.send(Stop(attempt_id=decode.leased.attempt_id))
 
     def _end_overdue(self, now: float) -> None:
-        """Kill a model process that does not stop when told to, or makes no progress."""
-        # A kill would hurt the others, too; a decode that is alone is waited for while that costs less than a new process.
+        """Kill the model process if a withdrawn decode does not stop, or if decodes make no progress."""
+        # A kill ends the other decodes, too. If there are none, wait only as long as it costs less than a new process.
         alone = not self._in_flight.ours()
         patience = self._model.stop_patience_seconds if alone else self._settings.no_progress_timeout_seconds
         if self._in_flight.stopping_since(now) > patience:
@@ -218,12 +219,12 @@ class Supervisor:
             self._kill("no progress")
 
     def _kill(self, why: str) -> None:
-        """End the model process. What it decoded beside the culprit goes back, and that attempt does not count."""
+        """Kill the model process. The other jobs that it was decoding go back, and their attempt is not counted."""
         self._model.kill(why)
         self._in_flight.spare_the_rest()
 
     def _keep_model(self) -> None:
-        """A model process where one is wanted and possible."""
+        """Keep a model process ready, unless the worker is stopping or the model cannot be loaded."""
         if reason := self._model.unable():
             self._cannot_load(reason)
         elif not self._stops_asked:
@@ -234,7 +235,7 @@ class Supervisor:
                 self._intake.claim()
 
     def _tell(self, before: Ready | None, now: Ready | None) -> None:
-        """The card says what is true after a successor took over, or an old model went before there was one."""
+        """Update the card after a successor took over, or after an old model was ended before there was a successor."""
         if now is before:
             return
         if now is not None:
@@ -243,7 +244,7 @@ class Supervisor:
             self._presence.loading()
 
     def _leave(self) -> None:
-        """In this order: no new wake-ups; the model, so that it burns no more; the jobs, for others to take; our name."""
+        """In this order: stop the bell, kill the model process (no more work in vain), hand the jobs back, remove the entries."""
         self._bell.stop()
         self._model.close(timeout_seconds=5.0)
         try:

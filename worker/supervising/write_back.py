@@ -1,4 +1,4 @@
-"""Results on their way to Redis: kept until it has heard of them, through any absence."""
+"""Results on their way to Redis. They are kept until they are written, however long Redis is away."""
 
 import time
 from collections.abc import Callable
@@ -22,33 +22,33 @@ _LOG = get_logger(__name__)
 
 
 class WriteBack:
-    """Writes what has been decoded, and puts files together whose last piece has been written here."""
+    """Writes the results of decodes. Stitches a file if this worker wrote its last piece, or claimed it with all pieces done."""
 
     def __init__(self, leases: Leases, master: Callable[[], object] = lambda: None) -> None:
         self._leases, self._lately = leases, WrittenLately[UnwrittenResult](master)
         self._unwritten: list[UnwrittenResult] = []
         self._to_stitch: list[LeasedJob] = []
-        #: Redis' answer to the latest write said that no lane of this worker holds a job.
+        #: Redis' answer to the latest write said that no lane of this worker holds a waiting job.
         self.nothing_waits = False
 
     def add(self, leased: LeasedJob, result: DecodeResult) -> None:
-        """A decode has ended. It is written at once if Redis answers, else by a later `write`."""
+        """Take the result of a decode that ended. It is written at once if Redis answers, else by a later `write`."""
         self._unwritten.append(UnwrittenResult(leased=leased, result=result))
         self.write_if_possible()
 
     def add_file(self, leased: LeasedJob) -> None:
-        """A file was claimed whose pieces are all done: the worker that wrote the last of them died before it stitched them."""
+        """Take a claimed file to stitch. Its pieces are done, but the worker that wrote the last one died before stitching."""
         self._to_stitch.append(leased)
         self.write_if_possible()
 
     def leased(self) -> list[LeasedJob]:
-        """The jobs that wait to be written or put together; their leases must be renewed meanwhile."""
+        """The jobs that wait to be written or stitched. Their leases must be renewed meanwhile."""
         return [entry.leased for entry in self._unwritten] + self._to_stitch
 
     def write(self) -> None:
-        """Write every result that is due. What cannot be written now is kept for later.
+        """Write every result that is due, then stitch files. A result that cannot be written now is kept for later.
 
-        Raises the last `RedisError` of a Redis that is away or full; an error that is our mistake concerns its job alone.
+        Raises the last `RedisError` if Redis is away or full. An error that is a mistake in our code concerns its job alone.
         """
         trouble: RedisError | None = None
         now = time.monotonic()
@@ -60,7 +60,7 @@ class WriteBack:
                 if trouble_of(error) is Trouble.OURS:
                     self._refused(entry, error)
                 else:
-                    # The next may go through: a full Redis takes what frees memory.
+                    # The next result may succeed: a full Redis still accepts writes that free memory.
                     trouble = error
             else:
                 self._unwritten.remove(entry)
@@ -70,7 +70,7 @@ class WriteBack:
         self._stitch()
 
     def write_if_possible(self) -> None:
-        """As `write`, but an absent Redis is only logged."""
+        """As `write`, but if Redis is away or full, that is only logged."""
         try:
             self.write()
         except RedisError as error:
@@ -83,9 +83,9 @@ class WriteBack:
             self._unwritten += lost
 
     def _refused(self, entry: UnwrittenResult, error: RedisError) -> None:
-        """Redis refused a result by a mistake of ours, so another try will hardly help.
+        """Postpone a result that Redis refused because of a mistake in our code. After the last try, give it up.
 
-        After the last try nobody renews the job's lease any more: it lapses, and recovery gives the job to another worker.
+        Then the job's lease is no longer renewed: it lapses, and recovery gives the job to another worker.
         """
         entry.postpone()
         about = {"error": type(error).__name__, "reason": str(error)[:300], **entry.leased.job.log_context()}
@@ -96,14 +96,14 @@ class WriteBack:
             self._unwritten.remove(entry)
 
     def _stitch(self) -> None:
-        """Put together the files that are ours, and write them."""
+        """Stitch the files that are under this worker's lease, and write them."""
         while self._to_stitch:
             result = self._stitched(self._to_stitch[0])
             self._unwritten.append(UnwrittenResult(leased=self._to_stitch.pop(0), result=result))
             self.write()
 
     def _stitched(self, leased: LeasedJob) -> DecodeResult:
-        """The transcript of a file. One whose pieces are damaged fails alone and is cut anew; this worker goes on."""
+        """The transcript of a file. If its checkpoints are lost or damaged, only this file fails, and it is cut anew."""
         try:
             return DecodeResult(transcript=self._leases.stitch(leased))
         except (PiecesLost, ValueError, ResponseError) as error:
