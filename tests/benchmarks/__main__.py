@@ -56,9 +56,9 @@ def _page(findings: list[Finding]) -> str:
 
 Written by `make bench` {_taken_on()}.
 
-Ratios and distributions, each row from one run; clients, gateways, Redis and workers share the machine. A host with other guests
-withholds processor time from a virtual machine; how much is told, since latencies grow with it. `make bench ONLY=throughput` runs
-one part and renews its rows.
+Ratios and distributions, each row from one run; clients, gateways, Redis and workers share the machine. The host of a virtual
+machine may withhold processor time for its other guests. A column says how much that was, since latencies grow with it.
+`make bench ONLY=throughput` runs one part and renews its rows.
 
 {table(findings)}
 

@@ -37,8 +37,8 @@ def _page(findings: list[Finding], minutes: float) -> str:
 Written by `make faults` ({minutes:.1f} minutes; {machine()}).
 
 Real gateways, workers and Redis servers, killed with real signals. The
-model is the zoo of `tests/faults/zoo.py`, whose transcript is a number hidden in the audio: a transcript that went to another job
-would show. Leases are the default 10 s unless a row says otherwise.
+model is the zoo of `tests/faults/zoo.py`, whose transcript is a number hidden in the audio, so that a transcript of another job
+would be noticed. Leases are the default 10 s unless a row says otherwise.
 
 {table(findings)}
 
