@@ -56,11 +56,10 @@ class FleetClient:
         """Submit a file, by path or as bytes, and return its job without waiting for the transcript.
 
         Options are those of `POST /v1/jobs`: language, task, model, prompt, hotwords, beam_size, temperature, vad,
-        word_timestamps, priority, metadata (JSON-able), deadline_seconds, ... A retry after a broken connection sends the
-        same Idempotency-Key, so that it cannot create a second job. Raises `OSError` when the file cannot be read.
+        word_timestamps, priority, metadata, deadline_seconds, ... Mappings are sent as JSON. A retry after a broken connection
+        sends the same Idempotency-Key, so that it cannot create a second job. Raises `OSError` when the file cannot be read.
         """
-        if isinstance(options.get("metadata"), Mapping):
-            options["metadata"] = json.dumps(options["metadata"])
+        options |= {name: json.dumps(value) for name, value in options.items() if isinstance(value, Mapping)}
         headers = {"Content-Type": "application/octet-stream", "Idempotency-Key": uuid.uuid4().hex}
         body = Path(audio) if isinstance(audio, str) else audio
         return _job(self._transport.call("POST", "/v1/jobs", params=options, headers=headers, audio=body))
@@ -119,8 +118,11 @@ class FleetClient:
         return record
 
     def cancel(self, job_id: str) -> None:
-        """Cancel an unfinished job, or erase a finished one."""
-        self._transport.call("DELETE", f"/v1/jobs/{job_id}")
+        """Cancel an unfinished job, or erase a finished one.
+
+        A retry after a broken connection sends the same Idempotency-Key, so that it does not erase the job that it cancelled.
+        """
+        self._transport.call("DELETE", f"/v1/jobs/{job_id}", headers={"Idempotency-Key": uuid.uuid4().hex})
 
     def jobs(self, *, status: str | None = None, limit: int | None = None) -> Iterator[JobRecord]:
         """The caller's jobs, newest first, at most `limit` of them. The next page is fetched when the iteration reaches it."""

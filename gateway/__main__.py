@@ -71,7 +71,7 @@ def main() -> int:
     )
     server = _Server(config, app)
     server.run()
-    return 0 if server.started else 1
+    return 0 if server.started and not getattr(app.state, "has_failed", False) else 1
 
 
 if __name__ == "__main__":

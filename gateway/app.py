@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -66,14 +67,13 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     running = (services.waiters.run(), end_overdue_jobs(services.store), mend_lanes(services.store))
     background = [asyncio.create_task(one) for one in running]
     for task in background:
-        task.add_done_callback(_end_without)
+        task.add_done_callback(partial(_end_without, app))
     await services.store.warm_up()
     try:
         yield
     finally:
         services.waiters.release()
         for task in background:
-            task.remove_done_callback(_end_without)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -82,9 +82,10 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         await uploads.aclose()
 
 
-def _end_without(task: "asyncio.Task[None]") -> None:
+def _end_without(app: Starlette, task: "asyncio.Task[None]") -> None:
     """Log why a background task has died, and end the gateway: without the task it would look well and leave jobs hanging."""
     if not task.cancelled():
+        app.state.has_failed = True
         _LOG.critical("background_task_died", task=task.get_coro().__qualname__, error=repr(task.exception()))  # type: ignore[union-attr]
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -54,9 +54,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bytes of a head or of a body have arrived."""
         if self._is_refused:
             return
-        if self.head_since is not None:
+        before = self.head_since
+        if before is not None:
             self._head_bytes += len(data)
         super().data_received(data)
+        if self.head_since not in (None, before):
+            # The head of a further request began within these bytes, which may also hold the end of the body before it.
+            self._head_bytes = 1
         if self.head_since is not None and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_large()
 

@@ -160,8 +160,8 @@ class ScriptDriver:
     def hand_back(self, job_id: str, token: str) -> int:
         return int(self.run("hand_back", id=job_id, token=int(token)))
 
-    def retry(self, job_id: str, tenant: str = "default") -> str:
-        return str(self.run("retry", id=job_id, tenant=tenant, audio_ttl=600))
+    def retry(self, job_id: str, tenant: str = "default", key: str = "") -> str:
+        return str(self.run("retry", id=job_id, tenant=tenant, key=key, audio_ttl=600))
 
     def renew(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
         jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "published": 0, "segments": segments or []}]
@@ -184,8 +184,8 @@ class ScriptDriver:
         *answer, self.revived, self.broken = self.run("reconcile", most=1000, audio_ttl=600)
         return answer
 
-    def cancel(self, job_id: str, tenant: str = "default") -> str:
-        return str(self.run("cancel", id=job_id, tenant=tenant))
+    def cancel(self, job_id: str, tenant: str = "default", key: str = "") -> str:
+        return str(self.run("cancel", id=job_id, tenant=tenant, key=key))
 
     def job(self, job_id: str) -> dict[str, str]:
         return scripting.text_hash(self.redis.hgetall(KEYS.job(job_id)))  # type: ignore[arg-type]

@@ -169,22 +169,29 @@ class JobStore:
             raise _unknown()
         return snapshot_of(answer)
 
-    async def cancel(self, job_id: str, tenant: str) -> str:
-        """Cancel an unfinished job or erase a finished one. Returns 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`."""
+    async def cancel(self, job_id: str, tenant: str, idempotency_key: str | None = None) -> str:
+        """Cancel an unfinished job or erase a finished one. Returns 'canceled' or 'erased'. Raises `UnknownJob`, `JobGone`.
+
+        The call that cancelled a job is recognised by its key when it is sent again, and erases nothing.
+        """
         if not ID.fullmatch(job_id):
             raise _unknown()
-        verdict = scripting.text(await self._run("cancel", {"id": job_id, "tenant": tenant}, lasting=True))
+        named = {"id": job_id, "tenant": tenant, "key": idempotency_key or ""}
+        verdict = scripting.text(await self._run("cancel", named, lasting=True))
         if verdict == "unknown":
             raise _unknown()
         if verdict == "gone":
             raise JobGone("This job has already been erased, or was kept no longer.")
         return verdict
 
-    async def retry(self, job_id: str, tenant: str) -> None:
-        """Queue a failed or expired job again, under its id. Raises `UnknownJob`, `JobGone`, `JobNotRetryable`."""
+    async def retry(self, job_id: str, tenant: str, idempotency_key: str | None = None) -> None:
+        """Queue a failed or expired job again, under its id. Raises `UnknownJob`, `JobGone`, `JobNotRetryable`.
+
+        The call that did so is recognised by its key when it is sent again, and changes nothing.
+        """
         if not ID.fullmatch(job_id):
             raise _unknown()
-        named = {"id": job_id, "tenant": tenant, "audio_ttl": self._settings.audio_ttl_seconds()}
+        named = {"id": job_id, "tenant": tenant, "audio_ttl": self._settings.audio_ttl_seconds(), "key": idempotency_key or ""}
         verdict = scripting.text(await self._run("retry", named, lasting=True))
         if verdict == "unknown":
             raise _unknown()

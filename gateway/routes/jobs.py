@@ -11,6 +11,7 @@ from gateway.access import tenant_of
 from gateway.fleet.store import CURSOR
 from gateway.following.results import result_response
 from gateway.following.views import job_body, summary, tagged, waiting_headers
+from gateway.idempotency import idempotency_key
 from gateway.services import services_of
 from gateway.submitting.bodies import read_upload
 from gateway.submitting.fields import choice, wait_seconds, whole_number
@@ -26,7 +27,7 @@ async def submit(request: Request) -> Response:
     services, tenant = services_of(request), tenant_of(request)
     wait = wait_seconds(request, services.settings.max_wait_seconds)
     prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
-    submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    submit = services.submitter.submit(prepared, tenant, idempotency_key(request))
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, wait)
     body = await job_body(services.fleet, request, snapshot)
     headers = {"Location": body["urls"]["self"], **waiting_headers(body)}
@@ -53,7 +54,7 @@ async def result(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Erase a finished job (204), or cancel an unfinished one (200 and the record)."""
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
-    if await services.store.cancel(job_id, tenant) == "erased":
+    if await services.store.cancel(job_id, tenant, idempotency_key(request)) == "erased":
         return Response(status_code=204)
     return JSONResponse(await job_body(services.fleet, request, await services.store.read(job_id, tenant)))
 
@@ -61,7 +62,7 @@ async def delete(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Queue a failed or expired job again, under its id. 202 and the record."""
     services, tenant, job_id = services_of(request), tenant_of(request), request.path_params["job_id"]
-    await services.store.retry(job_id, tenant)
+    await services.store.retry(job_id, tenant, idempotency_key(request))
     body = await job_body(services.fleet, request, await services.store.read(job_id, tenant))
     return JSONResponse(body, 202, {"Location": body["urls"]["self"], **waiting_headers(body)})
 

@@ -9,6 +9,7 @@ from gateway.edge import note_job
 from gateway.fleet.store import Snapshot
 from gateway.following.results import canonical, result_response
 from gateway.following.views import job_body, urls, waiting_headers
+from gateway.idempotency import idempotency_key
 from gateway.services import services_of
 from gateway.submitting.bodies import read_upload
 from gateway.submitting.fields import choice, wait_seconds
@@ -30,7 +31,7 @@ async def transcribe(request: Request) -> Response:
         request, await read_upload(request, services.settings, _FORMAT_FIELDS), _FORMAT_FIELDS
     )
     result_format = _wanted_format(prepared.extras)
-    submit = services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))
+    submit = services.submitter.submit(prepared, tenant, idempotency_key(request))
     longest = services.settings.max_sync_seconds
     snapshot = await services.long_poll.submitted(request, prepared.job_id, submit, longest)
     if snapshot.job.state.is_terminal:
@@ -53,7 +54,7 @@ async def submit(request: Request) -> Response:
     """Submit a job and answer `{"job_id", "status"}`: 202, or 200 if the job has already ended."""
     services, tenant = services_of(request), tenant_of(request)
     prepared: Prepared = await services.submitter.prepare(request, await read_upload(request, services.settings))
-    job = (await services.submitter.submit(prepared, tenant, request.headers.get("idempotency-key"))).job
+    job = (await services.submitter.submit(prepared, tenant, idempotency_key(request))).job
     note_job(job.id)
     body = {"job_id": job.id, "status": job.state.value}
     headers = {"Location": urls(request, job.id)["self"], **waiting_headers(body)}

@@ -32,7 +32,6 @@ from shared.settings import GatewaySettings
 
 #: Audio larger than this is sent to Redis one upload at a time.
 LARGE_BYTES = 16_000_000
-MAX_IDEMPOTENCY_KEY = 255
 UNMEASURED_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 60
 
@@ -172,11 +171,7 @@ def _new_job_id() -> str:
 
 
 def _idempotency(key: str | None, prepared: Prepared) -> dict[str, str] | None:
-    if key is None:
-        return None
-    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
-        raise InvalidOption(f"Idempotency-Key: must have 1 to {MAX_IDEMPOTENCY_KEY} characters.")
-    return {"key": _sha256(key), "digest": _sha256(prepared.sha256, prepared.submission.model_dump_json())}
+    return {"key": key, "digest": _sha256(prepared.sha256, prepared.submission.model_dump_json())} if key else None
 
 
 def _sha256(*parts: str) -> str:

@@ -66,12 +66,16 @@ def test_half_sent_heads_shut_nobody_out_and_are_cut(stack: Stack, descriptors: 
         heads = [opened.enter_context(connect(stack)) for _ in range(MANY)]
         for head in heads:
             head.sendall(HALF_A_HEAD)
+        second = opened.enter_context(connect(stack))
+        second.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" + HALF_A_HEAD)
         started = time.monotonic()
         for number in range(20):
             submit(stack, 1 + number / 100).raise_for_status()
         assert time.monotonic() - started < 10
         assert b" 408 " in answer(heads[0]).split(b"\r\n")[0]
         assert all(answer(head) for head in heads[1:])
+        health, _, refusal = answer(second).partition(b"HTTP/1.1 408 ")
+        assert health.startswith(b"HTTP/1.1 200 ") and refusal, "also the head of a further request on a connection"
         assert time.monotonic() - started < 30
 
 

@@ -57,8 +57,7 @@ def test_pages_go_through_all_jobs_newest_first(gateway: httpx.Client) -> None:
         cursor = page["next_cursor"]
         if not cursor:
             break
-    assert found == ids[::-1] or sorted(found) == sorted(ids), "every job is listed once"
-    assert len(found) == len(set(found))
+    assert found == ids[::-1]
     gateway.delete(f"/v1/jobs/{ids[0]}")
     assert [job["job_id"] for job in gateway.get("/v1/jobs?status=canceled").json()["jobs"]] == [ids[0]]
 

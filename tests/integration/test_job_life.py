@@ -354,8 +354,8 @@ def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
         fleet.submit(name, digest="same" if name in "cd" else name, **short)
     fleet.finish("a", fleet.claim()["token"], cache_ttl=1, **short)
     fleet.run("fail", id="b", token=int(fleet.claim()["token"]), error="{}", retryable=False, max_attempts=3, **short)
-    fleet.run("cancel", id="c", tenant="default", **short)
-    fleet.run("cancel", id="d", tenant="default", **short)
+    fleet.run("cancel", id="c", tenant="default", key="", **short)
+    fleet.run("cancel", id="d", tenant="default", key="", **short)
     fleet.redis.delete(KEYS.bell(LANE))
     ours = {b"test:load", b"test:pace", b"test:totals", b"test:token", b"rq:queues"}
 

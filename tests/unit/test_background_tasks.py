@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from functools import partial
 
 import pytest
+from starlette.applications import Starlette
 
 from gateway import app
 from shared.jobs.lanes import Lane, lane_of
@@ -19,14 +21,17 @@ def test_a_background_task_that_ends_takes_the_gateway_along(monkeypatch: pytest
         if error:
             raise error
 
+    gateway = Starlette()
+
     async def run() -> None:
         task = asyncio.create_task(background())
-        task.add_done_callback(app._end_without)
+        task.add_done_callback(partial(app._end_without, gateway))
         await asyncio.wait([task])
         await asyncio.sleep(0)
 
     asyncio.run(run())
     assert sent == [(os.getpid(), signal.SIGTERM)]
+    assert gateway.state.has_failed, "the exit code says so"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Scripts are put together from parts, and their errors name the file and line."""
 
+import re
 from importlib import resources
 
 import pytest
 
 from shared.jobs import scripting
+from tests.processes import ROOT
 
 FOLDER = resources.files("shared.jobs.scripts")
 SCRIPTS = sorted(path.name.removesuffix(".lua") for path in FOLDER.iterdir() if path.name.endswith(".lua"))
@@ -28,3 +30,11 @@ def test_every_line_is_found_again_in_its_file(name: str) -> None:
 
 def test_what_names_no_line_stays_as_it_is() -> None:
     assert scripting.source("read").located("WRONGTYPE of a key") == "WRONGTYPE of a key"
+
+
+def test_an_installed_package_has_all_scripts() -> None:
+    declared = re.search(r'^"shared.jobs.scripts" = \[(.*)\]$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert declared is not None
+    patterns = [pattern.strip(' "') for pattern in declared[1].split(",")]
+    folder = ROOT / "shared" / "jobs" / "scripts"
+    assert {path for pattern in patterns for path in folder.glob(pattern)} == set(folder.rglob("*.lua"))

@@ -98,7 +98,7 @@ class Intake:
         self.claim()
 
     def _decode_whole(self, leased: LeasedJob) -> None:
-        _LOG.warning("decoding_whole", reason="Redis has no memory for its pieces", **leased.job.log_context())
+        _LOG.warning("decoding_whole", reason="Redis does not take its pieces", **leased.job.log_context())
         try:
             (audio,) = self._queue.leases.audio([leased])
         except RedisError:

@@ -1,6 +1,7 @@
 -- Cancel a job that is not finished, or erase one that is.
 --
 -- a.id, a.tenant   the job and who asks
+-- a.key            the caller's Idempotency-Key, or ''
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
@@ -9,6 +10,11 @@ even_when_full()
 local job, refusal = owned()
 if not job then
   return refusal
+end
+
+-- Sent again, since the answer was lost on its way: it must not erase what it has cancelled.
+if a.key ~= '' and job.canceled_with == a.key then
+  return 'canceled'
 end
 
 if TERMINAL[job.state] then
@@ -20,5 +26,8 @@ if TERMINAL[job.state] then
   return 'erased'
 end
 
+if a.key ~= '' then
+  hset(key('job', job.id), { canceled_with = a.key })
+end
 withdraw(job, 'canceled')
 return 'canceled'

@@ -1,6 +1,7 @@
 -- Give a failed or expired job a new life: same id, attempts counted anew, at the end of its lane.
 --
 -- a.id, a.tenant        the job and who asks
+-- a.key                 the caller's Idempotency-Key, or ''
 -- a.audio_ttl           seconds
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
@@ -10,11 +11,18 @@ local job, refusal = owned()
 if not job then
   return refusal
 end
+-- Sent again, since the answer was lost on its way.
+if a.key ~= '' and job.retried_with == a.key then
+  return 'queued'
+end
 if job.state ~= 'failed' and job.state ~= 'expired' then
   return 'not_retryable'
 end
 if not has_audio_again(job) then
   return 'no_audio'
+end
+if a.key ~= '' then
+  hset(key('job', job.id), { retried_with = a.key })
 end
 revive(job)
 enter_lane(job, false)
