@@ -19,7 +19,7 @@ DOWN_AFTER_MS = 1000
 FAILOVER_TIMEOUT_MS = 4000
 FAILOVER_SECONDS = 40.0
 OPTIONS = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-timeout", "10")
-#: A master that has lost its replicas takes no more writes; before Redis 7 this holds back commands, but no scripts.
+#: A master that has lost its replicas takes no more writes.
 SAFE = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 
 

@@ -10,6 +10,7 @@ import faster_whisper
 from tests.benchmarks.durability import durability
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
+from tests.benchmarks.replication import replication
 from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "submit": submit_latency,
     "submits": submits,
     "durability": durability,
+    "replication": replication,
     "overhead": overhead,
     "waiting": waiting,
     "growth": growth,

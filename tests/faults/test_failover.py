@@ -184,3 +184,24 @@ def test_what_no_replica_has_is_not_acknowledged(tmp_path: Path, replicas: int) 
         fleet.stack.start_worker()
         again = {fleet.submit(Animal.GOOD, one.number, query="?priority=interactive"): one.number for one in sent}
         all_said(fleet, again)
+
+
+def test_a_result_that_was_lost_is_written_again_by_its_worker(tmp_path: Path) -> None:
+    """The job has been seen to end, and its end has not reached the replica that becomes the master."""
+    with watched_servers(tmp_path, replicas=1) as watched, fleet_at(watched, tmp_path / "fleet", replicas=0) as fleet:
+        old, replica = watched.master(), watched.replicas()[0]
+        assert replica.running is not None
+        job_id = fleet.submit(Animal.GOOD, 7, milliseconds=2000)
+        fleet.runs(job_id)
+        assert fleet.redis.wait(1, 2000) == 1, "the replica knows that it runs"
+        replica.running.signal(signal.SIGSTOP)
+        with old.client() as client:
+            for number in range(20):
+                client.set(f"fleet:cache:padding{number}", b"x" * 1_000_000, ex=600)
+        assert fleet.job(job_id, wait=20)["status"] == "completed"
+        old.kill()
+        replica.running.signal(signal.SIGCONT)
+        watched.wait_for_another(old)
+        job = fleet.ended(job_id)
+        assert (job["status"], job["result"]["transcript"], job["attempt"]) == ("completed", "7", 1)
+        assert "written_again" in fleet.stack.workers[0].log_text(), "or else the replica knew it all along"

@@ -16,6 +16,7 @@ import pytest
 
 from shared.cpu import usable_cores, workers_for
 from tests.conftest import Clip
+from tests.failover import watched_servers
 from tests.processes import ROOT, RedisServer, wait_until
 
 
@@ -79,6 +80,18 @@ def test_a_given_redis_and_port_are_used(tmp_path: Path, server: RedisServer) ->
         workers = workers_for(usable_cores())
         wait_until(lambda: server.client().zcard("given:workers") == workers, "all workers are on the given Redis", 60)
         assert not [c for c in family(process) if "redis" in c.name()]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
+
+
+def test_a_redis_that_sentinels_know_is_used(tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+    with watched_servers(tmp_path, replicas=0) as watched, up(log, REDIS_URL=watched.url, WORKERS="1") as process:
+        wait_until(lambda: bool(gateways(log)) or process.poll() is not None, "it says where the gateway is", 60)
+        wait_until(lambda: ready(gateways(log)[0]), "ready", 60)
+        assert f"redis      {watched.url}" in log.read_text()
+        dashboard = re.findall(r"dashboard\s+(http://\S+)", log.read_text())[0]
+        assert httpx.get(f"{dashboard}/0/data/queues.json", timeout=20).status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(40) == 0
 
