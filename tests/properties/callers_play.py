@@ -16,6 +16,7 @@ UPLOAD = st.builds(
     is_batch=SELDOM,
     use_cache=st.booleans(),
     has_end=st.booleans(),
+    options=st.sampled_from([1, 1, 2, 3]),
 )
 
 

@@ -14,7 +14,7 @@ class Fleet(Workers):
     def delete_in_rq(self, job: Record) -> None:
         """*Delete*: out of its list and its registries, with its executions and its record."""
         line = self.queues.get(job.lane, [])
-        while job.id in line:
+        if job.id in line:
             line.remove(job.id)
         self.in_rq.discard(job.id)
         job.is_noted = False

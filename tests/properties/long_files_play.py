@@ -7,21 +7,33 @@ from shared.keys import piece_id
 from tests.properties.callers_play import PICK, SELDOM
 from tests.properties.records import lane_name
 from tests.properties.stage import Hold
-from tests.properties.workers_play import WorkersPlay, _answer
+from tests.properties.workers_play import Deed, WorkersPlay, answer_of
 
 
 class LongFilesPlay(WorkersPlay):
     """A file is cut at one set of places or another; its pieces are put one by one, and enter the queue together."""
 
-    def _file(self, pick: int, *, stale: bool) -> Hold | None:
+    def _files(self, *, stale: bool) -> list[Hold]:
         holds = self.holds if stale else self.current()
-        files = [h for h in holds if h.id in self.clips and self.clips[h.id].cuts and not self._is_done(h)]
+        return [h for h in holds if h.id in self.clips and self.clips[h.id].cuts and not self._is_done(h)]
+
+    def _file(self, pick: int, *, stale: bool) -> Hold | None:
+        files = self._files(stale=stale)
         return files[pick % len(files)] if files else None
 
     def _is_done(self, hold: Hold) -> bool:
         """All its pieces are decoded, and it is to be put together."""
         job = self.fleet.records.get(hold.id)
         return job is not None and job.pieces is not None
+
+    def do(self, hold: Hold, deed: Deed) -> None:
+        """Cut what can be cut; other jobs are finished."""
+        if deed is not Deed.CUT:
+            super().do(hold, deed)
+        elif hold in self._files(stale=False):
+            self._cut(hold, self.clips[hold.id].cuts[0])
+        else:
+            self.finish_job(hold)
 
     @precondition(lambda self: self._file(0, stale=False))
     @rule(pick=PICK, way=st.integers(0, 1), twice=SELDOM, is_lost=SELDOM, is_partial=SELDOM)
@@ -30,7 +42,12 @@ class LongFilesPlay(WorkersPlay):
         if not (hold := self._file(pick, stale=False)):
             return
         cut = self.clips[hold.id].cuts[way]
-        for number in range(1, len(cut) + 1 - is_partial):
+        self._cut(hold, cut, misses=int(is_partial), twice=twice, is_lost=is_lost)
+
+    def _cut(
+        self, hold: Hold, cut: tuple[str, ...], *, misses: int = 0, twice: bool = False, is_lost: bool = False
+    ) -> None:
+        for number in range(1, len(cut) + 1 - misses):
             self._put(hold, number)
         self._split(hold, cut, twice=twice, is_lost=is_lost)
 
@@ -48,7 +65,7 @@ class LongFilesPlay(WorkersPlay):
             hold,
             "split",
             lambda: self.actors.split_as(hold.id, hold.token, hold.worker, hold.execution, cut, lane),
-            lambda again: _answer(
+            lambda again: answer_of(
                 self.fleet.split_file(hold.id, hold.token, hold.worker, hold.execution, cut, lane, is_again=again)
             ),
             twice=twice,

@@ -1,11 +1,10 @@
 """What is in Redis, in the words of the model; and what the model expects there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import redis
 
-from shared.job import JobState
 from shared.scripting import text, text_hash
 from tests.properties.clicks import Fleet
 from tests.properties.records import Record
@@ -18,14 +17,21 @@ FIELDS = (
 ).split()
 #: Keys that may stay when the time of everything else is over. docs/redis.md says who ends them.
 FLEETS_OWN = {f"{PREFIX}:{name}" for name in ("load", "totals", "token", "pace", "revisions:demo", "revisions:tiny")} | {"rq:queues"}
-RQ_STATES = {
-    JobState.QUEUED: "queued",
-    JobState.RUNNING: "started",
-    JobState.COMPLETED: "finished",
-    JobState.FAILED: "failed",
-    JobState.CANCELED: "canceled",
-    JobState.EXPIRED: "failed",
+ALL_KEYS = """
+local readers = {
+  hash = function(name) return redis.call('HGETALL', name) end,
+  list = function(name) return redis.call('LRANGE', name, 0, -1) end,
+  set = function(name) return redis.call('SMEMBERS', name) end,
+  zset = function(name) return redis.call('ZRANGE', name, 0, -1) end,
+  string = function(name) return redis.call('GET', name) end,
 }
+local all = {}
+for i, name in ipairs(redis.call('KEYS', '*')) do
+  local kind = redis.call('TYPE', name).ok
+  all[i] = { name, kind, redis.call('TTL', name), readers[kind](name) }
+end
+return all
+"""
 
 
 def expected(fleet: Fleet) -> Facts:
@@ -85,45 +91,32 @@ class Reality:
     """All keys of one moment, read in one step."""
 
     def __init__(self, client: "redis.Redis") -> None:
-        names = [text(name) for name in client.keys("*")]  # type: ignore[union-attr]
-        asked = client.pipeline()
-        for name in names:
-            self._ask(asked, name)
-            asked.ttl(name)
-        answers = asked.execute()
-        self.values = dict(zip(names, answers[::2], strict=True))
-        self.ttls = dict(zip(names, answers[1::2], strict=True))
-
-    @staticmethod
-    def _ask(asked: Any, name: str) -> None:
-        """The type of a key follows from its name."""
-        owner, kind = name.split(":")[:2]
-        if owner == "rq":
-            kind = {"job": "hash", "execution": "hash", "queue": "list", "queues": "set", "worker": "set"}.get(kind, "zset")
-        elif kind in ("job", "pieces", "said", "load", "totals", "pace", "idempotency"):
-            kind = "hash"
-        elif kind in ("in_flight", "deadlines", "order", "followers", "jobs", "cached", "revisions", "broken"):
-            kind = "zset"
-        kind = {"partial": "list", "bell": "list", "split": "set"}.get(kind, kind)
-        {
-            "hash": lambda: asked.hgetall(name),
-            "list": lambda: asked.lrange(name, 0, -1),
-            "set": lambda: asked.smembers(name),
-            "zset": lambda: asked.zrange(name, 0, -1),
-        }.get(kind, lambda: asked.get(name))()
+        answers: Any = client.eval(ALL_KEYS, 0)
+        self.values = {text(name): (text(kind), value) for name, kind, _, value in answers}
+        self.ttls = {text(name): ttl for name, _, ttl, _ in answers}
 
     def of(self, kind: str, owner: str = PREFIX) -> dict[str, Any]:
         """The keys of one kind, by what comes after it."""
+        return {rest: self._plain(f"{owner}:{kind}:{rest}") for rest in self.names(kind, owner)}
+
+    def names(self, kind: str, owner: str = PREFIX) -> set[str]:
+        """What comes after the kind, of all keys of one kind."""
         start = f"{owner}:{kind}:"
-        return {name.removeprefix(start): _plain(value) for name, value in self.values.items() if name.startswith(start)}
+        return {name.removeprefix(start) for name in self.values if name.startswith(start)}
 
     def one(self, name: str) -> Any:
-        return _plain(self.values.get(f"{PREFIX}:{name}", []))
+        """A key of the fleet's own; nothing if it is not there."""
+        return self._plain(f"{PREFIX}:{name}")
+
+    def _plain(self, name: str) -> Any:
+        kind, value = self.values.get(name, ("list", []))
+        if kind == "hash":
+            return text_hash(value)
+        return text(value) if kind == "string" else [text(one) for one in value]
 
     def facts(self) -> Facts:
         """In the same form as what is expected."""
-        load = text_hash(self.values.get(f"{PREFIX}:load", {}))
-        totals = text_hash(self.values.get(f"{PREFIX}:totals", {}))
+        load, totals = dict(self.one("load")), dict(self.one("totals"))
         return {
             "records": {i: {f: v for f, v in job.items() if f in FIELDS} for i, job in self.of("job").items()},
             "order": self.of("order"),
@@ -133,32 +126,24 @@ class Reality:
             "leases": set(self.one("in_flight")),
             "deadlines": set(self.one("deadlines")),
             "split": set(self.one("split")),
-            "audio": set(self.of("audio")),
+            "audio": self.names("audio"),
             "transcripts": self.of("transcript"),
             "checkpoints": self.of("pieces"),
             "flights": self.of("flight"),
             "followers": self.of("followers"),
             "segments": self.of("partial"),
             "cache": {name.rpartition(":")[0]: value.partition("\n")[2] for name, value in self.of("cache").items()},
-            "ended": set(self.of("gone")),
+            "ended": self.names("gone"),
             "token": int(self.one("token") or 0),
-            "known to RQ": set(self.of("job", "rq")),
+            "known to RQ": self.names("job", "rq"),
             "at work, for RQ": {tuple(one.split(":")) for line in self.of("wip", "rq").values() for one in line},
             "totals": {name: int(v) for name, v in totals.items() if name != "refused_writes"},
         }
 
     @property
     def refused_writes(self) -> int:
-        return int(text_hash(self.values.get(f"{PREFIX}:totals", {})).get("refused_writes", 0))
+        return int(dict(self.one("totals")).get("refused_writes", 0))
 
     def strays(self) -> list[str]:
         """Keys that will not end by themselves, when no job is left."""
         return sorted(name for name, ttl in self.ttls.items() if ttl < 0 and name not in FLEETS_OWN)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return text_hash(value)
-    if isinstance(value, Iterable) and not isinstance(value, bytes | str):
-        return [text(one) for one in value]
-    return text(value)

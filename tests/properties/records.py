@@ -14,7 +14,7 @@ LONG_SECONDS = 50
 MAX_ATTEMPTS = 3
 MOST_FOLLOWERS = 3
 #: How much may wait in the lanes.
-MOST_BYTES, MOST_AUDIO_MS = 90, 500_000
+MOST_BYTES, MOST_AUDIO_MS = 120, 700_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Clip:
     seconds: float
     size: int
     cuts: tuple[tuple[str, ...], ...] = ()
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 CLIPS = (
@@ -43,6 +46,8 @@ class Upload:
     is_batch: bool
     use_cache: bool
     has_end: bool
+    #: Which options were asked for.
+    options: int
 
     @property
     def lane(self) -> str:
@@ -51,7 +56,7 @@ class Upload:
     @property
     def digest(self) -> str:
         """Equal ones are decoded once."""
-        return f"{self.model}-{self.clip.name}"
+        return f"{self.model}-{self.clip.name}-{self.options}"
 
 
 def lane_name(model: str, kind: str) -> str:

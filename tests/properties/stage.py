@@ -55,7 +55,7 @@ class Stage(RuleBasedStateMachine):
 
     def new_name(self, kind: str) -> str:
         self.named += 1
-        return f"{kind}{self.named}"
+        return f"{kind}{self.named:04}"
 
     # -- whom a rule is about --------------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """Rules: what workers do, those that live and those that are believed dead."""
 
+from enum import Enum
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -8,6 +10,17 @@ from tests.properties.records import LONG_SECONDS, Record
 from tests.properties.stage import WORKERS, Hold
 from tests.properties.workers import Claim
 from tests.script_driver import KEYS
+
+
+class Deed(Enum):
+    """What a worker may do with a job."""
+
+    FINISH = "finish"
+    FAIL = "fail"
+    CUT = "cut"
+
+
+DEED = st.sampled_from([Deed.CUT, Deed.CUT, Deed.CUT, Deed.FINISH, Deed.FINISH, Deed.FAIL])
 
 
 class WorkersPlay(CallersPlay):
@@ -33,6 +46,20 @@ class WorkersPlay(CallersPlay):
             self.judge.claimed(job_id, token)
             self.hold(job_id, token, worker)
 
+    @rule(worker=st.sampled_from(sorted(WORKERS)), room=st.integers(1, 4), deeds=st.lists(DEED, max_size=4))
+    def shift(self, worker: str, room: int, deeds: list[Deed]) -> None:
+        """A worker claims, and does something with each job that it holds."""
+        self.claim(worker=worker, room=room, is_lost=False)  # type: ignore[call-arg]
+        for hold, deed in zip(self.current(worker)[::-1], deeds, strict=False):
+            self.do(hold, deed)
+
+    def do(self, hold: Hold, deed: Deed) -> None:
+        """One of the things that can become of a job."""
+        if deed is Deed.FINISH:
+            self.finish_job(hold)
+        elif deed is Deed.FAIL:
+            self.fail_job(hold, retryable=False, code="transcription_failed")
+
     def hold(self, job_id: str, token: int, worker: str) -> None:
         self.holds.append(Hold(id=job_id, token=token, worker=worker, execution=self.new_name("s")))
 
@@ -52,7 +79,7 @@ class WorkersPlay(CallersPlay):
             hold,
             "finish",
             lambda: self.actors.finish_as(hold.id, hold.token, hold.worker, hold.execution, transcript),
-            lambda again: _answer(
+            lambda again: answer_of(
                 self.fleet.finish(hold.id, hold.token, hold.worker, hold.execution, transcript, is_again=again)
             ),
             twice=twice,
@@ -146,6 +173,6 @@ class WorkersPlay(CallersPlay):
             hold.published = len(hold.segments)
 
 
-def _answer(answer: tuple[str, Record | None]) -> tuple[str, int | None]:
+def answer_of(answer: tuple[str, Record | None]) -> tuple[str, int | None]:
     verdict, file = answer
     return verdict, file.token if file else None
