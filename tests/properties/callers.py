@@ -128,17 +128,15 @@ class Callers(Endings):
     def reconcile(self, lanes: Sequence[str]) -> list[list[str]]:
         """Who is put back into its list, who is cancelled, which files are cut anew. `lanes`: in the order of their first use."""
         back, canceled, cut_anew = list[str](), list[str](), list[str]()
-        any_waits = False
         for lane in lanes:
             self._reconcile_lane(lane, back, canceled)
-            any_waits = any_waits or bool(self.order.get(lane))
         for job_id in sorted(self.split):
             file = self.records[job_id]
             if sum(one in self.records for one in file.piece_ids()) < (file.pieces_left or 0):
                 self.drop_pieces(file)
                 self.enter(file, at_front=True)
                 cut_anew.append(job_id)
-        if not any_waits and not any(self.order.values()):
+        if not any(self.order.values()):
             self.drift = (0, 0, 0)
         return [back, canceled, cut_anew]
 

@@ -22,10 +22,11 @@ class Judge:
         #: How many lives each job was given, and how many ends of it were told.
         self.lives: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
+        self._lives_seen: Counter[str] = Counter()
 
     def forget(self, job_id: str) -> None:
-        for known in (self.states, self.transcripts, self.tokens, self.lives, self.ends):
-            known.pop(job_id, None)  # type: ignore[attr-defined]
+        for known in (self.states, self.transcripts, self.tokens, self.lives, self.ends, self._lives_seen):
+            known.pop(job_id, None)
 
     def claimed(self, job_id: str, token: int) -> None:
         """A claim, or the last piece of a file, has brought this token."""
@@ -51,9 +52,9 @@ class Judge:
         lives = 1 + self.lives[job_id]
         assert state in REACHABLE[before], f"{job_id}: {before} -> {state}"
         assert self.ends[job_id] <= lives, f"{job_id} ended {self.ends[job_id]} times in {lives} lives"
-        if before.is_terminal and self.ends[job_id] == lives:
+        if before.is_terminal and lives == self._lives_seen[job_id]:
             assert state is before, f"{job_id} left {before} by itself"
-        self.states[job_id] = state
+        self.states[job_id], self._lives_seen[job_id] = state, lives
         if state is not JobState.COMPLETED:
             self.transcripts.pop(job_id, None)
 
