@@ -20,13 +20,15 @@ class Deed(Enum):
     CUT = "cut"
 
 
+WORKER, ROOM = st.sampled_from(["w1", "w1", "w2", "w3"]), st.integers(1, 4)
 DEED = st.sampled_from([Deed.CUT, Deed.CUT, Deed.CUT, Deed.FINISH, Deed.FINISH, Deed.FAIL])
+DEEDS = st.lists(DEED, min_size=1, max_size=4)
 
 
 class WorkersPlay(CallersPlay):
     """Claims and writes. `is_lost`: the worker does not learn the answer; `stale`: it may hold the job no longer."""
 
-    @rule(worker=st.sampled_from(sorted(WORKERS)), room=st.integers(1, 4), is_lost=SELDOM)
+    @rule(worker=WORKER, room=ROOM, is_lost=SELDOM)
     def claim(self, worker: str, room: int, is_lost: bool) -> None:
         """A claim that was not answered is sent again with the same execution, now or later."""
         execution = self.unanswered.pop(worker, None) or self.new_name("x")
@@ -46,12 +48,18 @@ class WorkersPlay(CallersPlay):
             self.judge.claimed(job_id, token)
             self.hold(job_id, token, worker)
 
-    @rule(worker=st.sampled_from(sorted(WORKERS)), room=st.integers(1, 4), deeds=st.lists(DEED, max_size=4))
+    @rule(worker=WORKER, room=ROOM, deeds=DEEDS)
     def shift(self, worker: str, room: int, deeds: list[Deed]) -> None:
         """A worker claims, and does something with each job that it holds."""
         self.claim(worker=worker, room=room, is_lost=False)  # type: ignore[call-arg]
         for hold, deed in zip(self.current(worker)[::-1], deeds, strict=False):
             self.do(hold, deed)
+
+    @rule(shifts=st.lists(st.tuples(WORKER, ROOM, DEEDS), min_size=2, max_size=6))
+    def busy_day(self, shifts: list[tuple[str, int, list[Deed]]]) -> None:
+        """Many shifts, with nothing between them."""
+        for worker, room, deeds in shifts:
+            self.shift(worker=worker, room=room, deeds=deeds)  # type: ignore[call-arg]
 
     def do(self, hold: Hold, deed: Deed) -> None:
         """One of the things that can become of a job."""
@@ -133,7 +141,7 @@ class WorkersPlay(CallersPlay):
         )
 
     @precondition(lambda self: self.fleet.leases)
-    @rule(worker=st.sampled_from(sorted(WORKERS)))
+    @rule(worker=WORKER)
     def drain(self, worker: str) -> None:
         """It gives back all that it holds, and leaves."""
         for hold in self.current(worker):
@@ -141,7 +149,7 @@ class WorkersPlay(CallersPlay):
         self.unanswered.pop(worker, None)
 
     @precondition(lambda self: self.fleet.leases)
-    @rule(worker=st.sampled_from(sorted(WORKERS)), sweeps=st.sampled_from([0, 1, 1, 2]))
+    @rule(worker=WORKER, sweeps=st.sampled_from([0, 1, 1, 2]))
     def die(self, worker: str, sweeps: int) -> None:
         """Its leases lapse, and somebody sweeps; what it knew of is a zombie's from now on."""
         self.unanswered.pop(worker, None)
