@@ -11,6 +11,9 @@ from tests.processes import ROOT
 #: Whatever calls a script, or depends on how a server fails.
 TESTS = (
     "tests/integration/test_job_life.py",
+    "tests/integration/test_job_flights.py",
+    "tests/integration/test_job_ends.py",
+    "tests/integration/test_lost_answers.py",
     "tests/integration/test_job_life_properties.py",
     "tests/integration/test_job_pieces.py",
     "tests/integration/test_job_claims.py",

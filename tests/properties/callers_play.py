@@ -73,8 +73,18 @@ class CallersPlay(Stage):
     def retry(self, pick: int, twice: bool, of_any_state: bool) -> None:
         if job := self.job(pick) if of_any_state else self.job(pick, *DEAD):
             for _ in range(1 + twice):
-                if self.both(self.actors.retry(job.id), self.fleet.retry(job.id), "retry") == "queued":
-                    self.judge.lives[job.id] += 1
+                self._retry(job.id)
+
+    def _retry(self, job_id: str) -> None:
+        if self.both(self.actors.retry(job_id), self.fleet.retry(job_id), "retry") == "queued":
+            self.judge.lives[job_id] += 1
+
+    @precondition(lambda self: self.job(0, *DEAD))
+    @rule()
+    def retry_all(self) -> None:
+        """Their owner has mended what was wrong."""
+        for job in [r for r in self.fleet.records.values() if r.is_dead]:
+            self._retry(job.id)
 
     @precondition(lambda self: self.fleet.watched)
     @rule(pick=PICK, of_the_end=st.booleans(), sweeps=st.sampled_from([0, 1, 2]))

@@ -28,10 +28,10 @@ class LongFilesPlay(WorkersPlay):
 
     def do(self, hold: Hold, deed: Deed) -> None:
         """Cut what can be cut; other jobs are finished."""
-        if deed is not Deed.CUT:
+        if deed not in (Deed.CUT, Deed.CUT_ELSEWHERE):
             super().do(hold, deed)
         elif hold in self._files(stale=False):
-            self._cut(hold, self.clips[hold.id].cuts[0])
+            self._cut(hold, self.clips[hold.id].cuts[deed is Deed.CUT_ELSEWHERE])
         else:
             self.finish_job(hold)
 
@@ -44,9 +44,7 @@ class LongFilesPlay(WorkersPlay):
         cut = self.clips[hold.id].cuts[way]
         self._cut(hold, cut, misses=int(is_partial), twice=twice, is_lost=is_lost)
 
-    def _cut(
-        self, hold: Hold, cut: tuple[str, ...], *, misses: int = 0, twice: bool = False, is_lost: bool = False
-    ) -> None:
+    def _cut(self, hold: Hold, cut: tuple[str, ...], *, misses: int = 0, twice: bool = False, is_lost: bool = False) -> None:
         for number in range(1, len(cut) + 1 - misses):
             self._put(hold, number)
         self._split(hold, cut, twice=twice, is_lost=is_lost)
@@ -96,12 +94,12 @@ class LongFilesPlay(WorkersPlay):
         )
 
     @precondition(lambda self: self.fleet.split)
-    @rule(pick=PICK)
-    def finish_a_file(self, pick: int) -> None:
-        """The workers that hold pieces of a file finish them all, and put it together if these were the last."""
+    @rule(pick=PICK, twice=SELDOM)
+    def finish_a_file(self, pick: int, twice: bool) -> None:
+        """The workers that hold pieces of a file finish them all; the last of them brings the file."""
         files = sorted(self.fleet.split)
         if files:
             file = files[pick % len(files)]
             for hold in self.current():
                 if hold.id.startswith(piece_id(file, 0)[:-1]):
-                    self.finish_job(hold)
+                    self.finish_job(hold, twice=twice)

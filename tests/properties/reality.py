@@ -16,7 +16,9 @@ FIELDS = (
     "state attempt token leader lane suspect execution ended_by audio_of parent piece pieces pieces_left put_pieces digest model"
 ).split()
 #: Keys that may stay when the time of everything else is over. docs/redis.md says who ends them.
-FLEETS_OWN = {f"{PREFIX}:{name}" for name in ("load", "totals", "token", "pace", "revisions:demo", "revisions:tiny")} | {"rq:queues"}
+FLEETS_OWN = {f"{PREFIX}:{name}" for name in ("load", "totals", "token", "pace", "revisions:demo", "revisions:tiny")} | {
+    "rq:queues"
+}
 ALL_KEYS = """
 local readers = {
   hash = function(name) return redis.call('HGETALL', name) end,

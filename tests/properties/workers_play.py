@@ -16,12 +16,17 @@ class Deed(Enum):
     """What a worker may do with a job."""
 
     FINISH = "finish"
-    FAIL = "fail"
+    FINISH_TWICE = "finish, and do not hear the answer"
+    FAIL = "fail for good"
+    TRY_AGAIN = "fail, as it may once in a while"
+    HAND_BACK = "hand back"
+    #: What is no long file is finished instead.
     CUT = "cut"
+    CUT_ELSEWHERE = "cut at other places"
 
 
 WORKER, ROOM = st.sampled_from(["w1", "w1", "w2", "w3"]), st.integers(1, 4)
-DEED = st.sampled_from([Deed.CUT, Deed.CUT, Deed.CUT, Deed.FINISH, Deed.FINISH, Deed.FAIL])
+DEED = st.sampled_from([*Deed, Deed.CUT, Deed.CUT, Deed.CUT_ELSEWHERE, Deed.FINISH])
 DEEDS = st.lists(DEED, min_size=1, max_size=4)
 
 
@@ -61,12 +66,24 @@ class WorkersPlay(CallersPlay):
         for worker, room, deeds in shifts:
             self.shift(worker=worker, room=room, deeds=deeds)  # type: ignore[call-arg]
 
+    @rule(worker=WORKER, deaths=st.lists(st.booleans(), min_size=2, max_size=4))
+    def a_job_that_kills(self, worker: str, deaths: list[bool]) -> None:
+        """Again and again a worker takes a job, and dies or fails; in the end the job is given up."""
+        for dies in deaths:
+            self.claim(worker=worker, room=1, is_lost=False)  # type: ignore[call-arg]
+            if dies:
+                self.die(worker=worker, sweeps=1)  # type: ignore[call-arg]
+            elif holds := self.current(worker):
+                self.fail_job(holds[-1], retryable=True, code="transcription_failed")
+
     def do(self, hold: Hold, deed: Deed) -> None:
         """One of the things that can become of a job."""
-        if deed is Deed.FINISH:
-            self.finish_job(hold)
-        elif deed is Deed.FAIL:
-            self.fail_job(hold, retryable=False, code="transcription_failed")
+        if deed in (Deed.FINISH, Deed.FINISH_TWICE):
+            self.finish_job(hold, twice=deed is Deed.FINISH_TWICE)
+        elif deed is Deed.HAND_BACK:
+            self._hand_back(hold)
+        else:
+            self.fail_job(hold, retryable=deed is Deed.TRY_AGAIN, code="transcription_failed")
 
     def hold(self, job_id: str, token: int, worker: str) -> None:
         self.holds.append(Hold(id=job_id, token=token, worker=worker, execution=self.new_name("s")))
@@ -104,10 +121,11 @@ class WorkersPlay(CallersPlay):
     def _take_over(self, hold: Hold, verdict: str, token: int | None, *, is_lost: bool) -> None:
         """The file is this worker's to put together, if it learns of it."""
         file_id = hold.id.partition("_p")[0]
-        if verdict == "stitch" and token is not None and not is_lost:
-            if not any(h.id == file_id and h.token == token for h in self.holds):
-                self.judge.claimed(file_id, token)
-                self.hold(file_id, token, hold.worker)
+        if token is None or is_lost or any((h.id, h.token) == (file_id, token) for h in self.holds):
+            return
+        assert verdict == "stitch"
+        self.judge.claimed(file_id, token)
+        self.hold(file_id, token, hold.worker)
 
     @precondition(lambda self: self.current())
     @rule(pick=PICK, stale=SELDOM, twice=SELDOM, retryable=st.booleans(), is_poison=SELDOM)
@@ -167,16 +185,19 @@ class WorkersPlay(CallersPlay):
         assert not self.actors.broken
 
     @precondition(lambda self: self.current())
-    @rule(pick=PICK, stale=SELDOM, more=st.integers(0, 2), is_lost=SELDOM, twice=SELDOM)
-    def renew(self, pick: int, stale: bool, more: int, is_lost: bool, twice: bool) -> None:
+    @rule(pick=PICK, stale=SELDOM, news=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=3))
+    def renew(self, pick: int, stale: bool, news: list[tuple[int, bool]]) -> None:
+        """Renewals in a row, each with so many new segments, and whether its answer is lost."""
+        if hold := self.picked(pick, stale=stale):
+            for more, is_lost in news:
+                self._renew(hold, more, is_lost=is_lost)
+
+    def _renew(self, hold: Hold, more: int, *, is_lost: bool) -> None:
         """Segments whose renewal was not answered are sent again, before those that have come since."""
-        if not (hold := self.picked(pick, stale=stale)):
-            return
         hold.segments += [f"{hold.token}:{len(hold.segments) + n}" for n in range(more)]
         unsent = hold.segments[hold.published :]
-        for _ in range(1 + twice):
-            must = self.fleet.renew(hold.id, hold.token, hold.published, unsent)
-            self.both(self.actors.renew_as(hold.id, hold.token, hold.published, unsent), must, "renew")
+        must = self.fleet.renew(hold.id, hold.token, hold.published, unsent)
+        self.both(self.actors.renew_as(hold.id, hold.token, hold.published, unsent), must, "renew")
         if not is_lost:
             hold.published = len(hold.segments)
 
