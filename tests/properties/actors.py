@@ -9,6 +9,7 @@ from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from shared import rq_transport
+from tests.properties.claims import Claim
 from tests.properties.records import (
     LONG_SECONDS,
     MOST_AUDIO_MS,
@@ -18,7 +19,6 @@ from tests.properties.records import (
     Upload,
     lanes_of,
 )
-from tests.properties.workers import Claim
 from tests.script_driver import KEYS, PREFIX, ScriptDriver
 
 FOREVER_MS = 10_000_000
@@ -30,7 +30,7 @@ class Actors(ScriptDriver):
 
     def __init__(self, client: "redis.Redis") -> None:
         super().__init__(client)
-        self._events = client.pubsub(ignore_subscribe_messages=True)
+        self._events: Any = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self._events.subscribe(KEYS.events)
         self._events.get_message(timeout=1)
 
@@ -58,7 +58,7 @@ class Actors(ScriptDriver):
             "audio_seconds": upload.clip.seconds,
             "digest": upload.digest,
         }
-        limits = {"most_followers": MOST_FOLLOWERS, "max_bytes": MOST_BYTES, "max_audio_ms": MOST_AUDIO_MS}
+        limits: dict[str, Any] = {"most_followers": MOST_FOLLOWERS, "max_bytes": MOST_BYTES, "max_audio_ms": MOST_AUDIO_MS}
         limits |= {"start_deadline_ms": FOREVER_MS, "deadline_ms": FOREVER_MS * 2 if upload.has_end else None}
         audio = b"R" * upload.clip.size
         return str(self.submit(job_id, audio=audio, lane=upload.lane, use_cache=upload.use_cache, job=job, **limits)[0])
@@ -66,7 +66,12 @@ class Actors(ScriptDriver):
     def claim_jobs(self, claim: Claim) -> list[tuple[str, int]]:
         """Ids and tokens."""
         lanes, in_hand = lanes_of(claim.model), int(claim.is_busy)
-        many = {"urgent_room": claim.room, "urgent_few": 100, "background_room": claim.room, "background_few": 100}
+        many: dict[str, Any] = {
+            "urgent_room": claim.room,
+            "urgent_few": 100,
+            "background_room": claim.room,
+            "background_few": 100,
+        }
         jobs = self.claim_several(
             claim.room,
             claim.worker,
@@ -111,7 +116,8 @@ class Actors(ScriptDriver):
     # -- operators -------------------------------------------------------------------------------------------------
 
     def empty_queue(self, lane: str) -> None:
-        Queue(lane, connection=self.redis, serializer=JSONSerializer).empty()
+        queue: Any = Queue(lane, connection=self.redis, serializer=JSONSerializer)
+        queue.empty()
 
     def delete_in_rq(self, job_id: str) -> None:
         RqJob.fetch(job_id, connection=self.redis, serializer=JSONSerializer).delete()
@@ -143,6 +149,6 @@ class Actors(ScriptDriver):
 
     def wait_out_all_ttls(self) -> None:
         """As after a month."""
-        mortal = [name for name in self.redis.keys("*") if self.redis.ttl(name) >= 0]  # type: ignore[union-attr]
+        mortal = [name for name in self.redis.keys("*") if self.redis.ttl(name) >= 0]
         if mortal:
             self.redis.delete(*mortal)

@@ -30,11 +30,11 @@ class JobsOfAFleet(OperatorsPlay):
             self.actors.lapse(job_id)
         for _ in range(MOST_ROUNDS):
             self.recover()
-            self.reconcile(twice=False)  # type: ignore[call-arg]
+            self.reconcile(twice=False)
             for hold in self.current():
                 self.finish_job(hold)
             for worker in WORKERS:
-                self.claim(worker=worker, room=100, is_lost=False)  # type: ignore[call-arg]
+                self.claim(worker=worker, room=100, is_lost=False)
             self.fleet_and_model_agree()
             if not self._unfinished():
                 return
@@ -49,7 +49,7 @@ class JobsOfAFleet(OperatorsPlay):
             self.fleet.watched[job_id] = True
             self.actors.pass_deadline(job_id, of_the_end=False)
         self.expire()
-        self.reconcile(twice=False)  # type: ignore[call-arg]
+        self.reconcile(twice=False)
         self.fleet_and_model_agree()
         self.actors.wait_out_all_ttls()
         seen = Reality(self.redis)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.properties.callers_play import PICK, SELDOM, CallersPlay
+from tests.properties.claims import Claim
 from tests.properties.records import LONG_SECONDS, Record
 from tests.properties.stage import WORKERS, Hold
-from tests.properties.workers import Claim
 from tests.script_driver import KEYS
 
 
@@ -56,7 +56,7 @@ class WorkersPlay(CallersPlay):
     @rule(worker=WORKER, room=ROOM, deeds=DEEDS)
     def shift(self, worker: str, room: int, deeds: list[Deed]) -> None:
         """A worker claims, and does something with each job that it holds."""
-        self.claim(worker=worker, room=room, is_lost=False)  # type: ignore[call-arg]
+        self.claim(worker=worker, room=room, is_lost=False)
         for hold, deed in zip(self.current(worker)[::-1], deeds, strict=False):
             self.do(hold, deed)
 
@@ -64,15 +64,15 @@ class WorkersPlay(CallersPlay):
     def busy_day(self, shifts: list[tuple[str, int, list[Deed]]]) -> None:
         """Many shifts, with nothing between them."""
         for worker, room, deeds in shifts:
-            self.shift(worker=worker, room=room, deeds=deeds)  # type: ignore[call-arg]
+            self.shift(worker=worker, room=room, deeds=deeds)
 
     @rule(worker=WORKER, deaths=st.lists(st.booleans(), min_size=2, max_size=4))
     def a_job_that_kills(self, worker: str, deaths: list[bool]) -> None:
         """Again and again a worker takes a job, and dies or fails; in the end the job is given up."""
         for dies in deaths:
-            self.claim(worker=worker, room=1, is_lost=False)  # type: ignore[call-arg]
+            self.claim(worker=worker, room=1, is_lost=False)
             if dies:
-                self.die(worker=worker, sweeps=1)  # type: ignore[call-arg]
+                self.die(worker=worker, sweeps=1)
             elif holds := self.current(worker):
                 self.fail_job(holds[-1], retryable=True, code="transcription_failed")
 
