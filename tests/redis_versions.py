@@ -19,6 +19,7 @@ TESTS = (
     "tests/integration/test_gateway_scripts.py",
     "tests/integration/test_operators_clicks.py",
     "tests/integration/test_leases.py",
+    "tests/integration/test_lost_answers.py",
     "tests/integration/test_waiting.py",
     "tests/faults/test_redis.py",
     "tests/faults/test_failover.py",

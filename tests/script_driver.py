@@ -18,6 +18,8 @@ CLAIM_ARGUMENTS = {
     "lanes": ("lanes", "names"),
     "patience": ("lanes", "patience"),
     "foreign": ("lanes", "foreign"),
+    "urgent_lane": ("lanes", "urgent"),
+    "model": ("fleet", "model"),
     "peer_devices": ("fleet", "peer_devices"),
     "other_device": ("fleet", "other_device"),
     "spill_ms": ("fleet", "spill_ms"),
@@ -29,7 +31,9 @@ CLAIM_ARGUMENTS = {
     "background_room": ("room", "background"),
     "background_few": ("room", "background_few"),
     "background_seconds": ("room", "background_seconds"),
+    "window_seconds": ("limits", "window_seconds"),
     "long_seconds": ("limits", "long_seconds"),
+    "inline_bytes": ("limits", "inline_bytes"),
     "max_bytes": ("limits", "fetch_bytes"),
 }
 
@@ -94,7 +98,7 @@ class ScriptDriver:
     ) -> list[dict[str, str]]:
         """The hashes of the claimed jobs. `company`: arguments of claim.lua under the names of `CLAIM_ARGUMENTS`."""
         self.claims += 1
-        execution = f"x{self.claims}-{worker}" if not again else self.last_execution
+        execution = company.pop("execution", None) or (f"x{self.claims}-{worker}" if not again else self.last_execution)
         self.last_execution = execution
         named: dict[str, Any] = {
             "lanes": {"names": [LANE, LONG_LANE], "patience": [16, 4], "foreign": [], "urgent": LANE},

@@ -101,6 +101,18 @@ def test_a_long_file_whose_pieces_are_gone_altogether_is_cut_anew(fleet: ScriptD
     assert "pieces_lost" in fleet.job("f")["history"]
 
 
+def test_a_file_that_is_cut_anew_is_weighed_though_nothing_else_waits(fleet: ScriptDriver) -> None:
+    fleet.submit("f", lane=LONG_LANE)
+    fleet.split("f", fleet.claim()["token"], ["0-30000", "30000-60000"])
+    for piece in ("f_p1", "f_p2"):
+        delete(fleet, piece)
+        fleet.redis.delete(KEYS.job(piece))
+    assert fleet.reconcile() == [[], [], ["f"]]
+    assert fleet.load()[0] > 0
+    fleet.claim()
+    assert fleet.load()[0] >= 0, "not less than nothing"
+
+
 def test_a_split_file_is_left_alone(fleet: ScriptDriver) -> None:
     fleet.submit("f", lane=LONG_LANE)
     fleet.split("f", fleet.claim()["token"], ["0-30000", "30000-60000"])

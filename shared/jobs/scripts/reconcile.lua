@@ -127,16 +127,26 @@ local function known_lanes()
   return lanes
 end
 
-local any_waits = false
-for lane in pairs(known_lanes()) do
+local lanes = known_lanes()
+for lane in pairs(lanes) do
   look_at_lane(lane)
-  any_waits = any_waits or redis.call('EXISTS', key('order', lane)) == 1
 end
 for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
   guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
 end
+
+-- Asked at the end: what was mended above may have put jobs into a lane that was empty.
+local function any_waits()
+  for lane in pairs(lanes) do
+    if redis.call('EXISTS', key('order', lane)) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
 -- Of records that were removed by hand nobody knows what they weighed. Where nothing waits nothing weighs.
-if not any_waits and tonumber(redis.call('HGET', PREFIX .. ':load', 'jobs') or 0) ~= 0 then
+if not any_waits() and tonumber(redis.call('HGET', PREFIX .. ':load', 'jobs') or 0) ~= 0 then
   redis.call('HSET', PREFIX .. ':load', 'jobs', 0, 'bytes', 0, 'audio_ms', 0)
 end
 return { back, canceled, cut_anew, revived, broken }

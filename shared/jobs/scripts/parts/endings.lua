@@ -22,6 +22,19 @@ local function tell_of_end(job, origin)
   end
 end
 
+-- RQ's tools show the job among those that ended like it, as long as RQ has a record of it.
+-- Needs a.result_ttl and a.gone_ttl (seconds).
+local function show_ended(job, state, fields)
+  local registry = RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
+  fields.status = REGISTRY[state]
+  if tell_rq(job.id, fields) then
+    redis.call('EXPIRE', RQ .. ':job:' .. job.id, a.result_ttl)
+    redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+  end
+  redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
+  redis.call('EXPIRE', registry, a.gone_ttl)
+end
+
 -- The one way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
@@ -46,15 +59,8 @@ local function settle(job, state, fields)
     redis.call('DEL', key('audio', job.id), checkpoints_of(job.id))
   end
 
-  local rq_job, registry = RQ .. ':job:' .. job.id, RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
   redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
-  if tell_rq(job.id, { status = REGISTRY[state], ended_at = NOW_ISO }) then
-    redis.call('EXPIRE', rq_job, a.result_ttl)
-    redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
-  end
-  redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
-  redis.call('EXPIRE', registry, a.gone_ttl)
-
+  show_ended(job, state, { ended_at = NOW_ISO })
   count(state)
   job.state = state
   tell_of_end(job, fields.origin)
@@ -96,7 +102,5 @@ end
 
 -- A dead letter that was requeued has no audio any more: it stays dead, and RQ's tools show it as such.
 local function stay_dead(job)
-  if tell_rq(job.id, { status = REGISTRY[job.state] }) then
-    redis.call('ZADD', RQ .. ':' .. REGISTRY[job.state] .. ':' .. job.lane, math.floor(NOW / 1000) + a.result_ttl, job.id)
-  end
+  show_ended(job, job.state, {})
 end

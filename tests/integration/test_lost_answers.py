@@ -1,0 +1,54 @@
+"""Calls that are made again because the answer of the first was lost on its way."""
+
+from tests.script_driver import KEYS, ScriptDriver
+
+
+def test_a_claim_whose_answer_was_lost_is_answered_again(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    fleet.submit("b")
+    first = fleet.claim()
+    assert fleet.claim(again=True) == first
+    assert fleet.waiting() == ["b"]
+
+
+def test_a_renewal_that_is_sent_twice_publishes_its_segments_once(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    token = fleet.claim()["token"]
+    for _ in range(2):
+        fleet.renew("a", token, ['{"id":0}'])
+    assert fleet.redis.llen(KEYS.partial("a")) == 1
+
+
+def test_an_answer_that_was_lost_is_given_again_and_is_no_zombie(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    token = fleet.claim()["token"]
+    assert [fleet.finish("a", token) for _ in "12"] == ["completed", "completed"]
+    fleet.submit("b")
+    token = fleet.claim()["token"]
+    assert [fleet.fail("b", token, retryable=False) for _ in "12"] == ["failed", "failed"]
+    assert fleet.redis.hget("test:totals", "refused_writes") is None
+    assert fleet.finish("b", token) == "stale", "it ended in another way"
+
+
+def test_a_submit_that_is_sent_again_is_the_same_job(fleet: ScriptDriver) -> None:
+    assert fleet.submit("a")[0] == "queued"
+    assert fleet.submit("a") == ["replay", "a"]
+    assert fleet.load() == (1, 4, 2000)
+
+
+def test_segments_that_are_sent_again_are_there_once_and_new_ones_too(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    token = fleet.claim()["token"]
+    fleet.renew("a", token, ["1", "2"])
+    assert fleet.renew("a", token, ["1", "2", "3"]) == "ok"
+    assert fleet.redis.lrange(KEYS.partial("a"), 0, -1) == [b"1", b"2", b"3"]
+    assert fleet.renew("a", token, [str(n) for n in range(1, 20_001)]) == "ok"
+    assert fleet.redis.llen(KEYS.partial("a")) == 20_000
+
+
+def test_an_idempotency_key_stands_for_one_job(fleet: ScriptDriver) -> None:
+    key = {"key": "k", "digest": "d"}
+    assert fleet.submit("a", idempotency=key) == ["queued"]
+    assert fleet.submit("b", idempotency=key) == ["replay", "a"]
+    assert fleet.submit("c", idempotency={"key": "k", "digest": "other"}) == ["conflict"]
+    assert fleet.submit("d", idempotency=key, tenant="other") == ["queued"]
