@@ -135,6 +135,7 @@ async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> A
             if received > limit_bytes or not is_room:
                 break
             yield chunk
+            await budget.body.took(len(chunk))
     if not is_room:
         patience.end()
         await _linger(request, stream)
@@ -150,9 +151,11 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
     if "expect" in request.headers:
         return
     with anyio.move_on_after(LINGER_SECONDS):
-        async for _ in stream:
+        body = share_of(request).body
+        async for chunk in stream:
             # Not as fast as it comes: others have something to say.
             await anyio.sleep(LINGER_PAUSE_SECONDS)
+            await body.took(len(chunk))
 
 
 class _InMemoryParser(MultiPartParser):
