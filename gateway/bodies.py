@@ -135,7 +135,11 @@ async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> A
             if received > limit_bytes or not is_room:
                 break
             yield chunk
-            await budget.body.took(len(chunk))
+            if budget.body.took(len(chunk)):
+                # As long as it waits for us it does not stall.
+                patience.end()
+                await budget.body.turn()
+                patience.renew(0)
     if not is_room:
         patience.end()
         await _linger(request, stream)
@@ -155,7 +159,8 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
         async for chunk in stream:
             # Not as fast as it comes: others have something to say.
             await anyio.sleep(LINGER_PAUSE_SECONDS)
-            await body.took(len(chunk))
+            if body.took(len(chunk)):
+                await body.turn()
 
 
 class _InMemoryParser(MultiPartParser):

@@ -26,6 +26,8 @@ CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
 #: How many equal submits may wait for one decode: to end that many with it takes Redis some 20 ms.
 MOST_FOLLOWERS = 250
+#: Likewise in seconds of their audio, for each has a copy of the transcript: an hour with word times is a megabyte.
+MOST_FOLLOWED_SECONDS = 100_000
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
@@ -137,6 +139,7 @@ class JobStore:
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
             "most_followers": MOST_FOLLOWERS,
+            "most_followed_seconds": MOST_FOLLOWED_SECONDS,
             "pieces_lane": self._keys.lane(draft.record["model"], Lane.LONG),
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,

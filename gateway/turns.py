@@ -6,7 +6,7 @@ from collections import deque
 #: How much of a body is taken in one turn: about what the event loop reads at once.
 STRETCH_BYTES = 256 * 1024
 #: Between the turns of a crowd, since others use the processor, too. One upload alone does not wait.
-PAUSE_SECONDS = 0.001
+PAUSE_SECONDS = 0.004
 
 
 class Turns:
@@ -44,9 +44,12 @@ class Body:
     def __init__(self, turns: Turns) -> None:
         self._turns, self._taken_bytes = turns, 0
 
-    async def took(self, size_bytes: int) -> None:
-        """So much has come; returns when more may be read."""
+    def took(self, size_bytes: int) -> bool:
+        """So much has come. True when it has to wait for a turn before more is read."""
         self._taken_bytes += size_bytes
-        if self._taken_bytes >= STRETCH_BYTES:
-            self._taken_bytes = 0
-            await self._turns.next_one()
+        return self._taken_bytes >= STRETCH_BYTES
+
+    async def turn(self) -> None:
+        """Returns when more may be read."""
+        self._taken_bytes = 0
+        await self._turns.next_one()

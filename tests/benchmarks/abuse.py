@@ -1,5 +1,6 @@
 """A client that only wants clips taken, beside one who holds connections or sends too much: quiet and loud in turns."""
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -23,7 +24,10 @@ from tests.report import Finding, p95
 #: Submits of one turn, and how far apart.
 SUBMITS, PAUSE_SECONDS = 60, 0.02
 #: How often quiet and loud take turns. A burst of uploads is soon over; what holds connections is there for the whole turn.
-ROUNDS = {"uploads of 95 MB": 7, "a header of 100 MB": 5, "12 MB of keys": 5}
+ROUNDS = {"half-sent heads": 3, "bodies that trickle": 3, "uploads of 95 MB": 5, "a header of 100 MB": 5, "12 MB of keys": 5}
+#: Those that are soon over: a turn lasts as long as they do, and so many submits at least.
+FEWEST_SUBMITS = 20
+BURSTS = frozenset({"uploads of 95 MB", "a header of 100 MB", "12 MB of keys"})
 MOST_RATIO, MOST_MB, CUT_SECONDS, MEGABYTE = 2.0, 300, 30.0, 1_000_000
 LOOK_SECONDS, LONGEST_SECONDS = 0.05, 90.0
 
@@ -60,11 +64,11 @@ def abuse(folder: Path) -> Iterator[Finding]:
 
 def _rounds(stack: Stack, name: str) -> _Seen:
     seen, port, gateway = _Seen(), stack.port(), psutil.Process(stack.gateways[0].pid)
-    for _ in range(ROUNDS.get(name, 1)):
+    for _ in range(ROUNDS[name]):
         seen.quiet.append(p95(_turn(port, iter(range(SUBMITS)))))
         with _watched(gateway, seen), _attack(name, port) as attack:
-            burst = iter(lambda: attack.poll() is None, False) if name in ROUNDS else iter(range(SUBMITS))
-            seen.loud.append(p95(_turn(port, burst)))
+            burst = itertools.chain(range(FEWEST_SUBMITS), iter(lambda: attack.poll() is None, False))
+            seen.loud.append(p95(_turn(port, burst if name in BURSTS else iter(range(SUBMITS)))))
             told = json.loads(attack.communicate(timeout=LONGEST_SECONDS)[0])
         seen.last_cut_seconds = max(seen.last_cut_seconds, told["last_cut_seconds"])
         seen.answers.update(told["answers"])
@@ -120,10 +124,11 @@ def _finding(name: str, seen: _Seen) -> Finding:
     count = ATTACKS[name][1]
     answers = ", ".join(f"{number} x {status}" for status, number in sorted(seen.answers.items()))
     rounds = f", median of {len(seen.loud)} rounds" if len(seen.loud) > 1 else ""
+    loud, quiet = statistics.median(seen.loud), statistics.median(seen.quiet)
     return Finding(
-        experiment=f"{count} x {name} at once, no key: submits of 3 s clips meanwhile, the gateway's memory, and when the last is cut",
+        experiment=f"{count} x {name}, no key: submits of 3 s clips meanwhile, the gateway's memory, when the last one is cut",
         must=f"p95 <= {MOST_RATIO:g} x; <= {MOST_MB} MB; <= {CUT_SECONDS:g} s",
-        seen=f"p95 {seen.ratio:.1f} x ({statistics.median(seen.loud):.1f} against {statistics.median(seen.quiet):.1f} ms{rounds}); "
-        f"{seen.gateway_mb:.0f} MB; {seen.last_cut_seconds:.1f} s ({answers})",
+        seen=f"p95 {seen.ratio:.1f} x ({loud:.1f} against {quiet:.1f} ms{rounds}); {seen.gateway_mb:.0f} MB; "
+        f"{seen.last_cut_seconds:.1f} s ({answers})",
         holds=seen.ratio <= MOST_RATIO and seen.gateway_mb <= MOST_MB and seen.last_cut_seconds <= CUT_SECONDS,
     )

@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.attacks NAME PORT`: one who holds connections, or sends more than there is room for.
 
-A process of its own, as it would be on another machine, and one that gives way to the fleet. It says `begun` once it is at work, and
-at the end in JSON when the last of its connections was cut, and what was answered.
+A process of its own, as it would be on another machine, and one that gives way to the fleet. It says `begun` once it is at work,
+and at the end in JSON when the last of its connections was cut, and what was answered.
 """
 
 import json
@@ -18,7 +18,9 @@ from contextlib import suppress
 NICENESS, LONGEST_SECONDS, MEGABYTE = 10, 60.0, 1_000_000
 HEADS, TRICKLES, UPLOADS, UPLOAD_MB, HEADER_MB, KEYS_MB = 1_500, 200, 30, 95, 100, 12
 HALF_A_HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: "
-OF_AN_UPLOAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (UPLOAD_MB * MEGABYTE)
+OF_AN_UPLOAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (
+    UPLOAD_MB * MEGABYTE
+)
 
 
 def half_heads(connections: list[socket.socket]) -> None:

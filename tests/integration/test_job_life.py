@@ -401,6 +401,12 @@ def test_followers_have_a_limit(fleet: ScriptDriver) -> None:
     assert fleet.job("b")["progress_seconds"] == "2"
 
 
+def test_followers_of_a_long_file_have_a_smaller_limit(fleet: ScriptDriver) -> None:
+    """Each has a copy of its transcript."""
+    limit = {"digest": "same", "most_followed_seconds": 250, "job": {"audio_seconds": 100.0}}
+    assert [fleet.submit(name, **limit)[0] for name in "abcde"] == ["queued", "following", "following", "following", "full"]
+
+
 def test_a_follower_that_failed_with_its_leader_can_be_retried(fleet: ScriptDriver) -> None:
     for name in "ab":
         fleet.submit(name, digest="same")
