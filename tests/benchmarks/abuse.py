@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ def abuse(folder: Path) -> Iterator[Finding]:
         stack = Stack(server=server, folder=folder, environment={"ENABLE_CACHE": "false", "MAX_QUEUE_AUDIO_SECONDS": "100000000"})
         try:
             stack.start_gateway()
-            _turn(stack.port(), iter(range(SUBMITS)))
+            _turn(stack.port(), range(SUBMITS))
             for name in ATTACKS:
                 yield _finding(name, _rounds(stack, name))
         finally:
@@ -65,21 +65,25 @@ def abuse(folder: Path) -> Iterator[Finding]:
 def _rounds(stack: Stack, name: str) -> _Seen:
     seen, port, gateway = _Seen(), stack.port(), psutil.Process(stack.gateways[0].pid)
     for _ in range(ROUNDS[name]):
-        seen.quiet.append(p95(_turn(port, iter(range(SUBMITS)))))
+        seen.quiet.append(p95(_turn(port, range(SUBMITS))))
         with _watched(gateway, seen), _attack(name, port) as attack:
-            burst = itertools.chain(range(FEWEST_SUBMITS), iter(lambda: attack.poll() is None, False))
-            seen.loud.append(p95(_turn(port, burst if name in BURSTS else iter(range(SUBMITS)))))
+            seen.loud.append(p95(_turn(port, _while_it_lasts(attack) if name in BURSTS else range(SUBMITS))))
             told = json.loads(attack.communicate(timeout=LONGEST_SECONDS)[0])
         seen.last_cut_seconds = max(seen.last_cut_seconds, told["last_cut_seconds"])
         seen.answers.update(told["answers"])
     return seen
 
 
-def _turn(port: int, goes_on: Iterator[object]) -> list[float]:
+def _while_it_lasts(attack: "subprocess.Popen[str]") -> Iterable[int]:
+    ends = itertools.takewhile(lambda _: attack.poll() is None, itertools.count())
+    return itertools.chain(range(FEWEST_SUBMITS), ends)
+
+
+def _turn(port: int, submits: Iterable[int]) -> list[float]:
     """Milliseconds of each submit."""
     took = list[float]()
     with Connection(port) as connection:
-        for _ in goes_on:
+        for _ in submits:
             content = clip(time.time_ns() % 10**9)
             started = time.perf_counter()
             status, body = connection.exchange(request("/v1/jobs?beam_size=1&temperature=0", content, "audio/wav"))
