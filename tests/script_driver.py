@@ -77,6 +77,7 @@ class ScriptDriver:
             "alive_ms": 30_000,
             "idempotency": None,
             "most_followers": 250,
+            "most_followed_seconds": 100_000,
             "pieces_lane": LONG_LANE,
             "max_bytes": 1000,
             "max_audio_ms": 100_000,

@@ -27,6 +27,8 @@ CURSOR = re.compile(r"(\d{1,16})-([0-9a-f-]{32,36})")
 IDEMPOTENCY_SECONDS = 86_400
 #: The most equal submits that may wait for one decode. They all end in one step, which takes Redis some 20 ms for this many.
 MOST_FOLLOWERS = 250
+#: The same limit in seconds of their audio, since each follower gets a copy of the transcript: an hour with word times is 1 MB.
+MOST_FOLLOWED_SECONDS = 100_000
 #: Retry-After when Redis itself is out of memory: then no drain rate says when there will be room.
 FULL_MEMORY_RETRY_SECONDS = 30
 SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
@@ -149,6 +151,7 @@ class JobStore:
             "alive_ms": int(3 * settings.lease_seconds * 1000),
             "idempotency": draft.idempotency,
             "most_followers": MOST_FOLLOWERS,
+            "most_followed_seconds": MOST_FOLLOWED_SECONDS,
             "pieces_lane": self._keys.lane(draft.record["model"], Lane.LONG),
             "max_bytes": settings.max_queue_bytes,
             "max_audio_ms": settings.max_queue_audio_seconds * 1000,

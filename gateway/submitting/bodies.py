@@ -138,6 +138,11 @@ async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> A
             if received > limit_bytes or not is_room:
                 break
             yield chunk
+            if budget.body.took(len(chunk)):
+                # As long as it waits for us it does not stall.
+                patience.end()
+                await budget.body.turn()
+                patience.renew(0)
     if not is_room:
         patience.end()
         await _linger(request, stream)
@@ -156,9 +161,12 @@ async def _linger(request: Request, stream: AsyncGenerator[bytes, None]) -> None
     if "expect" in request.headers:
         return
     with anyio.move_on_after(LINGER_SECONDS):
-        async for _ in stream:
+        body = share_of(request).body
+        async for chunk in stream:
             # Read more slowly than the bytes arrive, so that other requests get their turn.
             await anyio.sleep(LINGER_PAUSE_SECONDS)
+            if body.took(len(chunk)):
+                await body.turn()
 
 
 class _InMemoryParser(MultiPartParser):

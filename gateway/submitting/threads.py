@@ -1,6 +1,7 @@
 """A few threads for work that would hold up the event loop, and a line of callers before them that has an end."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 #: More at a time would only hold each other up: hashing and decoding base64 keep a core busy.
 MOST_THREADS = 4
+NICENESS = 5
 #: How many callers may wait for a thread.
 MOST_WAITING = 64
 #: How long a caller waits for its turn with a thread, and for the work.
@@ -40,7 +42,11 @@ class Threads:
             if gone.is_set():
                 raise ClientDisconnect
 
-        working = asyncio.create_task(anyio.to_thread.run_sync(work, stop_if_gone, limiter=self._limiter))
+        def behind() -> T:
+            _give_way()
+            return work(stop_if_gone)
+
+        working = asyncio.create_task(anyio.to_thread.run_sync(behind, limiter=self._limiter))
         working.add_done_callback(_is_heard)
         try:
             return await unless_hung_up(request, working, PATIENCE_SECONDS)
@@ -48,6 +54,11 @@ class Threads:
             raise ReadersUnavailable("Too many uploads are being looked at; try again in a moment.") from error
         finally:
             gone.set()
+
+
+def _give_way() -> None:
+    """The event loop goes first, as before readers. Linux keeps niceness by thread, and these threads do nothing else."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _is_heard(working: "asyncio.Task[Any]") -> None:

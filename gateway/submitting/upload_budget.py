@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.submitting.turns import Body, Turns
 from shared.settings import GatewaySettings
 
 MEGABYTE = 1_000_000
@@ -14,10 +15,11 @@ _SHARE = "upload_share"
 
 
 class Share:
-    """One request's share of the budget."""
+    """One request's share of the budget, and its place among the bodies that come in."""
 
-    def __init__(self, budget: "UploadBudget") -> None:
+    def __init__(self, budget: "UploadBudget", turns: Turns | None = None) -> None:
         self._budget, self.size_bytes, self.is_refused = budget, 0, False
+        self.body = Body(turns or Turns())
 
     def add(self, size_bytes: int) -> bool:
         """Note that more bytes have arrived. Returns False if there is no room for them: then the request must end."""
@@ -71,12 +73,13 @@ class Uploads:
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
         self._budget = UploadBudget(int(max(FEWEST_MB, 2.5 * settings.max_file_size_mb) * MEGABYTE))
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        share = scope.setdefault("state", {})[_SHARE] = Share(self._budget)
+        share = scope.setdefault("state", {})[_SHARE] = Share(self._budget, self._turns)
         try:
             await self._app(scope, receive, send)
         finally:

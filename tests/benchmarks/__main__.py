@@ -7,6 +7,7 @@ from pathlib import Path
 import ctranslate2
 import faster_whisper
 
+from tests.benchmarks.abuse import abuse
 from tests.benchmarks.durability import durability
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "throughput": throughput,
     "long": long_files,
     "sizing": sizing,
+    "abuse": abuse,
 }
 
 

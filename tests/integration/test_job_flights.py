@@ -117,3 +117,10 @@ def test_followers_of_a_cancelled_job_without_audio_end(fleet: ScriptDriver) -> 
     fleet.cancel("a")
     assert [fleet.state(name) for name in "abc"] == ["canceled", "failed", "failed"]
     assert "audio_lost" in fleet.job("c")["error"]
+
+
+def test_followers_of_a_long_file_have_a_smaller_limit(fleet: ScriptDriver) -> None:
+    """Each has a copy of its transcript."""
+    long = {"audio_seconds": 100.0}
+    verdicts = [fleet.submit(name, digest="same", job=long, max_audio_ms=10**6, most_followed_seconds=250)[0] for name in "abcde"]
+    assert verdicts == ["queued", "following", "following", "following", "full"]

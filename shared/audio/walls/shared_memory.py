@@ -2,23 +2,35 @@
 
 import mmap
 import os
+import sys
+import threading
 
 CHUNK_BYTES = 1 << 20
+#: The kernel takes a millisecond to free so much. More of it is freed in a thread: the caller may be an event loop.
+SOON_FREED_BYTES = 4 << 20
 
 
 class _Shared:
     """A descriptor of shared memory, closed when its last holder is collected, at the latest."""
 
     descriptor = -1
+    size_bytes = 0
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def close(self) -> None:
-        """Close the descriptor. Safe to call twice. Existing mappings stay valid."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        """Close the descriptor. Safe to call twice. Existing mappings stay valid.
+
+        A large file is freed in a thread: that takes milliseconds, which an event loop may not have.
+        """
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor < 0:
+            return
+        if self.size_bytes > SOON_FREED_BYTES and not sys.is_finalizing():
+            threading.Thread(target=os.close, args=(descriptor,), daemon=True).start()
+        else:
+            os.close(descriptor)
 
     def __del__(self) -> None:
         self.close()

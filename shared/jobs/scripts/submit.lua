@@ -6,6 +6,7 @@
 -- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
 -- a.most_followers              how many may wait for one decode
+-- a.most_followed_seconds       likewise, counted by the length of the audio
 -- a.pieces_lane                 where pieces of a long file wait that is in a hurry
 -- a.start_deadline_ms           how long it may wait
 -- a.deadline_ms                 null, or how long it may take in all
@@ -71,8 +72,13 @@ if leader and (not leader_state or TERMINAL[leader_state]) then
   leader = nil
 end
 
--- All that follow a job end with it, in one step: so there is a limit to them.
-if leader and redis.call('ZCARD', key('followers', job.digest)) >= a.most_followers then
+-- All that follow a job end with it, in one step, and each has a copy of its transcript: so there is a limit to them.
+local function is_followed_enough()
+  local followers = redis.call('ZCARD', key('followers', job.digest))
+  return followers >= a.most_followers or followers * job.audio_seconds >= a.most_followed_seconds
+end
+
+if leader and is_followed_enough() then
   count('refused_full')
   return { 'full', 0, 0 }
 end
