@@ -68,21 +68,25 @@ local function look_at_file(id)
   end
 end
 
-local lanes = {}
-for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
-  local lane = string.match(field, '^through:(.*)$')
-  if lane then
-    lanes[#lanes + 1] = lane
-    look_at_lane(lane)
+-- Every lane that was ever used.
+local function all_lanes()
+  local lanes = {}
+  for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
+    lanes[#lanes + 1] = string.match(field, '^through:(.*)$')
   end
+  return lanes
+end
+
+for _, lane in ipairs(all_lanes()) do
+  look_at_lane(lane)
 end
 for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
   guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
 end
 
--- Asked at the end: what was mended above may have put jobs into a lane that was empty.
+-- Asked at the end: what was mended above may have put jobs into a lane that was empty, or that was never used.
 local function any_waits()
-  for _, lane in ipairs(lanes) do
+  for _, lane in ipairs(all_lanes()) do
     if redis.call('EXISTS', key('order', lane)) == 1 then
       return true
     end
