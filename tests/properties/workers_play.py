@@ -20,6 +20,7 @@ class Deed(Enum):
     FAIL = "fail for good"
     TRY_AGAIN = "fail, as it may once in a while"
     HAND_BACK = "hand back"
+    RENEW = "renew, twice without an answer, each time with more segments"
     #: What is no long file is finished instead.
     CUT = "cut"
     CUT_ELSEWHERE = "cut at other places"
@@ -80,6 +81,9 @@ class WorkersPlay(CallersPlay):
         """One of the things that can become of a job."""
         if deed in (Deed.FINISH, Deed.FINISH_TWICE):
             self.finish_job(hold, twice=deed is Deed.FINISH_TWICE)
+        elif deed is Deed.RENEW:
+            for more in (1, 0, 2):
+                self._renew(hold, more, is_lost=more < 2)
         elif deed is Deed.HAND_BACK:
             self._hand_back(hold)
         else:
