@@ -102,7 +102,7 @@ def test_a_long_file_whose_pieces_are_gone_altogether_is_cut_anew(fleet: ScriptD
 
 def test_a_follower_that_takes_over_in_a_lane_that_was_never_used_is_weighed(fleet: ScriptDriver) -> None:
     fleet.submit("a", digest="same")
-    fleet.submit("b", digest="same", lane=LONG_LANE)
+    fleet.submit("b", digest="same", lane=LONG_LANE, job={"priority": "batch"})
     delete(fleet, "a")
     assert fleet.reconcile() == [[], ["a"], []]
     assert fleet.load() == (1, 4, 2000)
