@@ -40,8 +40,7 @@ class WorkersPlay(CallersPlay):
         execution = self.unanswered.pop(worker, None) or self.new_name("x")
         lengths = [self.fleet.records[h.id].seconds for h in self.current(worker)]
         has_long, is_busy = any(seconds > LONG_SECONDS for seconds in lengths), bool(lengths)
-        about = {"worker": worker, "model": WORKERS[worker], "execution": execution, "room": room}
-        claim = Claim(**about, is_busy=is_busy, has_long=has_long)  # type: ignore[arg-type]
+        claim = Claim(worker=worker, model=WORKERS[worker], execution=execution, room=room, is_busy=is_busy, has_long=has_long)
         seen = self.actors.claim_jobs(claim)
         revived = set(self.fleet.dead())
         must = [(job.id, int(job.token or 0)) for job in self.fleet.claim(claim)]
