@@ -14,9 +14,7 @@ from tests.script_driver import KEYS, PREFIX
 class OperatorsPlay(LongFilesPlay):
     """Something is taken away from outside."""
 
-    @rule(
-        pick=PICK, what=st.sampled_from(["_empty_queue", "_delete_in_rq", "_delete_in_rq", "_requeue_in_rq", "_lose_rqs_record"])
-    )
+    @rule(pick=PICK, what=st.sampled_from(["_empty_queue", "_delete_in_rq", "_fall_out", "_requeue_in_rq", "_lose_rqs_record"]))
     def click(self, pick: int, what: str) -> None:
         """An operator uses RQ's tools."""
         getattr(self, what)(pick)
@@ -34,6 +32,14 @@ class OperatorsPlay(LongFilesPlay):
         lane = lanes[pick % len(lanes)]
         self.actors.empty_queue(lane)
         self.fleet.empty_queue(lane)
+
+    def _fall_out(self, pick: int) -> None:
+        """Out of its list, and nothing else: a worker of RQ's own took it and died."""
+        waiting = [(lane, job_id) for lane, line in sorted(self.fleet.queues.items()) for job_id in line]
+        if waiting:
+            lane, job_id = waiting[pick % len(waiting)]
+            self.actors.take_out(lane, job_id)
+            self.fleet.queues[lane].remove(job_id)
 
     def _delete_in_rq(self, pick: int) -> None:
         """Of jobs and pieces in any state."""
