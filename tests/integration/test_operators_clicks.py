@@ -101,6 +101,14 @@ def test_a_long_file_whose_pieces_are_gone_altogether_is_cut_anew(fleet: ScriptD
     assert "pieces_lost" in fleet.job("f")["history"]
 
 
+def test_a_follower_that_takes_over_in_a_lane_that_was_never_used_is_weighed(fleet: ScriptDriver) -> None:
+    fleet.submit("a", digest="same")
+    fleet.submit("b", digest="same", lane=LONG_LANE, job={"priority": "batch"})
+    delete(fleet, "a")
+    assert fleet.reconcile() == [[], ["a"], []]
+    assert fleet.load() == (1, 4, 2000)
+
+
 def test_a_file_that_is_cut_anew_is_weighed_though_nothing_else_waits(fleet: ScriptDriver) -> None:
     fleet.submit("f", lane=LONG_LANE)
     fleet.split("f", fleet.claim()["token"], ["0-30000", "30000-60000"])

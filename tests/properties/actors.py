@@ -119,6 +119,9 @@ class Actors(ScriptDriver):
         queue: Any = Queue(lane, connection=self.redis, serializer=JSONSerializer)
         queue.empty()
 
+    def take_out(self, lane: str, job_id: str) -> None:
+        self.redis.lrem(rq_transport.queue_key(lane), 1, job_id)
+
     def delete_in_rq(self, job_id: str) -> None:
         RqJob.fetch(job_id, connection=self.redis, serializer=JSONSerializer).delete()
 

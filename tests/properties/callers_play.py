@@ -34,7 +34,7 @@ class CallersPlay(Stage):
     def submit(self, upload: Upload, twice: bool) -> None:
         self.submit_upload(upload, twice=twice)
 
-    @rule(uploads=st.lists(UPLOAD, min_size=2, max_size=6))
+    @rule(uploads=st.lists(UPLOAD, min_size=2, max_size=4))
     def submit_many(self, uploads: list[Upload]) -> None:
         for upload in uploads:
             self.submit_upload(upload, twice=False)

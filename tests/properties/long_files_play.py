@@ -6,7 +6,7 @@ from hypothesis.stateful import precondition, rule
 from shared.jobs.keys import piece_id
 from tests.properties.callers_play import PICK, SELDOM
 from tests.properties.records import lane_name
-from tests.properties.stage import Hold
+from tests.properties.stage import WORKERS, Hold
 from tests.properties.workers_play import Deed, WorkersPlay, answer_of
 
 
@@ -92,6 +92,16 @@ class LongFilesPlay(WorkersPlay):
             ),
             lambda again: self.fleet.put_piece(hold.id, hold.token, number, is_again=again),
         )
+
+    @precondition(lambda self: self.fleet.split)
+    @rule(way=st.booleans())
+    def cut_elsewhere(self, way: bool) -> None:
+        """A piece fails, the file is retried, and cut at the same places or at others: what is done counts where it fits."""
+        for hold in self.current():
+            if "_p" in hold.id and self.is_current(hold):
+                self.fail_job(hold, retryable=False, code="transcription_failed")
+                self._retry(hold.id.partition("_p")[0])
+        self.busy_day(shifts=[(worker, 4, [Deed.CUT_ELSEWHERE if way else Deed.CUT] * 4) for worker in WORKERS])
 
     @precondition(lambda self: self.fleet.split)
     @rule(pick=PICK, twice=SELDOM)

@@ -1,30 +1,47 @@
 """Rules: what operators remove with RQ's tools, and what Redis evicts or lets expire."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
 from shared.jobs.job import JobState
 from shared.jobs.rq_transport import KEY_PREFIX
 from tests.properties.callers_play import PICK
 from tests.properties.long_files_play import LongFilesPlay
-from tests.properties.records import MODELS, PATIENCE, lane_name
 from tests.properties.stage import DEAD, OVER
 from tests.script_driver import KEYS, PREFIX
 
 
 class OperatorsPlay(LongFilesPlay):
-    """The rules that take something away from outside."""
+    """Something is taken away from outside."""
 
-    @precondition(lambda self: any(self.fleet.queues.values()))
-    @rule(model=st.sampled_from(MODELS), kind=st.sampled_from(sorted(PATIENCE)))
-    def empty_queue(self, model: str, kind: str) -> None:
-        lane = lane_name(model, kind)
+    @rule(pick=PICK, what=st.sampled_from(["_empty_queue", "_delete_in_rq", "_fall_out", "_requeue_in_rq", "_lose_rqs_record"]))
+    def click(self, pick: int, what: str) -> None:
+        """An operator uses RQ's tools."""
+        getattr(self, what)(pick)
+
+    @rule(pick=PICK, what=st.sampled_from(["_lose_audio", "_lose_checkpoints", "_lose_piece", "_outlive"]))
+    def lose(self, pick: int, what: str) -> None:
+        """Redis evicts something, or its time is up."""
+        getattr(self, what)(pick)
+
+    def _empty_queue(self, pick: int) -> None:
+        """One that something stands in."""
+        lanes = sorted(lane for lane, line in self.fleet.queues.items() if line)
+        if not lanes:
+            return
+        lane = lanes[pick % len(lanes)]
         self.actors.empty_queue(lane)
         self.fleet.empty_queue(lane)
 
-    @precondition(lambda self: self.fleet.in_rq)
-    @rule(pick=PICK)
-    def delete_in_rq(self, pick: int) -> None:
+    def _fall_out(self, pick: int) -> None:
+        """Out of its list, and nothing else: a worker of RQ's own took it and died."""
+        waiting = [(lane, job_id) for lane, line in sorted(self.fleet.queues.items()) for job_id in line]
+        if waiting:
+            lane, job_id = waiting[pick % len(waiting)]
+            self.actors.take_out(lane, job_id)
+            self.fleet.queues[lane].remove(job_id)
+
+    def _delete_in_rq(self, pick: int) -> None:
         """Of jobs and pieces in any state."""
         known = [r for r in self.fleet.records.values() if r.id in self.fleet.in_rq]
         if known:
@@ -32,17 +49,13 @@ class OperatorsPlay(LongFilesPlay):
             self.actors.delete_in_rq(job.id)
             self.fleet.delete_in_rq(job)
 
-    @precondition(lambda self: self.job(0, *DEAD))
-    @rule(pick=PICK)
-    def requeue_in_rq(self, pick: int) -> None:
+    def _requeue_in_rq(self, pick: int) -> None:
         job = self.job(pick, *DEAD)
         if job and job.id in self.fleet.in_rq and self.actors.is_dead_letter(job.id, job.lane):
             self.actors.requeue(job.id, job.lane)
             self.fleet.requeue(job)
 
-    @precondition(lambda self: self.fleet.in_rq)
-    @rule(pick=PICK)
-    def lose_rqs_record(self, pick: int) -> None:
+    def _lose_rqs_record(self, pick: int) -> None:
         """Nothing but the record: lists and registries still name it."""
         known = sorted(self.fleet.in_rq)
         if known:
@@ -50,9 +63,7 @@ class OperatorsPlay(LongFilesPlay):
             self.actors.lose(f"{KEY_PREFIX}:job:{job_id}")
             self.fleet.in_rq.discard(job_id)
 
-    @precondition(lambda self: self.fleet.audio)
-    @rule(pick=PICK)
-    def lose_audio(self, pick: int) -> None:
+    def _lose_audio(self, pick: int) -> None:
         """Of a job in any state, or of a piece that was put."""
         audio = sorted(self.fleet.audio)
         if audio:
@@ -60,18 +71,14 @@ class OperatorsPlay(LongFilesPlay):
             self.actors.lose(KEYS.audio(job_id))
             self.fleet.lose_audio(job_id)
 
-    @precondition(lambda self: self.fleet.checkpoints)
-    @rule(pick=PICK)
-    def lose_checkpoints(self, pick: int) -> None:
+    def _lose_checkpoints(self, pick: int) -> None:
         files = sorted(self.fleet.checkpoints)
         if files:
             file_id = files[pick % len(files)]
             self.actors.lose(KEYS.pieces(file_id), f"{PREFIX}:said:{file_id}")
             self.fleet.lose_checkpoints(file_id)
 
-    @precondition(lambda self: self.fleet.split)
-    @rule(pick=PICK)
-    def lose_piece(self, pick: int) -> None:
+    def _lose_piece(self, pick: int) -> None:
         """A waiting piece is removed altogether."""
         pieces = [r for r in self.fleet.records.values() if r.parent and r.state is JobState.QUEUED and r.id in self.fleet.in_rq]
         if pieces:
@@ -80,9 +87,7 @@ class OperatorsPlay(LongFilesPlay):
             self.actors.lose(KEYS.job(piece.id), KEYS.audio(piece.id))
             self.fleet.lose_piece(piece)
 
-    @precondition(lambda self: self.job(0, *OVER))
-    @rule(pick=PICK)
-    def outlive(self, pick: int) -> None:
+    def _outlive(self, pick: int) -> None:
         """The time of a job that is over is up."""
         if job := self.job(pick, *OVER):
             self.actors.forget(job.id)

@@ -67,10 +67,15 @@ class Stage(RuleBasedStateMachine):
         job = self.fleet.records.get(hold.id)
         return job is not None and job.state is JobState.RUNNING and job.token == hold.token
 
-    def picked(self, pick: int, *, stale: bool = False) -> Hold | None:
-        """One that a worker holds, or believes to hold."""
-        candidates = self.holds if stale else self.current()
-        return candidates[pick % len(candidates)] if candidates else None
+    def picked(self, pick: int) -> Hold | None:
+        holds = self.current()
+        return holds[pick % len(holds)] if holds else None
+
+    def outdated(self) -> list[Hold]:
+        """What workers believe to hold; of jobs that another one holds now, if there are any."""
+        outdated = [h for h in self.holds if not self.is_current(h)]
+        running = [h for h in outdated if (job := self.fleet.records.get(h.id)) and job.state is JobState.RUNNING and job.token]
+        return running or outdated
 
     def job(self, pick: int, *states: JobState) -> Record | None:
         """A job, no piece, that is in one of these states; or in any."""

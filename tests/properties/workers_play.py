@@ -20,6 +20,7 @@ class Deed(Enum):
     FAIL = "fail for good"
     TRY_AGAIN = "fail, as it may once in a while"
     HAND_BACK = "hand back"
+    RENEW = "renew, twice without an answer, each time with more segments"
     #: What is no long file is finished instead.
     CUT = "cut"
     CUT_ELSEWHERE = "cut at other places"
@@ -31,7 +32,7 @@ DEEDS = st.lists(DEED, min_size=1, max_size=4)
 
 
 class WorkersPlay(CallersPlay):
-    """Claims and writes. `is_lost`: the worker does not learn the answer; `stale`: it may hold the job no longer."""
+    """Claims and writes. `is_lost`: the worker does not learn the answer."""
 
     @rule(worker=WORKER, room=ROOM, is_lost=SELDOM)
     def claim(self, worker: str, room: int, is_lost: bool) -> None:
@@ -39,8 +40,7 @@ class WorkersPlay(CallersPlay):
         execution = self.unanswered.pop(worker, None) or self.new_name("x")
         lengths = [self.fleet.records[h.id].seconds for h in self.current(worker)]
         has_long, is_busy = any(seconds > LONG_SECONDS for seconds in lengths), bool(lengths)
-        about = {"worker": worker, "model": WORKERS[worker], "execution": execution, "room": room}
-        claim = Claim(**about, is_busy=is_busy, has_long=has_long)  # type: ignore[arg-type]
+        claim = Claim(worker=worker, model=WORKERS[worker], execution=execution, room=room, is_busy=is_busy, has_long=has_long)
         seen = self.actors.claim_jobs(claim)
         revived = set(self.fleet.dead())
         must = [(job.id, int(job.token or 0)) for job in self.fleet.claim(claim)]
@@ -76,10 +76,21 @@ class WorkersPlay(CallersPlay):
             elif holds := self.current(worker):
                 self.fail_job(holds[-1], retryable=True, code="transcription_failed")
 
+    @precondition(lambda self: self.outdated())
+    @rule(pick=PICK, deeds=st.lists(DEED, min_size=1, max_size=4))
+    def zombie(self, pick: int, deeds: list[Deed]) -> None:
+        """A worker that was believed dead, or that did not hear an answer, goes on with a job that it holds no longer."""
+        outdated = self.outdated()
+        for deed in deeds:
+            self.do(outdated[pick % len(outdated)], deed)
+
     def do(self, hold: Hold, deed: Deed) -> None:
         """One of the things that can become of a job."""
         if deed in (Deed.FINISH, Deed.FINISH_TWICE):
             self.finish_job(hold, twice=deed is Deed.FINISH_TWICE)
+        elif deed is Deed.RENEW:
+            for more in (1, 0, 2):
+                self._renew(hold, more, is_lost=more < 2)
         elif deed is Deed.HAND_BACK:
             self._hand_back(hold)
         else:
@@ -89,9 +100,9 @@ class WorkersPlay(CallersPlay):
         self.holds.append(Hold(id=job_id, token=token, worker=worker, execution=self.new_name("s")))
 
     @precondition(lambda self: self.current())
-    @rule(pick=PICK, stale=SELDOM, twice=SELDOM, is_lost=SELDOM)
-    def finish(self, pick: int, stale: bool, twice: bool, is_lost: bool) -> None:
-        if hold := self.picked(pick, stale=stale):
+    @rule(pick=PICK, twice=SELDOM, is_lost=SELDOM)
+    def finish(self, pick: int, twice: bool, is_lost: bool) -> None:
+        if hold := self.picked(pick):
             self.finish_job(hold, twice=twice, is_lost=is_lost)
 
     def finish_job(self, hold: Hold, *, twice: bool = False, is_lost: bool = False) -> None:
@@ -128,9 +139,9 @@ class WorkersPlay(CallersPlay):
         self.hold(file_id, token, hold.worker)
 
     @precondition(lambda self: self.current())
-    @rule(pick=PICK, stale=SELDOM, twice=SELDOM, retryable=st.booleans(), is_poison=SELDOM)
-    def fail(self, pick: int, stale: bool, twice: bool, retryable: bool, is_poison: bool) -> None:
-        if hold := self.picked(pick, stale=stale):
+    @rule(pick=PICK, twice=SELDOM, retryable=st.booleans(), is_poison=SELDOM)
+    def fail(self, pick: int, twice: bool, retryable: bool, is_poison: bool) -> None:
+        if hold := self.picked(pick):
             code = "poison_job" if is_poison else "transcription_failed"
             self.fail_job(hold, retryable=retryable, code=code, twice=twice)
 
@@ -144,9 +155,9 @@ class WorkersPlay(CallersPlay):
         )
 
     @precondition(lambda self: self.current())
-    @rule(pick=PICK, stale=SELDOM, twice=SELDOM)
-    def hand_back(self, pick: int, stale: bool, twice: bool) -> None:
-        if hold := self.picked(pick, stale=stale):
+    @rule(pick=PICK, twice=SELDOM)
+    def hand_back(self, pick: int, twice: bool) -> None:
+        if hold := self.picked(pick):
             self._hand_back(hold, twice=twice)
 
     def _hand_back(self, hold: Hold, *, twice: bool = False) -> None:
@@ -185,10 +196,10 @@ class WorkersPlay(CallersPlay):
         assert not self.actors.broken
 
     @precondition(lambda self: self.current())
-    @rule(pick=PICK, stale=SELDOM, news=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=3))
-    def renew(self, pick: int, stale: bool, news: list[tuple[int, bool]]) -> None:
+    @rule(pick=PICK, news=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=3))
+    def renew(self, pick: int, news: list[tuple[int, bool]]) -> None:
         """Renewals in a row, each with so many new segments, and whether its answer is lost."""
-        if hold := self.picked(pick, stale=stale):
+        if hold := self.picked(pick):
             for more, is_lost in news:
                 self._renew(hold, more, is_lost=is_lost)
 

@@ -127,17 +127,16 @@ local function known_lanes()
   return lanes
 end
 
-local lanes = known_lanes()
-for lane in pairs(lanes) do
+for lane in pairs(known_lanes()) do
   look_at_lane(lane)
 end
 for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
   guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
 end
 
--- Asked at the end: what was mended above may have put jobs into a lane that was empty.
+-- Asked at the end: what was mended above may have put jobs into a lane that was empty, or that was never used.
 local function any_waits()
-  for lane in pairs(lanes) do
+  for lane in pairs(known_lanes()) do
     if redis.call('EXISTS', key('order', lane)) == 1 then
       return true
     end
