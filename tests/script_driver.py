@@ -206,9 +206,9 @@ class ScriptDriver:
         values = self.redis.hmget(KEYS.load, "jobs", "bytes", "audio_ms")
         return tuple(int(v or 0) for v in values)  # type: ignore[return-value]
 
-    def waiting(self) -> list[str]:
+    def waiting(self, lane: str = LANE) -> list[str]:
         """Ids in the lane, first served first."""
-        return [scripting.text(i) for i in self.redis.lrange(rq_transport.queue_key(LANE), 0, -1)]
+        return [scripting.text(i) for i in self.redis.lrange(rq_transport.queue_key(lane), 0, -1)]
 
 
 def _mapping(flat: list[str]) -> dict[str, str]:

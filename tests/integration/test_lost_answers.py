@@ -1,6 +1,6 @@
 """Calls that are made again because the answer of the first was lost on its way."""
 
-from tests.script_driver import KEYS, ScriptDriver
+from tests.script_driver import KEYS, LONG_LANE, ScriptDriver
 
 
 def test_a_claim_whose_answer_was_lost_is_answered_again(fleet: ScriptDriver) -> None:
@@ -52,3 +52,23 @@ def test_an_idempotency_key_stands_for_one_job(fleet: ScriptDriver) -> None:
     assert fleet.submit("b", idempotency=key) == ["replay", "a"]
     assert fleet.submit("c", idempotency={"key": "k", "digest": "other"}) == ["conflict"]
     assert fleet.submit("d", idempotency=key, tenant="other") == ["queued"]
+
+
+def test_what_a_worker_has_put_down_it_may_put_down_again(fleet: ScriptDriver) -> None:
+    fleet.submit("a")
+    token = fleet.claim()["token"]
+    assert [fleet.fail("a", token, retryable=True) for _ in "12"] == ["requeued", "requeued"]
+    token = fleet.claim("w2")["token"]
+    assert [fleet.hand_back("a", token) for _ in "12"] == [1, 1]
+    fleet.claim("w3")
+    assert fleet.hand_back("a", token) == 1, "also once another worker has the job"
+    assert (fleet.state("a"), fleet.waiting(), fleet.load()[0]) == ("running", [], 0)
+    assert fleet.redis.hget("test:totals", "refused_writes") is None
+
+
+def test_a_file_that_is_split_again_is_split_once(fleet: ScriptDriver) -> None:
+    fleet.submit("f", job={"audio_seconds": 50.0})
+    token = fleet.claim()["token"]
+    assert fleet.split("f", token, ["0-25000", "25000-50000"]) == "split"
+    assert fleet.split("f", token, ["0-25000", "25000-50000"], put_audio=False) == "split"
+    assert fleet.waiting(LONG_LANE) == ["f_p1", "f_p2"] and fleet.load()[0] == 2

@@ -35,20 +35,17 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns for each job {its hash as {field, value, ...}, its audio (nil if it is large, or gone)}; none when nothing waits.
--- uses: executions flights claim_lanes claim_turns claim_room claim_verdicts
+-- uses: executions leases flights claim_lanes claim_turns claim_room claim_verdicts
 local taken, has_long = {}, a.in_hand.has_long
 
-local function hand_out(id, flat)
-  local audio = key('audio', id)
+local function hand_out(flat)
+  local audio = key('audio', field_of(flat, 'id'))
   taken[#taken + 1] = { flat, redis.call('STRLEN', audio) <= a.limits.inline_bytes and redis.call('GET', audio) }
 end
 
 -- The answer to an earlier claim was lost on its way: give it again.
-for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
-  local id, execution = string.match(member, '^(.*):([^:]*)$')
-  if execution == a.execution then
-    hand_out(id, redis.call('HGETALL', key('job', id)))
-  end
+for _, flat in ipairs(begun_before()) do
+  hand_out(flat)
 end
 if #taken > 0 then
   return taken
@@ -67,7 +64,7 @@ local function start(job)
   hset(key('job', job.id), fields)
   watch_deadline(job, nil, 'CH')
   redis.call('DEL', key('partial', job.id))
-  hand_out(job.id, begin_execution(job))
+  hand_out(begin_execution(job))
 end
 
 -- Start a job and use up the room that it takes. True when nothing may join it.

@@ -7,11 +7,11 @@
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns 'stale', 'requeued' or 'failed'. A piece that cannot be transcribed fails its file.
--- uses: executions pieces access flights
+-- uses: executions pieces leases flights
 even_when_full()
-local job, ended = held(a.id, a.token)
+local job, before = held(a.id, a.token, 'requeued', 'failed')
 if not job then
-  return ended == 'failed' and 'failed' or 'stale'
+  return before or 'stale'
 end
 local error = cjson.decode(a.error)
 -- One death is a fact; that the job is poison is the verdict after the last.
@@ -21,7 +21,7 @@ if error.code == 'poison_job' or error.code == 'no_progress' then
   suspect(job)
 end
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
-  end_execution(job)
+  put_down(job, 'requeued')
   -- A file that could not be put together is cut anew; what its pieces have come to still counts where it fits.
   drop_pieces(job)
   enter_lane(job, true)
@@ -30,6 +30,6 @@ if a.retryable and tonumber(job.attempt) < a.max_attempts then
 end
 give_up(job, a.error)
 if not job.parent then
-  hset(key('job', job.id), { ended_by = job.token })
+  hset(key('job', job.id), { ended_by = job.token, ended_as = 'failed' })
 end
 return 'failed'

@@ -18,20 +18,20 @@
 -- Returns {'stale'} for a stale token; {'completed', 1 if nothing waits in the worker's lanes, else 0}; {'piece'}: a checkpoint
 -- of a file; or, for the last of a file's pieces, {'stitch', the file's hash}: the file is now this worker's, to be put together
 -- and finished.
--- uses: executions pieces access flights
+-- uses: executions pieces leases flights
 
 -- How much busy time of workers the pace looks back.
 local PACE_MS = 300000
 
 even_when_full()
-local again = asked_again(string.match(a.id, '^(.*)_p%d+$'))
-if again then
-  return { 'stitch', again }
+local again = begun_before()
+if #again > 0 then
+  return { 'stitch', again[1] }
 end
-local job, ended = held(a.id, a.token)
+local job, before = held(a.id, a.token, 'completed')
 local transcript = ARGV[5]
 if not job then
-  return ended == 'completed' and { 'completed', 0 } or { 'stale' }
+  return before and { before, 0 } or { 'stale' }
 end
 
 -- How fast workers are with what waits in a lane, while they have something to do, for the ETA: audio and their busy time, of
@@ -80,7 +80,9 @@ end
 
 local followers = close_flight(job)
 redis.call('SET', key('transcript', job.id), transcript, 'EX', a.result_ttl)
-settle(job, 'completed', { origin = 'decoded', progress_seconds = job.audio_seconds, ended_by = job.token })
+settle(job, 'completed', {
+  origin = 'decoded', progress_seconds = job.audio_seconds, ended_by = job.token, ended_as = 'completed',
+})
 for _, follower in ipairs(followers) do
   redis.call('SET', key('transcript', follower.id), transcript, 'EX', a.result_ttl)
   settle(follower, 'completed', {

@@ -3,13 +3,13 @@
 -- a.id, a.token   the job and the token of the claim
 --
 -- Returns 1, or 0 when the token is stale.
--- uses: executions lanes access
+-- uses: executions lanes leases
 even_when_full()
-local job = held(a.id, a.token)
+local job, before = held(a.id, a.token, 'handed_back')
 if not job then
-  return 0
+  return before and 1 or 0
 end
-end_execution(job)
+put_down(job, 'handed_back')
 hset(key('job', job.id), { attempt = tonumber(job.attempt) - 1 })
 enter_lane(job, true)
 count('handed_back')

@@ -6,7 +6,7 @@
 -- ARGV[5]         the audio
 --
 -- Returns 1, or 0 when the token is stale: another worker may have put its own pieces there.
--- uses: pieces access
+-- uses: pieces leases
 local file = held(a.id, a.token)
 if not file then
   return 0

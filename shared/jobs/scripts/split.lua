@@ -12,14 +12,14 @@
 -- A piece whose checkpoint is there from an earlier life of the file (before a failure, a cancelled leader) is not decoded
 -- again. Returns {'stale'} for a stale token, {'missing'} when audio of a piece is not there, {'split'}; or
 -- {'stitch', the file's hash} when all pieces are done.
--- uses: executions pieces lanes access
-local again = asked_again(a.id)
-if again then
-  return { 'stitch', again }
+-- uses: executions pieces lanes leases
+local again = begun_before()
+if #again > 0 then
+  return { 'stitch', again[1] }
 end
-local file = held(a.id, a.token)
+local file, before = held(a.id, a.token, 'split')
 if not file then
-  return { 'stale' }
+  return { before or 'stale' }
 end
 
 local lane = file.pieces_lane or a.lane
@@ -54,7 +54,7 @@ for number = 1, #a.pieces do
   at = at + 1 + count_of
 end
 
-end_execution(file)
+put_down(file, 'split')
 local left, done_seconds = 0, 0
 -- The last one first, each at the front of the lane: this file is done with before the next long one is cut.
 for number = #a.pieces, 1, -1 do

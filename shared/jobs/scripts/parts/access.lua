@@ -57,16 +57,3 @@ local function owned()
   local gone = not job and redis.call('GET', key('gone', a.id)) == a.tenant
   return nil, gone and 'gone' or 'unknown'
 end
-
--- The job that a worker may write to: running, and still under the token it was given. If not, nil, counted as refused; or, if it
--- was this token that ended the job, nil and the state: the worker writes again, since the answer was lost on its way.
-local function held(id, token)
-  local job = load_job(id)
-  if job and job.state == 'running' and job.token == integer(token) then
-    return job
-  elseif job and job.ended_by == integer(token) then
-    return nil, job.state
-  end
-  count('refused_writes')
-  return nil
-end

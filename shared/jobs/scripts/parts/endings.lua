@@ -81,7 +81,7 @@ end
 local function revive(job)
   local name = key('job', job.id)
   redis.call('HDEL', name,
-    'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds', 'suspect', 'ended_by', 'audio_of')
+    'finished_at_ms', 'started_at_ms', 'error', 'leader', 'progress_seconds', 'suspect', 'ended_by', 'ended_as', 'audio_of')
   hset(name, { state = 'queued', attempt = 0 })
   if job.deadline_ms then
     job.ends_by_ms = integer(NOW + tonumber(job.deadline_ms))

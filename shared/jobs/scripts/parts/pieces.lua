@@ -60,11 +60,3 @@ local function hurry_pieces(file)
     end
   end
 end
-
--- The file whose last piece was this one, if its worker asks again because the answer was lost.
-local function asked_again(file_id)
-  local file = file_id and load_job(file_id)
-  if file and file.state == 'running' and file.execution == a.execution then
-    return redis.call('HGETALL', key('job', file_id))
-  end
-end

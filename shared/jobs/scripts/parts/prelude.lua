@@ -38,6 +38,15 @@ local function integer(value)
   return string.format('%.0f', value)
 end
 
+-- A field of a hash as HGETALL answers it.
+local function field_of(flat, name)
+  for i = 1, #flat, 2 do
+    if flat[i] == name then
+      return flat[i + 1]
+    end
+  end
+end
+
 local function load_job(id)
   local flat = redis.call('HGETALL', key('job', id))
   if #flat == 0 then
