@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults.experiments.chaos import chaos
 from tests.faults.experiments.interruption import interruption
 from tests.faults.experiments.long_files import long_files
+from tests.faults.experiments.proof import proof
 from tests.faults.experiments.recovery import recovery
 from tests.faults.experiments.soak import soak
 from tests.processes import ROOT
 from tests.report import Finding, machine, run_parts, table
 
 EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
-    "chaos": chaos,
+    "proof": proof,
     "recovery": recovery,
     "interruption": interruption,
     "soak": soak,

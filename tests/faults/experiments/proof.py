@@ -1,0 +1,176 @@
+"""The proof: thousands of jobs of every kind under more than a hundred faults of every kind; a judge reads what came of it."""
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.faults.experiments.ledger import Ledger
+from tests.faults.proof.checker import judge
+from tests.faults.proof.clients import Client, Clients
+from tests.faults.proof.fleet import LEASE_SECONDS, Fleet, fleet_around
+from tests.faults.proof.history import Operation, Recorder, read_history
+from tests.faults.proof.injector import Injector
+from tests.faults.proof.observations import JobHistory, job_histories
+from tests.faults.proof.partition import proxy
+from tests.faults.proof.plans import job_plans
+from tests.faults.proof.release import THIS, Release, last_release
+from tests.faults.proof.schedule import BEHIND_PROXY, USUAL_SECONDS, WORKERS, Kind, schedule
+from tests.faults.proof.stories import Player
+from tests.processes import DURABLE, wait_until
+from tests.report import Finding
+
+DEFAULT_SEED = 7
+USUAL_JOBS = 2_000
+#: So many stories are told at a time; so many look at the jobs in the end.
+CLIENTS, AUDITORS = 48, 8
+#: After the last story all that is left must end within this time.
+SETTLE_SECONDS = 60.0
+LEDGER_SECONDS = 20.0
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run and what came of it."""
+
+    seed: int
+    seconds: float
+    jobs: int
+    faults: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    done: Mapping[Kind, int] = field(default_factory=dict)
+    mixed: str = ""
+    left_out: str = ""
+    settled: float = 0.0
+
+
+def proof(folder: Path, seconds: float | None = None, jobs: int | None = None) -> Iterator[Finding]:
+    """`SEED` and `MINUTES` of the environment: the seed, and how long it lasts."""
+    seconds = seconds or 60 * float(os.environ.get("MINUTES") or USUAL_SECONDS / 60)
+    run = Run(
+        seed=int(os.environ.get("SEED") or DEFAULT_SEED),
+        seconds=seconds,
+        jobs=jobs or round(USUAL_JOBS * seconds / USUAL_SECONDS),
+    )
+    print(f"proof: SEED={run.seed}, {run.jobs} jobs, {seconds:.0f} s, in {folder}", flush=True)
+    yield run_proof(folder / "proof", run)
+
+
+def run_proof(folder: Path, run: Run) -> Finding:
+    """Everything at once, then quiet, then judgement."""
+    last = last_release(folder)
+    with ExitStack() as stack:
+        fleet = stack.enter_context(fleet_around(folder / "fleet", *DURABLE))
+        gate = stack.enter_context(proxy(fleet.server.port))
+        _populate(fleet, last or THIS, gate.port)
+        fleet.wait_ready()
+        recorder = stack.enter_context(closing(Recorder(folder / "history.jsonl", time.monotonic)))
+        clients = stack.enter_context(closing(Clients(fleet.urls, recorder)))
+        injector = Injector(fleet, gate, recorder, run.seed)
+        with fleet.kept_alive():
+            _live_through(fleet, clients, injector, run, recorder.now)
+            stats = _settled(fleet, clients, read_history(folder / "history.jsonl"), run)
+            run.orphans = _orphans(fleet)
+    run.done, run.mixed = injector.done, _mixture(last, injector, run)
+    run.left_out = "" if fleet.server.has_clock else "; Redis' clock left alone: no libfaketime that works with this server"
+    operations = read_history(folder / "history.jsonl")
+    (folder / "stats.json").write_text(json.dumps(stats))
+    run.faults = [str(fault) for fault in judge(operations, stats)]
+    (folder / "faults.txt").write_text("\n".join([*run.faults, *run.orphans]))
+    return _finding(run, operations)
+
+
+def _mixture(last: Release | None, injector: Injector, run: Run) -> str:
+    if last is None:
+        return "this version alone, since there is no git history"
+    return f"mixed with {last.version} for {max(injector.replaced_at, default=0.0) / run.seconds:.0%} of the run"
+
+
+def _populate(fleet: Fleet, last: Release, proxied_port: int) -> None:
+    """One gateway and one worker of the last release; one worker behind the proxy."""
+    fleet.add_gateway(last)
+    fleet.add_gateway()
+    for number in range(WORKERS):
+        fleet.add_worker(last if number == 0 else THIS, proxied_port if number == BEHIND_PROXY else None)
+
+
+def _live_through(fleet: Fleet, clients: Clients, injector: Injector, run: Run, now: Callable[[], float]) -> None:
+    """Jobs and faults at their times; returns when all stories are told and all faults are over."""
+    injecting = threading.Thread(target=injector.run, args=(schedule(run.seed, run.seconds),), daemon=True)
+    injecting.start()
+    with ThreadPoolExecutor(CLIENTS) as stories, ThreadPoolExecutor(CLIENTS) as twins:
+        player = Player(clients, twins)
+        told = []
+        for plan in job_plans(run.seed, run.seconds, run.jobs):
+            time.sleep(max(0.0, plan.at - now()))
+            told.append(stories.submit(player.play, plan))
+        for story in told:
+            story.result()
+    injecting.join()
+
+
+def _settled(fleet: Fleet, clients: Clients, operations: Sequence[Operation], run: Run) -> Mapping[str, Any]:
+    """Looks at every job once more when nothing moves any more (or when it has moved for too long); the counters of then."""
+    began, stats = time.monotonic(), dict[str, Any]()
+
+    def at_rest() -> bool:
+        with suppress(httpx.HTTPError):
+            stats.update(fleet.stats())
+        return bool(stats) and not stats["queued_jobs"] and not stats["in_flight"]
+
+    with suppress(AssertionError):
+        wait_until(at_rest, "nothing moves", SETTLE_SECONDS, 0.2)
+    run.settled = time.monotonic() - began
+    with ThreadPoolExecutor(AUDITORS) as auditors:
+        list(auditors.map(lambda job: _audit(clients.mine(), job), job_histories(operations)))
+    return fleet.stats()
+
+
+def _audit(auditor: Client, job: str) -> None:
+    """The last word on a job: its record, and its result."""
+    auditor.answered(lambda: auditor.poll(job))
+    auditor.answered(lambda: auditor.result(job))
+
+
+def _orphans(fleet: Fleet) -> list[str]:
+    """Keys without an owner, and counters of waiting work that differ from what waits; not of a moment in between."""
+    found: list[str] = []
+
+    def clean() -> bool:
+        with fleet.redis(30) as server:
+            found[:] = Ledger(server).faults()
+        return not found
+
+    with suppress(AssertionError):
+        wait_until(clean, "the books are closed", LEDGER_SECONDS, 0.5)
+    return found
+
+
+def _finding(run: Run, operations: Sequence[Operation]) -> Finding:
+    jobs = [job for job in job_histories(operations).values() if job.acknowledged]
+    faults, kinds = sum(run.done.values()), Counter(fault.split(":", 1)[0] for fault in run.faults)
+    unknown = sum(operation.status is None and operation.action != "fault" for operation in operations)
+    return Finding(
+        experiment=f"{run.jobs} jobs (short, long, cancelled, failing and retried, equal, batch, erased) by {CLIENTS} clients of "
+        f"2 gateways and {WORKERS} workers, leases of {LEASE_SECONDS:g} s; {faults} faults in {run.seconds:.0f} s: "
+        f"{', '.join(f'{count} x {kind.value}' for kind, count in sorted(run.done.items(), key=lambda pair: -pair[1]))}",
+        must="the checker finds nothing: 0 lost, 0 doubled, 0 wrong, 0 orphans",
+        seen=f"SEED={run.seed}: {len(jobs)} jobs acknowledged, {_ends(jobs)}, "
+        f"{len(operations)} operations, {unknown} without an answer; {run.mixed}{run.left_out}; "
+        f"at rest {run.settled:.0f} s after the last story; {kinds['lost']} lost, {kinds['doubled']} doubled, {kinds['wrong']} wrong, {len(run.orphans)} orphans"
+        + "".join(f"; {fault}" for fault in [*run.faults, *run.orphans][:5]),
+        holds=not run.faults and not run.orphans and len(jobs) > 0,
+    )
+
+
+def _ends(jobs: Sequence[JobHistory]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in Counter(job.observations[-1].state for job in jobs).most_common())
