@@ -28,7 +28,7 @@ IDEMPOTENCY_SECONDS = 86_400
 MOST_FOLLOWERS = 250
 #: When Redis itself is out of memory there is no drain rate to go by.
 FULL_MEMORY_RETRY_SECONDS = 30
-SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
+SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "take_turn", "clear_cache")
 LANES = [lane.value for lane in Lane]
 #: Opened at the start, so that the first burst does not wait for handshakes.
 WARM_CONNECTIONS = 16
@@ -183,14 +183,14 @@ class JobStore:
 
     async def expire(self) -> Expired:
         """End jobs whose deadline has passed. Nothing when another gateway has just done so."""
-        if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
+        if not await self._run("take_turn", {"what": "expiring", "every_ms": EXPIRY_LOCK_MS}):
             return Expired([], {})
         ids, broken = await self._run("expire", {"limit": EXPIRY_LIMIT})
         return Expired(ids, scripting.broken_records(broken))
 
     async def reconcile(self) -> Reconciled:
         """Mend what RQ's tools have taken away without asking. Nothing when another gateway has just done so."""
-        if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
+        if not await self._run("take_turn", {"what": "reconciling", "every_ms": RECONCILE_LOCK_MS}):
             return Reconciled([], [], [], {})
         back, canceled, cut_anew, broken = await self._run("reconcile", {"most": RECONCILE_LIMIT})
         return Reconciled(back, canceled, cut_anew, scripting.broken_records(broken))

@@ -14,7 +14,7 @@ from worker.scripts import Scripts, now_ms
 #: A model is expected back for so long after the last of its workers has gone.
 MODEL_EXPECTED_SECONDS = 3600
 #: How many lapsed jobs one sweep handles; the next sweep follows within a second.
-SWEEP_LIMIT = 50
+SWEEP_LIMIT, SWEEP_EVERY_MS = 50, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,13 @@ class Register:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
+            # Who was heard of in the future was heard of before the clock was set back; who lives says so again.
+            pipeline.zremrangebyscore(self._keys.workers, now + ttl_ms, "+inf")
             pipeline.zadd(self._keys.workers, {self._worker: now})
             pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
             kind = self._keys.workers_on(self._lanes.device, self._settings.model_name)
             if card["state"] == "ready":
+                pipeline.zremrangebyscore(kind, now + ttl_ms, "+inf")
                 pipeline.zadd(kind, {self._worker: now})
                 pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
                 pipeline.pexpire(kind, ttl_ms)
@@ -67,8 +70,7 @@ class Register:
 
     def recover(self) -> Swept | None:
         """Bring back what dead workers held. None when another worker has just done so."""
-        lock = f"{self._settings.fleet_prefix}:sweeping"
-        if not self._redis.set(lock, self._worker, nx=True, px=1000):
+        if not self._scripts.run("take_turn", what="sweeping", every_ms=SWEEP_EVERY_MS):
             return None
         poison = JobError(
             code="poison_job",
@@ -77,7 +79,11 @@ class Register:
             retryable=True,
         )
         back, failed, broken = self._scripts.run(
-            "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
+            "recover",
+            max_attempts=self._settings.max_attempts,
+            poison_error=poison.model_dump_json(),
+            limit=SWEEP_LIMIT,
+            **self._scripts.lease,
         )
         ids = [[scripting.text(i) for i in group] for group in (back, failed)]
         return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records(broken))
