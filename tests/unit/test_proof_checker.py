@@ -96,6 +96,7 @@ BROKEN: dict[str, dict[str, tuple[list[Operation], dict[str, Any]]]] = {
     "answers are allowed": {
         "a good request is refused": ([call("submit", 0, 415, said="7", key="x"), submit(1), DONE], stats()),
         "an answer is our fault": ([submit(), call("poll", 2, 500), DONE], stats()),
+        "an answer without a record": ([submit(), call("poll", 2, 200), DONE], stats()),
         "come again, but when?": ([submit(), call("poll", 2, 503), DONE], stats()),
     },
     "counters are true": {

@@ -14,8 +14,8 @@ from tests.faults.proof.history import Action, Lost, Operation, Recorder, Seen
 #: As long as a client waits for any answer, beyond the time that it asked to be kept waiting.
 PATIENCE_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
-#: A client that is refused comes again after a part of the time that it was told, so that there is something to refuse.
-LONGEST_PAUSE_SECONDS = 1.0
+#: A client that is refused comes again sooner than it was told, so that there is something to refuse.
+PAUSE_SECONDS = 0.7
 
 
 #: For so long a client asks again and again.
@@ -104,7 +104,7 @@ class Client:
         self._recorder.write(operation)
         if operation.status is None or operation.status in (429, 503):
             self.turn()
-            self.pause(LONGEST_PAUSE_SECONDS * (0.2 if operation.status is None else 1.0))
+            self.pause(PAUSE_SECONDS)
         return operation
 
 

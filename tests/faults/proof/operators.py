@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -12,8 +13,11 @@ from rq.serializers import JSONSerializer
 
 from tests.faults.proof.fleet import Fleet
 from tests.faults.proof.history import Action, Operation, Recorder
+from tests.processes import wait_until
 
 PATIENCE_SECONDS = 2.0
+#: For so long the operator looks for a job to click on.
+LOOK_SECONDS = 5.0
 QUEUES, IN_FLIGHT, FINISHED = "rq:queue:*", "fleet:in_flight", "rq:finished:*"
 
 
@@ -37,11 +41,16 @@ class Operator:
 
     def delete_a_job(self, which: str) -> bool:
         """One that is waiting, running, finished, or a piece."""
+        found = set[str]()
+
+        def there_is_one() -> bool:
+            with suppress(redis.RedisError):
+                found.update(self._jobs(which))
+            return bool(found)
+
         try:
-            found = self._jobs(which)
-        except redis.RedisError:
-            return False
-        if not found:
+            wait_until(there_is_one, f"a job is {which}", LOOK_SECONDS)
+        except AssertionError:
             return False
         job_id = self._chance.choice(sorted(found))
 

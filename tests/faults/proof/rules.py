@@ -117,7 +117,7 @@ def failed_jobs_can_be_retried(case: Case) -> Iterator[Fault]:
 #: What each call may be answered. 5xx but 503 are our fault; 502 is a failed job's own answer.
 _ALLOWED: Mapping[str, frozenset[int]] = {
     "submit": frozenset({200, 202, 429, 503}),
-    "poll": frozenset({200, 304, 404, 410, 503}),
+    "poll": frozenset({200, 404, 410, 503}),
     "result": frozenset({200, 404, 409, 410, 422, 502, 503}),
     "delete": frozenset({200, 204, 404, 410, 503}),
     "retry": frozenset({202, 404, 409, 410, 503}),
@@ -132,6 +132,8 @@ def answers_are_allowed(case: Case) -> Iterator[Fault]:
         told = f"{operation.action} at {operation.began:.1f} s by {operation.asked}: {operation.status} {operation.code}"
         if operation.status not in _ALLOWED[operation.action]:
             yield Fault("wrong", "answers are allowed", operation.subject, told)
+        elif operation.action in ("submit", "poll", "retry") and operation.succeeded and operation.seen is None:
+            yield Fault("wrong", "answers are allowed", operation.subject, f"{told} without a record")
         elif operation.status in (429, 503) and not operation.has_retry_after:
             yield Fault("wrong", "answers are allowed", operation.subject, f"{told} without Retry-After")
 

@@ -53,22 +53,22 @@ class Disturbance:
 
 #: How many of each there are in a usual run, and how long one lasts.
 _RATES = {
-    Kind.KILL_SUPERVISOR: (24, 0.0),
-    Kind.KILL_MODEL: (24, 0.0),
-    Kind.KILL_GATEWAY: (12, 0.0),
-    Kind.ZOMBIE: (8, 5.0),
-    Kind.DRAIN: (10, 0.0),
-    Kind.BLACKHOLE: (5, 6.0),
-    Kind.CUT: (5, 5.0),
-    Kind.EMPTY_QUEUE: (3, 0.0),
-    Kind.DELETE_JOB: (10, 0.0),
+    Kind.KILL_SUPERVISOR: (16, 0.0),
+    Kind.KILL_MODEL: (18, 0.0),
+    Kind.KILL_GATEWAY: (9, 0.0),
+    Kind.ZOMBIE: (10, 5.0),
+    Kind.DRAIN: (8, 0.0),
+    Kind.BLACKHOLE: (7, 6.0),
+    Kind.CUT: (8, 5.0),
+    Kind.EMPTY_QUEUE: (4, 0.0),
+    Kind.DELETE_JOB: (14, 0.0),
 }
 #: Those that concern Redis or all come one after the other, with pauses between them.
 _RATES_OF_REDIS = {
     Kind.KILL_REDIS: (6, 2.0),
-    Kind.STOP_REDIS: (3, 5.0),
-    Kind.CLOCK: (6, 1.0),
-    Kind.DISK_FULL: (3, 4.0),
+    Kind.STOP_REDIS: (4, 5.0),
+    Kind.CLOCK: (8, 1.0),
+    Kind.DISK_FULL: (4, 4.0),
     Kind.RESTART_ALL: (2, 4.0),
 }
 _TARGETS: dict[Kind, Sequence[str]] = {

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from shared.audio.request import SAMPLE_RATE_HZ
 from tests.audio_files import with_soundfile
 from tests.faults.proof.clients import Client, Clients
 from tests.faults.proof.history import Operation
@@ -12,6 +11,7 @@ from tests.faults.proof.observations import RETRYABLE, TERMINAL
 from tests.faults.proof.plans import LONG_PIECES, JobPlan, Story
 from tests.faults.zoo import Animal, clip
 
+SAMPLE_RATE_HZ = 16_000
 #: Where silence is kept, a file is cut after so many samples: there each piece has its message.
 PIECE_SAMPLES = 29_500 * SAMPLE_RATE_HZ // 1000
 LAST_PIECE_SECONDS = 5
