@@ -9,6 +9,8 @@ from tests.faults.experiments.interruption import interruption
 from tests.faults.experiments.long_files import long_files
 from tests.faults.experiments.proof import proof
 from tests.faults.experiments.recovery import recovery
+from tests.faults.experiments.redis_stopped import redis_stopped
+from tests.faults.experiments.rolling_upgrade import rolling_upgrade
 from tests.faults.experiments.soak import soak
 from tests.processes import ROOT
 from tests.report import Finding, machine, run_parts, table
@@ -19,6 +21,8 @@ EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "interruption": interruption,
     "soak": soak,
     "long": long_files,
+    "upgrade": rolling_upgrade,
+    "stopped": redis_stopped,
 }
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
@@ -25,8 +26,8 @@ ANSWERED_SECONDS = 30.0
 class Client:
     """One caller with connections of its own to all gateways. After trouble it turns to the next one."""
 
-    def __init__(self, name: str, gateways: Mapping[str, str], recorder: Recorder) -> None:
-        self.name, self._recorder = name, recorder
+    def __init__(self, name: str, gateways: Mapping[str, str], recorder: Recorder, pause_seconds: float) -> None:
+        self.name, self._recorder, self._pause_seconds = name, recorder, pause_seconds
         self._http = {gateway: httpx.Client(base_url=url) for gateway, url in gateways.items()}
         self._turn = random.Random(name).randrange(len(gateways))
 
@@ -104,15 +105,15 @@ class Client:
         self._recorder.write(operation)
         if operation.status is None or operation.status in (429, 503):
             self.turn()
-            self.pause(PAUSE_SECONDS)
+            self.pause(self._pause_seconds)
         return operation
 
 
 class Clients:
     """One client for each thread that asks for one."""
 
-    def __init__(self, gateways: Mapping[str, str], recorder: Recorder) -> None:
-        self._gateways, self._recorder = gateways, recorder
+    def __init__(self, gateways: Mapping[str, str], recorder: Recorder, pause_seconds: float = PAUSE_SECONDS) -> None:
+        self._make = partial(Client, gateways=gateways, recorder=recorder, pause_seconds=pause_seconds)
         self._all: list[Client] = []
         self._mine = threading.local()
         self._lock = threading.Lock()
@@ -121,7 +122,7 @@ class Clients:
         """The one of this thread."""
         if not hasattr(self._mine, "client"):
             with self._lock:
-                self._mine.client = Client(f"client{len(self._all)}", self._gateways, self._recorder)
+                self._mine.client = self._make(f"client{len(self._all)}")
                 self._all.append(self._mine.client)
         client: Client = self._mine.client
         return client

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,14 +84,25 @@ class Fleet:
         return redis.Redis.from_url(self.server.url, socket_timeout=patience_seconds)
 
     def stats(self) -> dict[str, Any]:
-        """By the first gateway that answers. Raises `httpx.HTTPError`."""
-        answer: dict[str, Any] = httpx.get(f"{self.urls['gateway1']}/stats", timeout=5).raise_for_status().json()
-        return answer
+        """By the first gateway that answers; empty when none does."""
+        for url in self.urls.values():
+            with suppress(httpx.HTTPError):
+                answer: dict[str, Any] = httpx.get(f"{url}/stats", timeout=5).raise_for_status().json()
+                return answer
+        return {}
 
     def wait_ready(self) -> None:
         """Until all gateways answer, and all workers have a model."""
         wait_until(lambda: all(_answers(url) for url in self.urls.values()), "gateways answer", READY_SECONDS)
         wait_until(lambda: self._ready_workers() >= len(self.workers), "workers are ready", READY_SECONDS)
+
+    def replace(self, name: str, release: Release) -> None:
+        """SIGTERM; returns when another process of that release has taken its place and can work. While all are kept alive."""
+        member, leaving = self.members[name], self.members[name].running
+        member.release = release
+        leaving.signal(signal.SIGTERM)
+        wait_until(lambda: member.running is not leaving, f"{name} is replaced", READY_SECONDS)
+        self.wait_ready()
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
@@ -128,10 +139,7 @@ class Fleet:
         member.launch()
 
     def _ready_workers(self) -> int:
-        try:
-            return sum(card["state"] == "ready" for card in self.stats()["workers"])
-        except httpx.HTTPError:
-            return 0
+        return sum(card["state"] == "ready" for card in self.stats().get("workers", ()))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -14,7 +15,10 @@ from tests.faults.proof.operators import Operator
 from tests.faults.proof.partition import Proxy
 from tests.faults.proof.release import THIS
 from tests.faults.proof.schedule import Disturbance, Kind
-from tests.processes import model_process
+from tests.processes import model_process, wait_until
+
+#: For so long a worker that was just started may have no model process to kill.
+MODEL_SECONDS = 10.0
 
 
 class Injector:
@@ -88,9 +92,15 @@ class Injector:
         return running.process.returncode is None
 
     def _kill_model(self, plan: Disturbance) -> bool:
+        def killed() -> bool:
+            with suppress(StopIteration, psutil.Error):
+                model_process(self._fleet.members[plan.target].running.pid).kill()
+                return True
+            return False
+
         try:
-            model_process(self._fleet.members[plan.target].running.pid).kill()
-        except (StopIteration, psutil.Error):
+            wait_until(killed, f"{plan.target} has a model process", MODEL_SECONDS)
+        except AssertionError:
             return False
         return True
 

@@ -1,7 +1,7 @@
 """An operator at rq-dashboard: empties queues and deletes jobs by RQ's own calls, without asking the product."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import suppress
 from typing import Any
 
@@ -29,11 +29,10 @@ class Operator:
 
     def empty_a_queue(self) -> bool:
         """The fullest one."""
-        try:
-            lengths = {name: self._redis.llen(name) for name in self._redis.scan_iter(QUEUES)}
-        except redis.RedisError:
-            return False
-        if not lengths:
+        lengths = dict[Any, Any]()
+        if not self._found(
+            lambda: lengths.update({name: self._redis.llen(name) for name in self._redis.scan_iter(QUEUES)}), lengths
+        ):
             return False
         name = max(lengths, key=lambda lane: int(lengths[lane])).decode().removeprefix("rq:queue:")
         queue: Any = Queue(name, connection=self._redis, serializer=JSONSerializer)
@@ -42,15 +41,7 @@ class Operator:
     def delete_a_job(self, which: str) -> bool:
         """One that is waiting, running, finished, or a piece."""
         found = set[str]()
-
-        def there_is_one() -> bool:
-            with suppress(redis.RedisError):
-                found.update(self._jobs(which))
-            return bool(found)
-
-        try:
-            wait_until(there_is_one, f"a job is {which}", LOOK_SECONDS)
-        except AssertionError:
+        if not self._found(lambda: found.update(self._jobs(which)), found):
             return False
         job_id = self._chance.choice(sorted(found))
 
@@ -58,6 +49,18 @@ class Operator:
             RqJob.fetch(job_id, connection=self._redis, serializer=JSONSerializer).delete()
 
         return self._click("rq_delete", job_id, delete)
+
+    def _found(self, look: Callable[[], None], found: Sized) -> bool:
+        """Looks until there is something to click on, or for so long."""
+
+        def there_is_one() -> bool:
+            with suppress(redis.RedisError):
+                look()
+            return bool(found)
+
+        with suppress(AssertionError):
+            wait_until(there_is_one, "there is something to click on", LOOK_SECONDS)
+        return bool(found)
 
     def _click(self, action: Action, target: str, click: Callable[[], object]) -> bool:
         began, is_lost = self._recorder.now(), False
