@@ -5,7 +5,7 @@ import time
 from asyncio import TimerHandle, Transport
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import HeadersTooLarge, RequestTooSlow, problem
 from shared.errors import FleetError
@@ -18,6 +18,8 @@ HEAD_SECONDS = 10.0
 RESERVED_DESCRIPTORS = 512
 MOST_DESCRIPTORS = 65_536
 FEWEST_CONNECTIONS = 256
+#: When the gateway is to end, a request may be on its way to it: idle connections stay open for so long.
+LAST_REQUEST_SECONDS = 1.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -28,7 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_since: float | None = None
         self._head_timer: TimerHandle | None = None
-        self._is_refused = False
+        self._is_refused, self._is_leaving = False, False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected."""
@@ -53,6 +55,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.head_since is not None and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_large()
 
+    def shutdown(self) -> None:
+        """The gateway is to end: what was asked is answered, also what is on its way on a connection that is idle."""
+        self._is_leaving = True
+        asked: RequestResponseCycle | None = self.cycle
+        if asked is not None and not asked.response_complete:
+            super().shutdown()
+        else:
+            self.loop.call_later(LAST_REQUEST_SECONDS, super().shutdown)
+
     @property
     def head_since(self) -> float | None:
         """When it began to wait for the head of a request that is not complete yet."""
@@ -74,6 +85,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_large()
         elif not self._is_refused:
             super().on_headers_complete()
+            if self._is_leaving:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""
