@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -39,23 +39,23 @@ def rolling_upgrade(folder: Path) -> Iterator[Finding]:
         recorder = stack.enter_context(closing(Recorder(folder / "history.jsonl", time.monotonic)))
         clients = stack.enter_context(closing(Clients(fleet.urls, recorder)))
         with fleet.kept_alive():
-            _replace_all(fleet, clients, recorder)
+            upgraded = _replace_all(fleet, clients, recorder)
             stats = audited(fleet, clients, read_history(folder / "history.jsonl"))
             left = orphans(fleet)
     operations = read_history(folder / "history.jsonl")
-    yield _finding(
-        operations, [*map(str, judge(operations, stats)), *left], last.version if last else "this version (no git history)"
-    )
+    faults = [*map(str, judge(operations, stats)), *left]
+    yield _finding(operations, faults, last.version if last else "this version (no git history)", upgraded)
 
 
-def _replace_all(fleet: Fleet, clients: Clients, recorder: Recorder) -> None:
-    """While clients submit and follow; returns when the last of their jobs has ended."""
-    over = threading.Event()
+def _replace_all(fleet: Fleet, clients: Clients, recorder: Recorder) -> dict[str, float]:
+    """While clients submit and follow; returns when the last of their jobs has ended: since when each is of this version."""
+    over, upgraded = threading.Event(), dict[str, float]()
 
     def replace_in_turn() -> None:
         try:
             for name in (*fleet.members, *fleet.members):
                 fleet.replace(name, THIS)
+                upgraded.setdefault(name, recorder.now())
         finally:
             over.set()
 
@@ -67,6 +67,7 @@ def _replace_all(fleet: Fleet, clients: Clients, recorder: Recorder) -> None:
         for story in told:
             story.result()
     replacing.join()
+    return upgraded
 
 
 def _as_time_goes_by(recorder: Recorder, over: threading.Event) -> Iterator[JobPlan]:
@@ -78,17 +79,19 @@ def _as_time_goes_by(recorder: Recorder, over: threading.Event) -> Iterator[JobP
             yield plan
 
 
-def _finding(operations: Sequence[Operation], faults: Sequence[str], last: str) -> Finding:
+def _finding(operations: Sequence[Operation], faults: Sequence[str], last: str, upgraded: Mapping[str, float]) -> Finding:
     answers = Counter(operation.lost or ("503" if operation.status == 503 else "") for operation in operations)
-    jobs = len({operation.subject for operation in operations})
+    late = [one for one in operations if one.lost in ("broken", "timeout")]
+    ours = [one for one in late if one.ended > upgraded.get(one.asked, float("inf"))]
+    jobs = len({operation.subject for operation in operations if operation.subject})
     processes = GATEWAYS + WORKERS
     return Finding(
         experiment=f"{processes} processes of {last} replaced one by one by this version under {JOBS_PER_SECOND:g} jobs/s, and "
         f"these by themselves ({2 * processes} x SIGTERM)",
         must="0 lost, 0 client errors but 503 with Retry-After; a gateway that leaves finishes its answers",
-        seen=f"{jobs} jobs, {len(operations)} calls in {max(operation.ended for operation in operations):.0f} s: "
-        f"{answers['broken']} broken off, {answers['timeout']} without an answer, {answers['503']} of 503; "
-        f"{answers['refused']} connections refused by a gateway that was just replaced (the client asks the other one); "
-        f"{len(faults)} faults" + "".join(f"; {fault}" for fault in faults[:5]),
-        holds=not faults and not answers["broken"] and not answers["timeout"],
+        seen=f"{jobs} jobs, {len(operations)} calls in {max(operation.ended for operation in operations):.0f} s: {len(ours)} broken "
+        f"off or without an answer (and {len(late) - len(ours)} by gateways of {last}, which cannot be mended any more), "
+        f"{answers['503']} of 503; {answers['refused']} connections refused by a gateway that was just being replaced (the client "
+        f"asks the other one); {len(faults)} faults" + "".join(f"; {fault}" for fault in faults[:5]),
+        holds=not faults and not ours and len(upgraded) == processes,
     )
