@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from tests.faults.proof.plans import job_plans
 from tests.faults.proof.release import THIS, Release, last_release
 from tests.faults.proof.schedule import BEHIND_PROXY, LONG_ENOUGH_SECONDS, USUAL_SECONDS, WORKERS, Kind, schedule
 from tests.faults.proof.stories import Player
-from tests.processes import DURABLE
+from tests.processes import DURABLE, ROOT
 from tests.report import Finding
 
 DEFAULT_SEED = 7
@@ -62,7 +63,17 @@ def proof(folder: Path, seconds: float | None = None, jobs: int | None = None) -
         jobs=jobs or round(USUAL_JOBS * seconds / USUAL_SECONDS),
     )
     print(f"proof: SEED={run.seed}, {run.jobs} jobs, {seconds:.0f} s, in {folder}", flush=True)
-    yield run_proof(folder / "proof", run)
+    finding = run_proof(folder / "proof", run)
+    if not finding.holds:
+        print(f"proof: what happened is kept in {_kept(folder / 'proof', run)}", flush=True)
+    yield finding
+
+
+def _kept(folder: Path, run: Run) -> Path:
+    """The history, the verdicts and the logs, for whoever looks for the cause; not what is in Redis."""
+    kept = ROOT / "build" / f"proof-{run.seed}"
+    shutil.rmtree(kept, ignore_errors=True)
+    return Path(shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("release-*", "appendonly*")))
 
 
 def run_proof(folder: Path, run: Run) -> Finding:

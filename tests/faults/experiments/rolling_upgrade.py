@@ -89,9 +89,9 @@ def _finding(operations: Sequence[Operation], faults: Sequence[str], last: str, 
         experiment=f"{processes} processes of {last} replaced one by one by this version under {JOBS_PER_SECOND:g} jobs/s, and "
         f"these by themselves ({2 * processes} x SIGTERM)",
         must="0 lost, 0 client errors but 503 with Retry-After; a gateway that leaves finishes its answers",
-        seen=f"{jobs} jobs, {len(operations)} calls in {max(operation.ended for operation in operations):.0f} s: {len(ours)} broken "
+        seen=f"{jobs} jobs, {len(operations)} calls: {len(ours)} broken "
         f"off or without an answer (and {len(late) - len(ours)} by gateways of {last}, which cannot be mended any more), "
-        f"{answers['503']} of 503; {answers['refused']} connections refused by a gateway that was just being replaced (the client "
+        f"{answers['503']} of 503; {answers['refused']} connections refused by a gateway that was being replaced (the client "
         f"asks the other one); {len(faults)} faults" + "".join(f"; {fault}" for fault in faults[:5]),
         holds=not faults and not ours and len(upgraded) == processes,
     )
