@@ -27,6 +27,7 @@ class Injector:
     def __init__(self, fleet: Fleet, proxy: Proxy, recorder: Recorder, seed: int) -> None:
         self._fleet, self._proxy, self._recorder = fleet, proxy, recorder
         self._operator = Operator(fleet, recorder, random.Random(f"operator {seed}"))
+        # Nobody sets it: faults last as long as they should.
         self._over, self._partition = threading.Event(), threading.Lock()
         self._done: Counter[Kind] = Counter()
         self.replaced_at = list[float]()
@@ -40,17 +41,12 @@ class Injector:
         """Returns when all are over."""
         threads = []
         for plan in plans:
-            if self._over.wait(max(0.0, plan.at - self._recorder.now())):
-                break
+            self._over.wait(max(0.0, plan.at - self._recorder.now()))
             threads.append(threading.Thread(target=self._do, args=(plan,), daemon=True))
             threads[-1].start()
         for thread in threads:
             thread.join(90)
         self.heal()
-
-    def break_off(self) -> None:
-        """Nothing more is done."""
-        self._over.set()
 
     def heal(self) -> None:
         """Nothing is cut off any more. The clock stays as it is: one that was set wrong is not set right for our sake."""
@@ -79,7 +75,7 @@ class Injector:
             Kind.STOP_REDIS: self._stop_redis,
             Kind.STOP_REDIS_LONG: self._stop_redis,
             Kind.CLOCK: self._set_clock,
-            Kind.DISK_FULL: lambda plan: self._fleet.server.fill_disk(plan.seconds),
+            Kind.DISK_FULL: lambda plan: self._fleet.server.fill_disk(plan.seconds, self._over),
             Kind.EMPTY_QUEUE: lambda _: self._operator.empty_a_queue(),
             Kind.DELETE_JOB: lambda plan: self._operator.delete_a_job(plan.target),
             Kind.RESTART_ALL: self._restart_all,

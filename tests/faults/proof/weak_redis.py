@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,9 +81,10 @@ class WeakRedis(RedisServer):
         new.write_text(offset)
         new.replace(self._clock_file)
 
-    def fill_disk(self, seconds: float) -> bool:
-        """The AOF may not grow any more for so long; whether the server has noticed. It ends then."""
+    def fill_disk(self, seconds: float, over: threading.Event) -> bool:
+        """The AOF may not grow any more for so long; whether the server noticed: it ends, until there is room."""
         with self.lock:
+            room_at = time.monotonic() + seconds
             process = psutil.Process(self._pid())
             limit = max((path.stat().st_size for path in self._append_only_files()), default=0) + LAST_BYTES
             process.rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -91,6 +93,7 @@ class WeakRedis(RedisServer):
             except psutil.TimeoutExpired:
                 process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 return False
+            over.wait(room_at - time.monotonic())
             return True
 
     def stop_for(self, seconds: float, over: threading.Event) -> None:
