@@ -49,12 +49,12 @@ would show. Leases are the default 10 s unless a row says otherwise.
 Each row is a function in `tests/faults/experiments/`; `make faults ONLY=recovery` runs one file of them. After every experiment
 all keys in Redis are enumerated and each must have an owner (`ledger.py`).
 
-The first row is the proof. Its jobs and faults come from a seed, which the row names: `make faults ONLY=proof SEED=8` is another
-run, and `MINUTES=60` a long one, with more of both. Every call of a client, and of an operator at rq-dashboard, is written down with
-its answer or the lack of one. Then a checker (`tests/faults/proof/rules.py`), which knows nothing of the product's code, reads that
-history: each acknowledged job has an end, and only one in each life; no state goes back but by recovery; a job whose cancel was
-answered never completes; each transcript is that of its audio; the counters of `/stats` are what the history tells. A call without
-an answer, or with a 5xx, may have happened or not, at any later time.
+The first row is the proof. Its jobs and faults come from a seed, which the row names: `make faults ONLY=proof SEED=8` is
+another run, and `MINUTES=60` a long one, with more of both. Every call of a client, and of an operator at rq-dashboard, is
+written down with its answer or the lack of one. Then a checker (`tests/faults/proof/rules.py`), which knows nothing of the
+product's code, reads that history: each acknowledged job has an end, and only one in each life; no state goes back but by
+recovery; a job whose cancel was answered never completes; each transcript is that of its audio; the counters of `/stats` are
+what the history tells. A call without an answer, or with a 5xx, may have happened or not, at any later time.
 """
 
 

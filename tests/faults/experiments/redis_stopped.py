@@ -41,7 +41,7 @@ def redis_stopped(folder: Path, seconds: float = STOP_SECONDS) -> Iterator[Findi
             player = Player(clients, pool)
             list(pool.map(lambda plan: acknowledged(clients.mine(), plan), _plans(BEFORE, "before", 1_000)))
             stopped = recorder.now()
-            stop = threading.Thread(target=fleet.server.stop_for, args=(seconds, threading.Event()))
+            stop = threading.Thread(target=fleet.server.stop_for, args=(seconds,))
             stop.start()
             list(pool.map(player.play, _plans(CLIENTS, "meanwhile", 100)))
             stop.join()

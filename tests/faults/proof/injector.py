@@ -3,6 +3,7 @@
 import random
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,8 +28,7 @@ class Injector:
     def __init__(self, fleet: Fleet, proxy: Proxy, recorder: Recorder, seed: int) -> None:
         self._fleet, self._proxy, self._recorder = fleet, proxy, recorder
         self._operator = Operator(fleet, recorder, random.Random(f"operator {seed}"))
-        # Nobody sets it: faults last as long as they should.
-        self._over, self._partition = threading.Event(), threading.Lock()
+        self._partition = threading.Lock()
         self._done: Counter[Kind] = Counter()
         self.replaced_at = list[float]()
 
@@ -41,7 +41,7 @@ class Injector:
         """Returns when all are over."""
         threads = []
         for plan in plans:
-            self._over.wait(max(0.0, plan.at - self._recorder.now()))
+            time.sleep(max(0.0, plan.at - self._recorder.now()))
             threads.append(threading.Thread(target=self._do, args=(plan,), daemon=True))
             threads[-1].start()
         for thread in threads:
@@ -75,7 +75,7 @@ class Injector:
             Kind.STOP_REDIS: self._stop_redis,
             Kind.STOP_REDIS_LONG: self._stop_redis,
             Kind.CLOCK: self._set_clock,
-            Kind.DISK_FULL: lambda plan: self._fleet.server.fill_disk(plan.seconds, self._over),
+            Kind.DISK_FULL: lambda plan: self._fleet.server.fill_disk(plan.seconds),
             Kind.EMPTY_QUEUE: lambda _: self._operator.empty_a_queue(),
             Kind.DELETE_JOB: lambda plan: self._operator.delete_a_job(plan.target),
             Kind.RESTART_ALL: self._restart_all,
@@ -103,25 +103,25 @@ class Injector:
     def _zombie(self, plan: Disturbance) -> bool:
         sleeper = self._fleet.members[plan.target].running
         sleeper.signal(signal.SIGSTOP)
-        self._over.wait(plan.seconds)
+        time.sleep(plan.seconds)
         sleeper.signal(signal.SIGCONT)
         return sleeper.process.poll() is None
 
     def _part(self, plan: Disturbance) -> bool:
         with self._partition:
             (self._proxy.cut if plan.kind is Kind.CUT else self._proxy.blackhole)()
-            self._over.wait(plan.seconds)
+            time.sleep(plan.seconds)
             self._proxy.heal()
         return True
 
     def _kill_redis(self, plan: Disturbance) -> bool:
         with self._fleet.server.lock:
             self._fleet.server.kill()
-            self._over.wait(plan.seconds / 4)
+            time.sleep(plan.seconds / 4)
         return True
 
     def _stop_redis(self, plan: Disturbance) -> bool:
-        self._fleet.server.stop_for(plan.seconds, self._over)
+        self._fleet.server.stop_for(plan.seconds)
         return True
 
     def _set_clock(self, plan: Disturbance) -> bool:
@@ -134,7 +134,7 @@ class Injector:
             self._fleet.server.kill()
             for member in self._fleet.members.values():
                 member.running.signal(signal.SIGKILL)
-            self._over.wait(plan.seconds / 4)
+            time.sleep(plan.seconds / 4)
         return True
 
     def _upgrade(self, plan: Disturbance) -> bool:

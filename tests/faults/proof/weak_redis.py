@@ -81,7 +81,7 @@ class WeakRedis(RedisServer):
         new.write_text(offset)
         new.replace(self._clock_file)
 
-    def fill_disk(self, seconds: float, over: threading.Event) -> bool:
+    def fill_disk(self, seconds: float) -> bool:
         """The AOF may not grow any more for so long; whether the server noticed: it ends, until there is room."""
         with self.lock:
             room_at = time.monotonic() + seconds
@@ -93,14 +93,14 @@ class WeakRedis(RedisServer):
             except psutil.TimeoutExpired:
                 process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 return False
-            over.wait(room_at - time.monotonic())
+            time.sleep(max(0.0, room_at - time.monotonic()))
             return True
 
-    def stop_for(self, seconds: float, over: threading.Event) -> None:
-        """It stands still, and goes on later; sooner if all is over."""
+    def stop_for(self, seconds: float) -> None:
+        """It stands still, and then goes on."""
         with self.lock:
             os.kill(self._pid(), signal.SIGSTOP)
-            over.wait(seconds)
+            time.sleep(seconds)
             os.kill(self._pid(), signal.SIGCONT)
 
     def _pid(self) -> int:
