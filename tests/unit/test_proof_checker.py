@@ -74,6 +74,10 @@ BROKEN: dict[str, dict[str, tuple[list[Operation], dict[str, Any]]]] = {
             [submit(), poll(2, "canceled"), call("rq_empty", 3, None, target="short"), poll(9, "canceled")],
             stats(canceled=1),
         ),
+        "a queue was emptied before it was submitted": (
+            [call("rq_empty", 0, None, target="short"), submit(1), poll(9, "canceled")],
+            stats(canceled=1),
+        ),
         "good audio fails": ([submit(), poll(9, "failed")], stats(failed=1)),
         "expired without a deadline": ([submit(), poll(9, "expired")], stats(expired=1)),
     },
@@ -145,6 +149,10 @@ CLEAN: dict[str, tuple[list[Operation], dict[str, Any]]] = {
     ),
     "ended and erased unseen": ([submit(), call("delete", 2, 204), call("poll", 9, 410, code="job_gone")], stats()),
     "emptied by an operator": ([submit(), call("rq_empty", 1, None, target="short"), poll(9, "canceled")], stats(canceled=1)),
+    "perhaps emptied, later than the operator knew": (
+        [lost("rq_empty", 0, target="short"), submit(1), poll(9, "canceled")],
+        stats(canceled=1),
+    ),
     "a piece deleted by an operator": (
         [submit(), call("rq_delete", 1, None, target="a_p2"), poll(9, "canceled")],
         stats(canceled=1),

@@ -1,5 +1,6 @@
 """The rules on jobs and answers. Each is told a case and yields what must not have been."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 from tests.faults.proof.case import Case, Fault
@@ -163,5 +164,6 @@ def _may_be_canceled(case: Case, job: JobHistory, seen: Observation) -> bool:
 def _hits(operation: Operation, job: JobHistory) -> bool:
     """An operator has deleted it or a piece of it, or emptied a queue in which it may have stood."""
     if operation.action == "rq_empty":
-        return True
+        emptied_by = math.inf if operation.lost else operation.ended
+        return any(submit.began < emptied_by for submit in job.submits)
     return operation.action == "rq_delete" and operation.target.split("_p", maxsplit=1)[0] == job.id
