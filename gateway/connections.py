@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -13,6 +14,17 @@ CONNECTIONS = 64
 CONNECT_SECONDS = 1.0
 #: Longest wait for a turn while Redis answers others: thousands that come back at once, after a restart, are no outage.
 TURN_SECONDS = 20.0
+
+
+class HonestConnection(AbstractConnection):
+    """uvloop raises `RuntimeError` when one is written to that the server has just closed. redis-py knows nothing of that."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Raises redis-py's `ConnectionError` and `TimeoutError`."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise RedisConnectionError("The connection was closed while it was written to.") from error
 
 
 class TurnPool(BlockingConnectionPool):
@@ -73,4 +85,5 @@ def connect(url: str, answer_seconds: float) -> "Redis":
         # While they are on, redis-py hands out connections that a restarted server has closed.
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
+    pool.connection_class = type("Connection", (HonestConnection, pool.connection_class), {})
     return Redis.from_pool(pool)
