@@ -7,7 +7,7 @@ from tests.faults.experiments.soak import soak
 
 
 def test_the_proof_in_short(tmp_path: Path) -> None:
-    (finding,) = proof(tmp_path, seconds=15, jobs=90)
+    (finding,) = proof(tmp_path, seconds=8, jobs=60)
     assert finding.holds, finding
 
 
