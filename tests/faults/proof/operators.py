@@ -68,7 +68,8 @@ class Operator:
             click()
         except NoSuchJobError:
             return False
-        except redis.RedisError:
+        except (redis.RedisError, ValueError):
+            # `ValueError`: RQ has looked at an execution that ended meanwhile, and may have done half of it.
             is_lost = True
         ended = self._recorder.now()
         lost: Any = "timeout" if is_lost else ""
