@@ -31,8 +31,8 @@ test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processe
 test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here (ONLY=others: but the one of `make test`)
 	$(PY) -m tests.redis_versions $(ONLY)
 
-faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 10 minutes; ONLY=chaos for one part)
-	$(PY) -m tests.faults.experiments $(ONLY)
+faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 12 minutes; ONLY=proof SEED=7 MINUTES=60)
+	SEED=$(SEED) MINUTES=$(MINUTES) $(PY) -m tests.faults.experiments $(ONLY)
 
 bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
 	$(PY) -m tests.benchmarks $(ONLY)

@@ -8,7 +8,7 @@ import time
 from asyncio import TimerHandle, Transport
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.problems import HeadersTooLarge, RequestTooSlow, problem
 from shared.errors import FleetError
@@ -22,6 +22,8 @@ HEAD_SECONDS = 10.0
 RESERVED_DESCRIPTORS = 512
 MOST_DESCRIPTORS = 65_536
 FEWEST_CONNECTIONS = 256
+#: How long idle connections stay open when the gateway is to end: a request may be on its way on one of them.
+LAST_REQUEST_SECONDS = 1.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -35,7 +37,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_since: float | None = None
         self._head_timer: TimerHandle | None = None
-        self._is_refused = False
+        self._is_refused, self._is_leaving = False, False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in uvicorn
         """A client has connected: start the timer for its first head, and make room if there are too many connections."""
@@ -64,6 +66,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.head_since is not None and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse_large()
 
+    def shutdown(self) -> None:
+        """The gateway is to end. Requests are answered first, also those that are on their way on an idle connection."""
+        self._is_leaving = True
+        asked: RequestResponseCycle | None = self.cycle
+        if asked is not None and not asked.response_complete:
+            super().shutdown()
+        else:
+            self.loop.call_later(LAST_REQUEST_SECONDS, super().shutdown)
+
     @property
     def head_since(self) -> float | None:
         """When this connection began to wait for a head that is not complete yet (monotonic seconds), or None."""
@@ -85,6 +96,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_large()
         elif not self._is_refused:
             super().on_headers_complete()
+            if self._is_leaving:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A part of the body has been parsed."""

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -81,10 +81,23 @@ def model_process(pid: int) -> psutil.Process:
 
 def start(command: list[str], log: Path, **environment: str) -> Running:
     """Start a process in the project's root; settings of the surrounding environment do not leak in."""
+    return start_in(ROOT, command, log, environment)
+
+
+def start_in(
+    folder: Path, command: list[str], log: Path, environment: Mapping[str, str], *, restore_signals: bool = True
+) -> Running:
+    """Likewise in another folder. Without `restore_signals` it ignores the signals that Python ignores."""
     inherited = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=inherited | environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env={**inherited, **environment},
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            restore_signals=restore_signals,
         )
     return Running(process=process, log=log)
 

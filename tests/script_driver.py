@@ -175,7 +175,7 @@ class ScriptDriver:
     def recover(self) -> list[list[str]]:
         poison = '{"code":"poison_job","message":"m","retryable":false}'
         answer: list[list[str]]
-        *answer, self.broken = self.run("recover", max_attempts=3, poison_error=poison, limit=50)
+        *answer, self.broken = self.run("recover", max_attempts=3, poison_error=poison, limit=50, lease_ms=10_000)
         return answer
 
     def expire(self) -> list[str]:

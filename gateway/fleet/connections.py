@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
@@ -23,6 +24,17 @@ CONNECT_SECONDS = 1.0
 #: The longest wait for a connection while Redis answers other requests. Thousands of clients may come back at once after a
 #: restart; that is no outage.
 TURN_SECONDS = 20.0
+
+
+class HonestConnection(AbstractConnection):
+    """Says so in redis-py's way when the server has just closed the connection: uvloop raises `RuntimeError` then."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Send. Raises redis-py's `ConnectionError` and `TimeoutError`."""
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise RedisConnectionError("The connection was closed while it was written to.") from error
 
 
 class TurnPool(BlockingConnectionPool):
@@ -160,4 +172,5 @@ def connect(url: str, answer_seconds: float) -> "Redis":
     }
     address = parsed(url)
     pool = MasterPool(address, **options) if address.sentinels else TurnPool.from_url(url, **options)
+    pool.connection_class = type("Connection", (HonestConnection, pool.connection_class), {})
     return Redis.from_pool(pool)

@@ -31,7 +31,7 @@ MOST_FOLLOWERS = 250
 MOST_FOLLOWED_SECONDS = 100_000
 #: Retry-After when Redis itself is out of memory: then no drain rate says when there will be room.
 FULL_MEMORY_RETRY_SECONDS = 30
-SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "clear_cache")
+SCRIPTS = ("submit", "read", "cancel", "retry", "expire", "reconcile", "take_turn", "clear_cache")
 LANE_KINDS = [lane.value for lane in Lane]
 #: How many connections are opened at the start, so that the first burst of requests does not wait for handshakes.
 WARM_CONNECTIONS = 16
@@ -207,14 +207,14 @@ class JobStore:
 
     async def expire(self) -> Expired:
         """End jobs whose deadline has passed. Does nothing if a gateway has just done so."""
-        if not await self._redis.set(self._keys.expiring, 1, nx=True, px=EXPIRY_LOCK_MS):
+        if not await self._run("take_turn", {"what": "expiring", "every_ms": EXPIRY_LOCK_MS}):
             return Expired([], {})
         ids, broken = await self._run("expire", {"limit": EXPIRY_LIMIT})
         return Expired(ids, scripting.broken_records("expire", broken))
 
     async def reconcile(self) -> Reconciled:
         """Repair lanes and files from which RQ's tools removed jobs. Does nothing if a gateway has just done so."""
-        if not await self._redis.set(self._keys.reconciling, 1, nx=True, px=RECONCILE_LOCK_MS):
+        if not await self._run("take_turn", {"what": "reconciling", "every_ms": RECONCILE_LOCK_MS}):
             return Reconciled([], [], [], [], {})
         named = {"most": RECONCILE_LIMIT, "audio_ttl": self._settings.audio_ttl_seconds()}
         back, canceled, cut_anew, revived, broken = await self._run("reconcile", named)

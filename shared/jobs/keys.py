@@ -70,16 +70,6 @@ class Keys:
         return f"{self.prefix}:totals"
 
     @property
-    def expiring(self) -> str:
-        """The lock of the gateway that ends overdue jobs."""
-        return f"{self.prefix}:expiring"
-
-    @property
-    def reconciling(self) -> str:
-        """The lock of the gateway that compares lanes with records."""
-        return f"{self.prefix}:reconciling"
-
-    @property
     def events(self) -> str:
         """The pub/sub channel that carries the id of each job that ends."""
         return f"{self.prefix}:events"

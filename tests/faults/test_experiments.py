@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.faults.experiments.chaos import chaos
+from tests.faults.experiments.proof import proof
 from tests.faults.experiments.soak import soak
 
 
-def test_jobs_survive_a_short_chaos(tmp_path: Path) -> None:
-    findings = list(chaos(tmp_path, jobs=40, kills=8))
-    assert all(finding.holds for finding in findings), findings
+def test_the_proof_in_short(tmp_path: Path) -> None:
+    (finding,) = proof(tmp_path, seconds=8, jobs=60)
+    assert finding.holds, finding
 
 
 def test_a_short_soak_leaves_no_orphans(tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_a_client_that_hangs_up_cancels_nothing(zoo: Arena) -> None:
     assert zoo.ended(job["job_id"])["result"]["transcript"] == "5"
 
 
+def test_a_gateway_that_leaves_answers_what_is_on_its_way(zoo: Arena) -> None:
+    (gateway,) = zoo.stack.gateways
+    with zoo.stack.client() as client, zoo.stack.client() as idle:
+        assert client.get("/health").status_code == idle.get("/health").status_code == 200
+        gateway.signal(signal.SIGTERM)
+        wait_until(lambda: "Shutting down" in gateway.log_text(), "it leaves", 10, 0.01)
+        answer = client.get("/stats")
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert gateway.wait(10) == 0, "the other one may stay as idle as it is"
+
+
 def test_those_who_wait_cost_redis_nothing(tmp_path: Path) -> None:
     with arena(tmp_path / "fleet", workers=0) as fleet, ThreadPoolExecutor(WAITERS) as pool:
         job_id = fleet.submit(Animal.GOOD, 1)

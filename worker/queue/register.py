@@ -14,7 +14,7 @@ from worker.queue.script_runner import ScriptRunner, now_ms
 #: How long gateways still expect a model after its last worker was heard of.
 MODEL_EXPECTED_SECONDS = 3600
 #: Most lapsed jobs that one sweep handles. The next sweep follows about a second later.
-SWEEP_LIMIT = 50
+SWEEP_LIMIT, SWEEP_EVERY_MS = 50, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,13 @@ class Register:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
+            # A beat in the future is from before the clock was set back. A worker that lives beats again.
+            pipeline.zremrangebyscore(self._keys.workers, now + ttl_ms, "+inf")
             pipeline.zadd(self._keys.workers, {self._worker: now})
             pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
             kind = self._keys.workers_on(self._lanes.device, self._settings.model_name)
             if card["state"] == "ready":
+                pipeline.zremrangebyscore(kind, now + ttl_ms, "+inf")
                 pipeline.zadd(kind, {self._worker: now})
                 pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
                 pipeline.pexpire(kind, ttl_ms)
@@ -70,8 +73,7 @@ class Register:
 
     def recover(self) -> Swept | None:
         """Recover the jobs that dead workers held. None if another worker did so within the last second."""
-        lock = f"{self._settings.fleet_prefix}:sweeping"
-        if not self._redis.set(lock, self._worker, nx=True, px=1000):
+        if not self._scripts.run("take_turn", what="sweeping", every_ms=SWEEP_EVERY_MS):
             return None
         poison = JobError(
             code="poison_job",
@@ -80,7 +82,11 @@ class Register:
             retryable=True,
         )
         back, failed, broken = self._scripts.run(
-            "recover", max_attempts=self._settings.max_attempts, poison_error=poison.model_dump_json(), limit=SWEEP_LIMIT
+            "recover",
+            max_attempts=self._settings.max_attempts,
+            poison_error=poison.model_dump_json(),
+            limit=SWEEP_LIMIT,
+            **self._scripts.lease,
         )
         ids = [[scripting.text(i) for i in group] for group in (back, failed)]
         return Swept(requeued=ids[0], failed=ids[1], broken=scripting.broken_records("recover", broken))

@@ -3,6 +3,7 @@
 -- a.max_attempts   how many attempts a job has
 -- a.poison_error   JSON string: the error of a job that took down a worker each time
 -- a.limit          how many to handle at most
+-- a.lease_ms       how long a lease lasts
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns {ids put back, ids failed, broken records as {id, error, ...}}.
@@ -30,6 +31,13 @@ local function look_at(id)
   enter_lane(job, true)
   count('recovered')
   back[#back + 1] = id
+end
+
+-- A lease that ends later than one that is given now was given before the clock was set back. From now on it is as long as
+-- all are: its worker renews it, or it lapses.
+local in_flight, too_late = PREFIX .. ':in_flight', integer(NOW + 2 * a.lease_ms)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, too_late, '+inf', 'LIMIT', 0, a.limit)) do
+  redis.call('ZADD', in_flight, integer(NOW + a.lease_ms), id)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', PREFIX .. ':in_flight', '-inf', NOW, 'LIMIT', 0, a.limit)) do

@@ -5,20 +5,24 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults.experiments.chaos import chaos
 from tests.faults.experiments.interruption import interruption
 from tests.faults.experiments.long_files import long_files
+from tests.faults.experiments.proof import proof
 from tests.faults.experiments.recovery import recovery
+from tests.faults.experiments.redis_stopped import redis_stopped
+from tests.faults.experiments.rolling_upgrade import rolling_upgrade
 from tests.faults.experiments.soak import soak
 from tests.processes import ROOT
 from tests.report import Finding, machine, run_parts, table
 
 EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
-    "chaos": chaos,
+    "proof": proof,
     "recovery": recovery,
     "interruption": interruption,
     "soak": soak,
     "long": long_files,
+    "upgrade": rolling_upgrade,
+    "stopped": redis_stopped,
 }
 
 
@@ -44,6 +48,13 @@ would be noticed. Leases are the default 10 s unless a row says otherwise.
 
 Each row is a function in `tests/faults/experiments/`; `make faults ONLY=recovery` runs one file of them. After every experiment
 all keys in Redis are enumerated and each must have an owner (`ledger.py`).
+
+The first row is the proof. Its jobs and faults come from a seed, which the row names: `make faults ONLY=proof SEED=8` is
+another run, and `MINUTES=60` a long one, with more of both. Every call of a client, and of an operator at rq-dashboard, is
+written down with its answer or the lack of one. Then a checker (`tests/faults/proof/rules.py`), which knows nothing of the
+product's code, reads that history: each acknowledged job has an end, and only one in each life; no state goes back but by
+recovery; a job whose cancel was answered never completes; each transcript is that of its audio; the counters of `/stats` are
+what the history tells. A call without an answer, or with a 5xx, may have happened or not, at any later time.
 """
 
 

@@ -1,0 +1,128 @@
+"""A Redis whose clock can be set, whose disk can be full, and which is started again when it has died."""
+
+import ctypes.util
+import os
+import resource
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.processes import RedisServer, redis_binary, start_in, wait_until
+
+#: Where packages put libfaketime, which is on no usual path of libraries.
+_LIBRARIES = (
+    "/usr/lib/*/faketime/libfaketime.so.1",
+    "/usr/lib*/faketime/libfaketime.so.1",
+    "/usr/local/lib/faketime/libfaketime.so.1",
+)
+#: So much may still be written before the disk is full.
+LAST_BYTES = 2_000
+START_SECONDS, TRIAL_SECONDS = 60.0, 5.0
+
+
+def libfaketime() -> Path | None:
+    """The library that fakes a process's clock; None where it is not installed."""
+    for pattern in _LIBRARIES:
+        if found := sorted(Path("/").glob(pattern.lstrip("/"))):
+            return found[0]
+    named = ctypes.util.find_library("faketime")
+    return Path(named) if named else None
+
+
+@dataclass(kw_only=True)
+class WeakRedis(RedisServer):
+    """`keep` starts it again unless it is being held down."""
+
+    #: One fault of Redis at a time; also held while it is started.
+    lock: "threading.RLock" = field(default_factory=threading.RLock)
+    #: Whether its clock can be set; None until it was tried.
+    has_clock: bool | None = None
+
+    def start(self) -> None:
+        """A preloaded library tells the time where that works. A file that is too large is an error to the server, no signal."""
+        if self.has_clock is None:
+            self.has_clock = libfaketime() is not None and self._starts_with_a_clock()
+        self._launch()
+        wait_until(self._answers, "Redis answers", START_SECONDS)
+
+    def _starts_with_a_clock(self) -> bool:
+        """Servers that were built with an allocator of their own do not start with libfaketime."""
+        self.has_clock = True
+        self._launch()
+        try:
+            wait_until(self._answers, "Redis answers", TRIAL_SECONDS)
+        except AssertionError:
+            return False
+        finally:
+            self.kill()
+        return True
+
+    def _launch(self) -> None:
+        command = [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), *self.options]
+        log, environment = self.folder / "redis.log", self._clock_environment() if self.has_clock else {}
+        self.running = start_in(self.folder, command, log, environment, restore_signals=False)
+
+    def keep(self) -> None:
+        """Start it again if it has died."""
+        if self.running is None or self.running.process.poll() is None or not self.lock.acquire(blocking=False):
+            return
+        try:
+            self.start()
+        finally:
+            self.lock.release()
+
+    def set_clock(self, offset: str) -> None:
+        """`+3600`: an hour ahead; `+0`: right again. It is read anew every second."""
+        new = self._clock_file.with_suffix(".new")
+        new.write_text(offset)
+        new.replace(self._clock_file)
+
+    def fill_disk(self, seconds: float) -> bool:
+        """The AOF may not grow any more for so long; whether the server noticed: it ends, until there is room."""
+        with self.lock:
+            room_at = time.monotonic() + seconds
+            process = psutil.Process(self._pid())
+            limit = max((path.stat().st_size for path in self._append_only_files()), default=0) + LAST_BYTES
+            process.rlimit(psutil.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            try:
+                process.wait(seconds)
+            except psutil.TimeoutExpired:
+                process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                return False
+            time.sleep(max(0.0, room_at - time.monotonic()))
+            return True
+
+    def stop_for(self, seconds: float) -> None:
+        """It stands still, and then goes on."""
+        with self.lock:
+            os.kill(self._pid(), signal.SIGSTOP)
+            time.sleep(seconds)
+            os.kill(self._pid(), signal.SIGCONT)
+
+    def _pid(self) -> int:
+        assert self.running is not None
+        return self.running.pid
+
+    def _append_only_files(self) -> list[Path]:
+        """Of Redis 7 several in a folder, before that one."""
+        return [path for path in (*self.folder.glob("appendonlydir/*"), *self.folder.glob("appendonly.aof")) if path.is_file()]
+
+    @property
+    def _clock_file(self) -> Path:
+        return self.folder / "clock"
+
+    def _clock_environment(self) -> dict[str, str]:
+        if not self._clock_file.exists():
+            self._clock_file.write_text("+0")
+        return {
+            # libc before the allocator that the server is linked with: jemalloc asks for the time before libfaketime knows it.
+            "LD_PRELOAD": f"{libfaketime()} libc.so.6",
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+        }
