@@ -1,5 +1,7 @@
 """Rules: what callers do, and what gateways do by themselves."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
@@ -41,7 +43,7 @@ class CallersPlay(Stage):
 
     def submit_upload(self, upload: Upload, *, twice: bool) -> None:
         job_id = self.new_name("job")
-        self.clips[job_id] = upload.clip
+        self.clips[job_id], self.uploads[job_id] = upload.clip, upload
         for _ in range(1 + twice):
             must = self.fleet.submit(job_id, upload)
             seen = self.actors.submit_upload(job_id, upload)
@@ -56,6 +58,16 @@ class CallersPlay(Stage):
         if job := self.job(pick, *UNFINISHED):
             for _ in range(1 + twice):
                 self._cancel_or_erase(job.id)
+
+    @precondition(lambda self: self.fleet.checkpoints)
+    @rule(pick=PICK)
+    def cancel_in_the_middle(self, pick: int) -> None:
+        """A file some pieces of which are done, and that somebody else wants, too: the heir has them."""
+        job = self.fleet.records[sorted(self.fleet.checkpoints)[pick % len(self.fleet.checkpoints)]]
+        if not job.is_over:
+            upload = self.uploads[job.id]
+            self.submit_upload(replace(upload, use_cache=False), twice=False)
+            self._cancel_or_erase(job.id)
 
     @precondition(lambda self: self.job(0, *OVER))
     @rule(pick=PICK, twice=SELDOM)

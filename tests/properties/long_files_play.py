@@ -108,12 +108,14 @@ class LongFilesPlay(WorkersPlay):
         self.busy_day(shifts=[(worker, 4, [Deed.CUT_ELSEWHERE if elsewhere else Deed.CUT] * 4) for worker in WORKERS])
 
     @precondition(lambda self: self.fleet.split)
-    @rule(pick=PICK, twice=SELDOM)
-    def finish_a_file(self, pick: int, twice: bool) -> None:
-        """The workers that hold pieces of a file finish them all; the last of them brings the file."""
-        files = sorted(self.fleet.split)
-        if files:
-            file = files[pick % len(files)]
-            for hold in self.current():
-                if hold.id.startswith(piece_id(file, 0)[:-1]):
-                    self.finish_job(hold, twice=twice)
+    @rule(pick=PICK, twice=SELDOM, dies=st.booleans())
+    def finish_a_file(self, pick: int, twice: bool, dies: bool) -> None:
+        """Workers finish all pieces of a file; the last one has the file, or dies before it hears of that."""
+        file = sorted(self.fleet.split)[pick % len(self.fleet.split)]
+        for worker in WORKERS:
+            self.claim(worker=worker, room=4, is_lost=False)
+        for hold in self.current():
+            if hold.id.startswith(piece_id(file, 0)[:-1]) and self.is_current(hold):
+                self.finish_job(hold, twice=twice, is_lost=dies)
+        if dies:
+            self.die(worker=self.fleet.records[file].worker, sweeps=1)
