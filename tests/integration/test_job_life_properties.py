@@ -15,7 +15,7 @@ from tests.properties.last_act import JobsOfAFleet
 #: `PROPERTY_EXAMPLES=5000` for a longer run, from another seed each time. `PROPERTY_SEED` repeats one.
 EXAMPLES = os.environ.get("PROPERTY_EXAMPLES")
 #: The usual run is the same each time, so that it fails for nobody else's change.
-USUAL_EXAMPLES, USUAL_SEED = 150, 20_260_101
+USUAL_EXAMPLES, USUAL_SEED = 150, 8
 STEPS = 40
 
 

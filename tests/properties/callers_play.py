@@ -1,10 +1,12 @@
 """Rules: what callers do, and what gateways do by themselves."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from shared.jobs.job import JobState
-from tests.properties.records import CLIPS, MODELS, Upload
+from tests.properties.records import CLIPS, MODELS, Record, Upload
 from tests.properties.stage import DEAD, OVER, UNFINISHED, Stage
 
 PICK = st.integers(0, 1000)
@@ -41,7 +43,7 @@ class CallersPlay(Stage):
 
     def submit_upload(self, upload: Upload, *, twice: bool) -> None:
         job_id = self.new_name("job")
-        self.clips[job_id] = upload.clip
+        self.clips[job_id], self.uploads[job_id] = upload.clip, upload
         for _ in range(1 + twice):
             must = self.fleet.submit(job_id, upload)
             seen = self.actors.submit_upload(job_id, upload)
@@ -56,6 +58,16 @@ class CallersPlay(Stage):
         if job := self.job(pick, *UNFINISHED):
             for _ in range(1 + twice):
                 self._cancel_or_erase(job.id)
+
+    @precondition(lambda self: self.fleet.checkpoints)
+    @rule(pick=PICK)
+    def cancel_in_the_middle(self, pick: int) -> None:
+        """A file some pieces of which are done, and that somebody else wants, too: the heir has them."""
+        job = self.fleet.records[sorted(self.fleet.checkpoints)[pick % len(self.fleet.checkpoints)]]
+        if not job.is_over:
+            upload = self.uploads[job.id]
+            self.submit_upload(replace(upload, use_cache=False), twice=False)
+            self._cancel_or_erase(job.id)
 
     @precondition(lambda self: self.job(0, *OVER))
     @rule(pick=PICK, twice=SELDOM)
@@ -90,15 +102,20 @@ class CallersPlay(Stage):
     @rule(pick=PICK, of_the_end=st.booleans(), sweeps=st.sampled_from([0, 1, 2]))
     def deadline_passes(self, pick: int, of_the_end: bool, sweeps: int) -> None:
         """Somebody waited too long. Without a sweep a claim may notice it first."""
-        watched = sorted(i for i in self.fleet.watched if i in self.fleet.records)
-        if watched:
-            job = self.fleet.records[watched[pick % len(watched)]]
+        if watched := self._watched(followers=bool(pick % 2)):
+            job = watched[pick % len(watched)]
             of_the_end = of_the_end and job.has_end
             self.fleet.watched[job.id] = True
             job.end_passed = job.end_passed or of_the_end
             self.actors.pass_deadline(job.id, of_the_end=of_the_end)
         for _ in range(sweeps):
             self.expire()
+
+    def _watched(self, *, followers: bool) -> list[Record]:
+        """For whom there is a deadline; only followers of a decode that has begun, if there are any and they are asked for."""
+        watched = [self.fleet.records[i] for i in sorted(self.fleet.watched) if i in self.fleet.records]
+        running = [r for r in watched if r.leader and self.fleet.records[r.leader].state is JobState.RUNNING]
+        return running if followers and running else watched
 
     def expire(self) -> None:
         self.both(sorted(self.actors.expire()), sorted(self.fleet.expire()), "expire")

@@ -94,22 +94,28 @@ class LongFilesPlay(WorkersPlay):
         )
 
     @precondition(lambda self: self.fleet.split)
-    @rule(way=st.booleans())
-    def cut_elsewhere(self, way: bool) -> None:
-        """A piece fails, the file is retried, and cut at the same places or at others: what is done counts where it fits."""
-        for hold in self.current():
-            if "_p" in hold.id and self.is_current(hold):
+    @rule(elsewhere=st.booleans())
+    def retry_in_the_middle(self, elsewhere: bool) -> None:
+        """A piece is done and the next one fails; the file is retried and cut again: what is done counts where it fits."""
+        for worker in WORKERS:
+            self.claim(worker=worker, room=4, is_lost=False)
+        for number, hold in enumerate(h for h in self.current() if "_p" in h.id):
+            if self.is_current(hold) and number % 2:
                 self.fail_job(hold, retryable=False, code="transcription_failed")
                 self._retry(hold.id.partition("_p")[0])
-        self.busy_day(shifts=[(worker, 4, [Deed.CUT_ELSEWHERE if way else Deed.CUT] * 4) for worker in WORKERS])
+            elif self.is_current(hold):
+                self.finish_job(hold)
+        self.busy_day(shifts=[(worker, 4, [Deed.CUT_ELSEWHERE if elsewhere else Deed.CUT] * 4) for worker in WORKERS])
 
     @precondition(lambda self: self.fleet.split)
-    @rule(pick=PICK, twice=SELDOM)
-    def finish_a_file(self, pick: int, twice: bool) -> None:
-        """The workers that hold pieces of a file finish them all; the last of them brings the file."""
-        files = sorted(self.fleet.split)
-        if files:
-            file = files[pick % len(files)]
-            for hold in self.current():
-                if hold.id.startswith(piece_id(file, 0)[:-1]):
-                    self.finish_job(hold, twice=twice)
+    @rule(pick=PICK, twice=SELDOM, dies=st.booleans())
+    def finish_a_file(self, pick: int, twice: bool, dies: bool) -> None:
+        """Workers finish all pieces of a file; the last one has the file, or dies before it hears of that."""
+        file = sorted(self.fleet.split)[pick % len(self.fleet.split)]
+        for worker in WORKERS:
+            self.claim(worker=worker, room=4, is_lost=False)
+        for hold in self.current():
+            if hold.id.startswith(piece_id(file, 0)[:-1]) and self.is_current(hold):
+                self.finish_job(hold, twice=twice, is_lost=dies)
+        if dies:
+            self.die(worker=self.fleet.records[file].worker, sweeps=1)

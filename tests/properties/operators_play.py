@@ -1,7 +1,7 @@
 """Rules: what operators remove with RQ's tools, and what Redis evicts or lets expire."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from shared.jobs.job import JobState
 from shared.jobs.rq_transport import KEY_PREFIX
@@ -19,10 +19,18 @@ class OperatorsPlay(LongFilesPlay):
         """An operator uses RQ's tools."""
         getattr(self, what)(pick)
 
-    @rule(pick=PICK, what=st.sampled_from(["_lose_audio", "_lose_checkpoints", "_lose_piece", "_outlive"]))
+    @rule(pick=PICK, what=st.sampled_from(["_lose_audio", "_lose_checkpoints", "_outlive"]))
     def lose(self, pick: int, what: str) -> None:
         """Redis evicts something, or its time is up."""
         getattr(self, what)(pick)
+
+    @precondition(lambda self: self.fleet.split)
+    @rule(pick=PICK, pieces=st.integers(1, 3))
+    def lose_pieces(self, pick: int, pieces: int) -> None:
+        """So many that wait are removed altogether; gateways find out."""
+        for _ in range(pieces):
+            self._lose_piece(pick)
+        self.reconcile(twice=False)
 
     def _empty_queue(self, pick: int) -> None:
         """One that something stands in."""

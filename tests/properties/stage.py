@@ -14,7 +14,7 @@ from tests.properties.actors import Actors
 from tests.properties.clicks import Fleet
 from tests.properties.judge import Judge
 from tests.properties.reality import Reality, expected
-from tests.properties.records import Clip, Record
+from tests.properties.records import Clip, Record, Upload
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 DEAD = (JobState.FAILED, JobState.EXPIRED)
@@ -48,6 +48,7 @@ class Stage(RuleBasedStateMachine):
         self.redis.flushall()
         self.actors, self.fleet, self.judge = Actors(self.redis), Fleet(), Judge()
         self.clips: dict[str, Clip] = {}
+        self.uploads: dict[str, Upload] = {}
         self.holds: list[Hold] = []
         #: By worker, the execution of a claim that was not answered.
         self.unanswered: dict[str, str] = {}

@@ -81,8 +81,10 @@ class WorkersPlay(CallersPlay):
     def zombie(self, pick: int, deeds: list[Deed]) -> None:
         """A worker that was believed dead, or that did not hear an answer, goes on with a job that it holds no longer."""
         outdated = self.outdated()
+        hold = outdated[pick % len(outdated)]
+        self._renew(hold, 0, is_lost=False)
         for deed in deeds:
-            self.do(outdated[pick % len(outdated)], deed)
+            self.do(hold, deed)
 
     def do(self, hold: Hold, deed: Deed) -> None:
         """One of the things that can become of a job."""
