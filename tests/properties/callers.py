@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from shared.jobs.job import JobState
+from shared.jobs.keys import piece_id
 from tests.properties.endings import Endings
-from tests.properties.records import MAX_ATTEMPTS, MOST_AUDIO_MS, MOST_BYTES, MOST_FOLLOWERS, Record, Upload
+from tests.properties.records import MAX_ATTEMPTS, MOST_AUDIO_MS, MOST_BYTES, MOST_FOLLOWERS, Record, Upload, lane_name
 
 
 class Callers(Endings):
@@ -49,13 +50,29 @@ class Callers(Endings):
         self.totals["shared_flights"] += 1
         self.watched[job.id] = False
         ahead = self.records[leader]
-        if job.interactive and ahead.state is JobState.QUEUED and ahead.lane != job.lane:
-            self.leave(ahead)
-            ahead.lane = job.lane
-            self.enter(ahead, at_front=False)
+        if job.interactive and ahead.lane != job.lane:
+            self._hurry(ahead, job.lane)
         job.leader = leader
         self.followers.setdefault(job.digest, []).append(job.id)
         return "following"
+
+    def _hurry(self, ahead: Record, lane: str) -> None:
+        """Somebody waits for the leader now."""
+        if ahead.state is JobState.QUEUED:
+            self.leave(ahead)
+            ahead.lane = lane
+            self.enter(ahead, at_front=False)
+        else:
+            ahead.lane, ahead.pieces_lane = lane, lane_name(ahead.model, "long")
+            self._hurry_pieces(ahead)
+
+    def _hurry_pieces(self, file: Record) -> None:
+        for number in range(1, (file.pieces or 0) + 1):
+            piece = self.records.get(piece_id(file.id, number))
+            if piece and piece.state is JobState.QUEUED and file.pieces_lane and piece.lane != file.pieces_lane:
+                self.leave(piece)
+                piece.lane = file.pieces_lane
+                self.enter(piece, at_front=False)
 
     def _queue(self, job: Record) -> str:
         _, size, audio_ms = self.load()
@@ -85,9 +102,7 @@ class Callers(Endings):
         job = self.records[job_id]
         if not job.is_dead:
             return "not_retryable"
-        if job.audio_of in self.audio:
-            self.audio.add(job.id)
-        if job.id not in self.audio:
+        if not self.has_audio_again(job):
             return "no_audio"
         self.revive(job)
         self.enter(job, at_front=False)
@@ -126,9 +141,10 @@ class Callers(Endings):
         return expired
 
     def reconcile(self, lanes: Sequence[str]) -> list[list[str]]:
-        """Who is put back into its list, who is cancelled, which files are cut anew. `lanes`: in the order of their first use."""
-        back, canceled, cut_anew = list[str](), list[str](), list[str]()
+        """Who is put back into its list, who is cancelled, which files are cut anew, who lives again. `lanes`: in their order."""
+        back, canceled, cut_anew, revived = list[str](), list[str](), list[str](), list[str]()
         for lane in lanes:
+            revived += self._requeued(lane)
             self._reconcile_lane(lane, back, canceled)
         for job_id in sorted(self.split):
             file = self.records[job_id]
@@ -136,9 +152,25 @@ class Callers(Endings):
                 self.drop_pieces(file)
                 self.enter(file, at_front=True)
                 cut_anew.append(job_id)
+            elif file.pieces_lane:
+                self._hurry_pieces(file)
         if not any(self.order.values()):
             self.drift = (0, 0, 0)
-        return [back, canceled, cut_anew]
+        return [back, canceled, cut_anew, revived]
+
+    def _requeued(self, lane: str) -> list[str]:
+        """Dead letters that an operator has put into the list: those with audio live again, the others leave it."""
+        revived, order = list[str](), self.order.get(lane, [])
+        for job_id in reversed(list(self.queues.get(lane, []))):
+            job = self.records.get(job_id)
+            if job_id in order or job is None or not job.is_dead:
+                continue
+            self.queues[lane] = [one for one in self.queues[lane] if one != job_id]
+            if self.has_audio_again(job):
+                self.revive(job)
+                self.enter(job, at_front=False)
+                revived.append(job_id)
+        return revived
 
     def _reconcile_lane(self, lane: str, back: list[str], canceled: list[str]) -> None:
         order, queue = self.order.get(lane, []), self.queues.setdefault(lane, [])

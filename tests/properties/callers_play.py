@@ -125,7 +125,9 @@ class CallersPlay(Stage):
     def reconcile(self, twice: bool) -> None:
         for _ in range(1 + twice):
             lanes = self.actors.lanes_seen()
-            seen, must = self.actors.reconcile(), self.fleet.reconcile(lanes)
+            seen, must = [*self.actors.reconcile(), self.actors.revived], self.fleet.reconcile(lanes)
+            for job_id in self.actors.revived:
+                self.judge.lives[job_id] += 1
             self.both([sorted(part) for part in seen], [sorted(part) for part in must], "reconcile")
             assert not self.actors.broken
         self._lists_hold_what_waits()

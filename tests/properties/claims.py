@@ -80,7 +80,7 @@ class Claims(Callers):
             for line in self.order.values():
                 if job_id in line:
                     line.remove(job_id)
-        elif job.is_dead and job_id in self.audio:
+        elif job.is_dead and self.has_audio_again(job):
             if not self._must_wait(claim, job, left, is_suspect=False):
                 self.revive(job)
                 self._start(claim, job)

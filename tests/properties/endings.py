@@ -26,10 +26,16 @@ class Endings(Lanes):
     def revive(self, job: Record) -> None:
         """A new life under the same id; it leads a flight if nobody else does."""
         job.state, job.attempt, job.leader, job.is_suspect, job.ended_by = JobState.QUEUED, 0, None, False, None
-        job.audio_of, job.end_passed = None, False
+        job.ended_as, job.audio_of, job.end_passed = None, None, False
         self.gone.discard(job.id)
         self.flights.setdefault(job.digest, job.id)
         self.totals["revived"] += 1
+
+    def has_audio_again(self, job: Record) -> bool:
+        """Whether it can have another life. One that failed with the job that it followed gets a copy of that job's audio."""
+        if job.audio_of in self.audio:
+            self.audio.add(job.id)
+        return job.id in self.audio
 
     def close_flight(self, job: Record) -> list[Record]:
         """Forget the flight that this job leads; its followers."""

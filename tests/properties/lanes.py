@@ -35,8 +35,6 @@ class Lanes:
         self.cache: dict[str, str] = {}
         self.token = 0
         self.totals: Counter[str] = Counter()
-        #: Writes that may be counted as refused: they were sent again, since their answer was lost.
-        self.doubtful = 0
         #: Ids in the order in which they ended, since somebody last looked.
         self.ends: list[str] = []
 

@@ -63,9 +63,7 @@ class LongFilesPlay(WorkersPlay):
             hold,
             "split",
             lambda: self.actors.split_as(hold.id, hold.token, hold.worker, hold.execution, cut, lane),
-            lambda again: answer_of(
-                self.fleet.split_file(hold.id, hold.token, hold.worker, hold.execution, cut, lane, is_again=again)
-            ),
+            lambda: answer_of(self.fleet.split_file(hold.id, hold.token, hold.worker, hold.execution, cut, lane)),
             twice=twice,
         )
         if verdict == "missing":
@@ -90,7 +88,7 @@ class LongFilesPlay(WorkersPlay):
                 if number
                 else self.actors.drop_put_pieces(hold.id, hold.token)
             ),
-            lambda again: self.fleet.put_piece(hold.id, hold.token, number, is_again=again),
+            lambda: self.fleet.put_piece(hold.id, hold.token, number),
         )
 
     @precondition(lambda self: self.fleet.split)

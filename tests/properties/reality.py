@@ -13,7 +13,8 @@ from tests.script_driver import PREFIX
 Facts = dict[str, Any]
 #: A record's fields that the model predicts.
 FIELDS = (
-    "state attempt token leader lane suspect execution ended_by audio_of parent piece pieces pieces_left put_pieces digest model"
+    "state attempt token leader lane suspect execution ended_by ended_as pieces_lane audio_of parent piece pieces pieces_left "
+    "put_pieces digest model"
 ).split()
 #: Keys that may stay when the time of everything else is over. docs/redis.md says who ends them.
 FLEETS_OWN = {f"{PREFIX}:{name}" for name in ("load", "totals", "token", "pace", "revisions:demo", "revisions:tiny")} | {
@@ -73,6 +74,8 @@ def _fields(job: Record) -> dict[str, str]:
         "suspect": 1 if job.is_suspect else None,
         "execution": job.execution,
         "ended_by": job.ended_by,
+        "ended_as": job.ended_as,
+        "pieces_lane": job.pieces_lane,
         "audio_of": job.audio_of,
         "parent": job.parent,
         "piece": job.piece,

@@ -85,8 +85,12 @@ class Record:
     execution: str | None = None
     #: RQ still has the worker's execution of this job, so that a claim that is sent again finds it.
     is_noted: bool = False
+    #: The last token with which a worker put the job down, and how that was answered.
     ended_by: int | None = None
+    ended_as: str | None = None
     leader: str | None = None
+    #: Where its pieces wait, once somebody waits for a file that was in no hurry.
+    pieces_lane: str | None = None
     is_suspect: bool = False
     audio_of: str | None = None
     #: It must have ended by a time; and that time is over.

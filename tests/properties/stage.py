@@ -90,13 +90,11 @@ class Stage(RuleBasedStateMachine):
         return seen
 
     def write(
-        self, hold: Hold, what: str, on_fleet: Callable[[], Any], on_model: Callable[[bool], Any], *, twice: bool = False
+        self, hold: Hold, what: str, on_fleet: Callable[[], Any], on_model: Callable[[], Any], *, twice: bool = False
     ) -> Any:
-        """A worker's write. Sent again, it changes nothing, and is answered as before or refused."""
-        is_again = what in hold.answers
-        must, seen = on_model(is_again), on_fleet()
-        if not (is_again and seen == hold.answers[what]):
-            self.both(seen, must, f"{what} of {hold}")
+        """A worker's write. Sent again at once, it changes nothing."""
+        must, seen = on_model(), on_fleet()
+        self.both(seen, must, f"{what} of {hold}")
         if seen not in (0, "stale", ("stale", None)):
             hold.answers.setdefault(what, seen)
         if twice and what in hold.answers:
@@ -113,8 +111,7 @@ class Stage(RuleBasedStateMachine):
         facts = seen.facts()
         for name, value in must.items():
             assert facts[name] == value, f"{name}: {facts[name]} is there, and must be {value}"
-        least = self.fleet.totals["refused_writes"]
-        assert least <= seen.refused_writes <= least + self.fleet.doubtful, "refused writes are those of zombies"
+        assert seen.refused_writes == self.fleet.totals["refused_writes"], "refused writes are those of zombies"
         ends = self.actors.told_ends(len(self.fleet.ends))
         assert sorted(ends) == sorted(self.fleet.ends), f"the ends of {ends} were told, and must be {self.fleet.ends}"
         self.fleet.ends.clear()

@@ -11,39 +11,38 @@ from tests.properties.records import MAX_ATTEMPTS, Record
 class Workers(Claims):
     """Fenced writes."""
 
-    def held(self, job_id: str, token: int, *, is_again: bool = False) -> Record | None:
-        """The job that a worker may write to under its token. `is_again`: it has been written to in this way already."""
+    def held(self, job_id: str, token: int, *answers: str) -> tuple[Record | None, str | None]:
+        """The job that a worker may write to under its token; or what this call, one of `answers`, was answered before."""
         job = self.records.get(job_id)
         if job and job.state is JobState.RUNNING and job.token == token:
-            return job
-        if not job or job.ended_by != token:
-            self.doubtful += is_again
-            self.totals["refused_writes"] += not is_again
-        return None
+            return job, None
+        if job and job.ended_by == token and job.ended_as in answers:
+            return None, job.ended_as
+        # A piece that is done has no record: it is not known who asks.
+        self.totals["refused_writes"] += job is not None or not re.search(r"_p\d+$", job_id)
+        return None, None
 
-    def asked_again(self, file_id: str, execution: str) -> Record | None:
+    def put_down(self, job: Record, answer: str) -> None:
+        """Its worker has done with it."""
+        job.ended_by, job.ended_as = job.token, answer
+        self.end_execution(job)
+
+    def begun_before(self, worker: str, execution: str) -> Record | None:
         """The file that this execution was given to put together."""
-        file = self.records.get(file_id)
-        return file if file and file.state is JobState.RUNNING and file.execution == execution else None
+        begun = [r for r in self.records.values() if (r.worker, r.execution) == (worker, execution) and r.is_noted]
+        return begun[0] if begun else None
 
-    def ended_so(self, job_id: str, token: int, state: JobState) -> bool:
-        """This token has ended the job in this way: the answer was lost."""
-        job = self.records.get(job_id)
-        return job is not None and job.ended_by == token and job.state is state
-
-    def finish(
-        self, job_id: str, token: int, worker: str, execution: str, transcript: str, *, is_again: bool
-    ) -> tuple[str, Record | None]:
+    def finish(self, job_id: str, token: int, worker: str, execution: str, transcript: str) -> tuple[str, Record | None]:
         """The verdict, and the file to put together."""
-        if (part := re.fullmatch(r"(.*)_p\d+", job_id)) and (file := self.asked_again(part[1], execution)):
+        if file := self.begun_before(worker, execution):
             return "stitch", file
-        job = self.held(job_id, token, is_again=is_again)
+        job, before = self.held(job_id, token, "completed")
         if job is None:
-            return ("completed" if self.ended_so(job_id, token, JobState.COMPLETED) else "stale"), None
+            return before or "stale", None
         if job.parent:
             return self._finish_piece(job, worker, execution, transcript)
         followers = self.close_flight(job)
-        job.ended_by = job.token
+        job.ended_by, job.ended_as = job.token, "completed"
         for one in (job, *followers):
             self.transcripts[one.id] = self.cache[one.digest] = transcript
             self.settle(one, JobState.COMPLETED)
@@ -61,27 +60,27 @@ class Workers(Claims):
         self.split.discard(file.id)
         return "stitch", self.begin_execution(file, worker, execution)
 
-    def fail(self, job_id: str, token: int, code: str, *, retryable: bool, is_again: bool) -> str:
-        job = self.held(job_id, token, is_again=is_again)
+    def fail(self, job_id: str, token: int, code: str, *, retryable: bool) -> str:
+        job, before = self.held(job_id, token, "requeued", "failed")
         if job is None:
-            return "failed" if self.ended_so(job_id, token, JobState.FAILED) else "stale"
+            return before or "stale"
         job.is_suspect = job.is_suspect or code == "poison_job"
         if retryable and job.attempt < MAX_ATTEMPTS:
-            self.end_execution(job)
+            self.put_down(job, "requeued")
             self.drop_pieces(job)
             self.enter(job, at_front=True)
             self.totals["retried"] += 1
             return "requeued"
         ended_by = job.token
         self.give_up(job)
-        job.ended_by = ended_by
+        job.ended_by, job.ended_as = ended_by, "failed"
         return "failed"
 
-    def hand_back(self, job_id: str, token: int, *, is_again: bool) -> int:
-        job = self.held(job_id, token, is_again=is_again)
+    def hand_back(self, job_id: str, token: int) -> int:
+        job, before = self.held(job_id, token, "handed_back")
         if job is None:
-            return 0
-        self.end_execution(job)
+            return int(before is not None)
+        self.put_down(job, "handed_back")
         job.attempt -= 1
         self.enter(job, at_front=True)
         self.totals["handed_back"] += 1
@@ -98,9 +97,9 @@ class Workers(Claims):
 
     # -- long files ------------------------------------------------------------------------------------------------
 
-    def put_piece(self, file_id: str, token: int, number: int, *, is_again: bool) -> int:
+    def put_piece(self, file_id: str, token: int, number: int) -> int:
         """Number 0 drops what has been put."""
-        file = self.held(file_id, token, is_again=is_again)
+        file, _ = self.held(file_id, token)
         if file is None:
             return 0
         if number:
@@ -111,13 +110,13 @@ class Workers(Claims):
         return 1
 
     def split_file(
-        self, file_id: str, token: int, worker: str, execution: str, cut: tuple[str, ...], lane: str, *, is_again: bool
+        self, file_id: str, token: int, worker: str, execution: str, cut: tuple[str, ...], lane: str
     ) -> tuple[str, Record | None]:
-        if file := self.asked_again(file_id, execution):
+        if file := self.begun_before(worker, execution):
             return "stitch", file
-        file = self.held(file_id, token, is_again=is_again)
+        file, before = self.held(file_id, token, "split")
         if file is None:
-            return "stale", None
+            return before or "stale", None
         done = self.checkpoints.get(file.id, {})
         todo = {piece_id(file.id, n): place for n, place in enumerate(cut, start=1) if place not in done}
         if any(one not in self.audio for one in todo):
@@ -126,9 +125,9 @@ class Workers(Claims):
         if not self.checkpoints[file.id]:
             del self.checkpoints[file.id]
         self.audio -= {piece_id(file.id, n) for n in range(1, len(cut) + 1)} - set(todo)
-        self.end_execution(file)
+        self.put_down(file, "split")
         for one, place in reversed(todo.items()):
-            self._queue_piece(file, one, place, lane)
+            self._queue_piece(file, one, place, file.pieces_lane or lane)
         file.pieces, file.pieces_left, file.segments = len(cut), len(todo), []
         self.totals["files_split"] += 1
         if not todo:

@@ -117,9 +117,7 @@ class WorkersPlay(CallersPlay):
             hold,
             "finish",
             lambda: self.actors.finish_as(hold.id, hold.token, hold.worker, hold.execution, transcript),
-            lambda again: answer_of(
-                self.fleet.finish(hold.id, hold.token, hold.worker, hold.execution, transcript, is_again=again)
-            ),
+            lambda: answer_of(self.fleet.finish(hold.id, hold.token, hold.worker, hold.execution, transcript)),
             twice=twice,
         )
         self._take_over(hold, verdict, token, is_lost=is_lost)
@@ -152,7 +150,7 @@ class WorkersPlay(CallersPlay):
             hold,
             "fail",
             lambda: self.actors.fail(hold.id, str(hold.token), retryable, code),
-            lambda again: self.fleet.fail(hold.id, hold.token, code, retryable=retryable, is_again=again),
+            lambda: self.fleet.fail(hold.id, hold.token, code, retryable=retryable),
             twice=twice,
         )
 
@@ -167,7 +165,7 @@ class WorkersPlay(CallersPlay):
             hold,
             "hand back",
             lambda: self.actors.hand_back(hold.id, str(hold.token)),
-            lambda again: self.fleet.hand_back(hold.id, hold.token, is_again=again),
+            lambda: self.fleet.hand_back(hold.id, hold.token),
             twice=twice,
         )
 

@@ -109,25 +109,31 @@ local function look_at_file(id)
   end
 end
 
--- All lanes in which jobs of ours have waited, or that RQ's tools have opened for them.
+-- The lanes in which jobs have waited, and those that RQ's tools have opened for them; in alphabetical order.
 local function known_lanes()
-  local lanes, of_rq = {}, RQ .. ':queue:'
+  local lanes, seen, of_rq = {}, {}, RQ .. ':queue:'
+  local function add(lane)
+    if not seen[lane] then
+      seen[lane], lanes[#lanes + 1] = true, lane
+    end
+  end
   for _, field in ipairs(redis.call('HKEYS', PREFIX .. ':load')) do
     local lane = string.match(field, '^through:(.*)$')
     if lane then
-      lanes[lane] = true
+      add(lane)
     end
   end
   for _, queue in ipairs(redis.call('SMEMBERS', RQ .. ':queues')) do
     local lane = string.sub(queue, #of_rq + 1)
     if string.sub(lane, 1, #PREFIX + 1) == PREFIX .. '.' then
-      lanes[lane] = true
+      add(lane)
     end
   end
+  table.sort(lanes)
   return lanes
 end
 
-for lane in pairs(known_lanes()) do
+for _, lane in ipairs(known_lanes()) do
   look_at_lane(lane)
 end
 for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
@@ -136,7 +142,7 @@ end
 
 -- Asked at the end: what was mended above may have put jobs into a lane that was empty, or that was never used.
 local function any_waits()
-  for lane in pairs(known_lanes()) do
+  for _, lane in ipairs(known_lanes()) do
     if redis.call('EXISTS', key('order', lane)) == 1 then
       return true
     end
