@@ -102,7 +102,7 @@ class CallersPlay(Stage):
     @rule(pick=PICK, of_the_end=st.booleans(), sweeps=st.sampled_from([0, 1, 2]))
     def deadline_passes(self, pick: int, of_the_end: bool, sweeps: int) -> None:
         """Somebody waited too long. Without a sweep a claim may notice it first."""
-        if watched := self._watched(followers=bool(pick % 2)):
+        if watched := self._watched(pick):
             job = watched[pick % len(watched)]
             of_the_end = of_the_end and job.has_end
             self.fleet.watched[job.id] = True
@@ -111,11 +111,12 @@ class CallersPlay(Stage):
         for _ in range(sweeps):
             self.expire()
 
-    def _watched(self, *, followers: bool) -> list[Record]:
-        """For whom there is a deadline; only followers of a decode that has begun, if there are any and they are asked for."""
+    def _watched(self, pick: int) -> list[Record]:
+        """For whom there is a deadline: anybody, followers of a decode that has begun, or pieces, as far as there are any."""
         watched = [self.fleet.records[i] for i in sorted(self.fleet.watched) if i in self.fleet.records]
         running = [r for r in watched if r.leader and self.fleet.records[r.leader].state is JobState.RUNNING]
-        return running if followers and running else watched
+        pieces = [r for r in watched if r.parent]
+        return (watched, running, pieces)[pick % 3] or watched
 
     def expire(self) -> None:
         self.both(sorted(self.actors.expire()), sorted(self.fleet.expire()), "expire")

@@ -106,7 +106,7 @@ class LongFilesPlay(WorkersPlay):
         self.busy_day(shifts=[(worker, 4, [Deed.CUT_ELSEWHERE if elsewhere else Deed.CUT] * 4) for worker in WORKERS])
 
     @precondition(lambda self: self.fleet.split)
-    @rule(pick=PICK, twice=SELDOM, dies=st.booleans())
+    @rule(pick=PICK, twice=st.booleans(), dies=st.booleans())
     def finish_a_file(self, pick: int, twice: bool, dies: bool) -> None:
         """Workers finish all pieces of a file; the last one has the file, or dies before it hears of that."""
         file = sorted(self.fleet.split)[pick % len(self.fleet.split)]

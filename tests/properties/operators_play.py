@@ -92,7 +92,7 @@ class OperatorsPlay(LongFilesPlay):
         if pieces:
             piece = pieces[pick % len(pieces)]
             self.actors.delete_in_rq(piece.id)
-            self.actors.lose(KEYS.job(piece.id), KEYS.audio(piece.id))
+            self.actors.lose(KEYS.job(piece.id), KEYS.audio(piece.id), KEYS.partial(piece.id))
             self.fleet.lose_piece(piece)
 
     def _outlive(self, pick: int) -> None:
