@@ -13,7 +13,7 @@ from gateway.app import create_app
 from gateway.protocol import BoundedProtocol, raise_descriptor_limit
 from gateway.routes.about import service_version
 from shared import logs
-from shared.redis_kind import unsuitable
+from shared.redis_server.kind import unsuitable
 from shared.settings import GatewaySettings, complaint
 
 #: How long an idle connection is kept: longer than clients keep a connection that they want to use again.

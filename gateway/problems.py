@@ -28,7 +28,7 @@ from shared.errors import (
     StoreUnavailable,
     UnknownJob,
 )
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_server.trouble import Trouble, trouble_of
 
 
 class UploadStalled(MalformedRequest):

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.audio.request import READING_REVISION
-from shared.redis_address import parsed
+from shared.redis_server.address import parsed
 from shared.transcripts.languages import language_code
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from shared.redis_connection import connect
+from shared.redis_server.connection import connect
 from tests.processes import RedisServer, Running, free_port, redis_binary, start, wait_until
 
 SERVICE = "fleet-redis"

@@ -11,8 +11,8 @@ from setproctitle import setproctitle
 
 from shared.cpu import usable_cores
 from shared.logs import configure, get_logger
-from shared.redis_connection import connect
-from shared.redis_kind import unsuitable
+from shared.redis_server.connection import connect
+from shared.redis_server.kind import unsuitable
 from shared.settings import WorkerSettings, complaint
 from worker.chosen_engine import chosen_engine
 from worker.queue.assembly import assemble

@@ -19,7 +19,7 @@ from deploy.local.processes import ROOT, ProcessEnded
 from deploy.local.readiness import Readiness
 from deploy.local.redis_server import NoRedisServer
 from deploy.local.sizing import set_sizes, told
-from shared.redis_address import parsed, without_secrets
+from shared.redis_server.address import parsed, without_secrets
 from shared.settings import GatewaySettings, WorkerSettings, complaint
 
 #: How long workers may go on decoding after Ctrl-C, which should not take long. Then they hand their jobs back to the queue.

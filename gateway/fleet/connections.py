@@ -15,9 +15,9 @@ from redis.exceptions import ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.fleet.fresh import NOW, Fresh
-from shared.redis_address import RedisAddress, parsed
-from shared.redis_connection import DEPOSED, sentinel_options
-from shared.redis_trouble import is_deposed
+from shared.redis_server.address import RedisAddress, parsed
+from shared.redis_server.connection import DEPOSED, sentinel_options
+from shared.redis_server.trouble import is_deposed
 
 CONNECTIONS = 64
 CONNECT_SECONDS = 1.0
@@ -129,7 +129,7 @@ class MasterPool(TurnPool):
 
 
 class MasterConnection(SentinelManagedConnection):
-    """The same as the worker's (`shared.redis_connection`), for this side's redis-py."""
+    """The same as the worker's (`shared.redis_server.connection`), for this side's redis-py."""
 
     async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
         """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""

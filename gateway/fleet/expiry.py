@@ -7,7 +7,7 @@ from redis.exceptions import RedisError
 
 from gateway.fleet.store import JobStore
 from shared.logs import get_logger
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_server.trouble import Trouble, trouble_of
 
 EXPIRY_SECONDS, RECONCILE_SECONDS = 1.0, 5.0
 

@@ -17,7 +17,7 @@ from shared.jobs import rq_transport, scripting
 from shared.jobs.job import Job, JobState
 from shared.jobs.keys import UNREADABLE_SECONDS, Keys
 from shared.jobs.lanes import Lane
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_server.trouble import Trouble, trouble_of
 from shared.settings import GatewaySettings
 from shared.transcripts.stitching import joined_text
 from shared.transcripts.transcript import Segment, Transcript, join_text

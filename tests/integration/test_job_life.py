@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from shared.jobs.rq_transport import queue_key
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_server.trouble import Trouble, trouble_of
 from tests.processes import wait_until
 from tests.script_driver import KEYS, LANE, ScriptDriver
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from gateway.fleet.connections import connect as connect_gateway
-from shared.redis_connection import connect
+from shared.redis_server.connection import connect
 from tests.conftest import Clip
 from tests.processes import WITHOUT_FILES, RedisServer, Running, Stack, free_port, redis_binary, start, wait_until
 

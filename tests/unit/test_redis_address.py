@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.redis_address import parsed, without_secrets
+from shared.redis_server.address import parsed, without_secrets
 
 
 def test_sentinels_a_name_and_a_database() -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.sentinel import MasterNotFoundError
 
-from shared.redis_trouble import Trouble, is_deposed, trouble_of
+from shared.redis_server.trouble import Trouble, is_deposed, trouble_of
 
 
 @pytest.mark.parametrize(

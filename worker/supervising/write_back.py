@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 
 from shared.jobs.job import JobError
 from shared.logs import get_logger
-from shared.redis_trouble import Trouble, trouble_of
+from shared.redis_server.trouble import Trouble, trouble_of
 from worker.queue.leased_job import LeasedJob, WriteResult
 from worker.queue.leases import Leases, PiecesLost
 from worker.supervising.decodes import DecodeResult, UnwrittenResult

@@ -11,8 +11,8 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection, SentinelManagedSSLConnection
 
-from shared.redis_address import RedisAddress, parsed
-from shared.redis_trouble import is_deposed
+from shared.redis_server.address import RedisAddress, parsed
+from shared.redis_server.trouble import is_deposed
 
 #: How long one Sentinel may take to connect and to answer: they are asked one after the other.
 SENTINEL_SECONDS = 0.5

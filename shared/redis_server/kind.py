@@ -6,7 +6,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared.redis_connection import connect
+from shared.redis_server.connection import connect
 
 LOOK_SECONDS = 2.0
 NO_CLUSTER = "REDIS_URL: this is a Redis Cluster, which cannot hold a fleet; name a single server, or one with replicas"
