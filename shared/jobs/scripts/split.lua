@@ -9,9 +9,8 @@
 -- a.execution, a.worker, a.lease_ms   as in finish.lua, in case only stitching is left to do
 -- ARGV[5..]        per piece: how many fields, then field, value, ... of RQ's own hash
 --
--- A piece is not decoded again if it has a checkpoint from an earlier life of the file (before it failed, or of a cancelled
--- leader).
--- Returns {'stale'} for a stale token, {'missing'} if the audio of a piece is not there, {'split'}; or
+-- If a piece has a checkpoint from an earlier life of the file (before it failed, or of a cancelled leader), it is not decoded
+-- again. Returns {'stale'} for a stale token, {'missing'} if the audio of a piece is not there, {'split'}; or
 -- {'stitch', the file's hash} if all pieces are done.
 -- uses: executions pieces lanes leases
 local again = begun_before()

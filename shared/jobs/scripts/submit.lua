@@ -94,7 +94,7 @@ if not cached and not leader then
     count('refused_full')
     return { 'full', bytes, audio_ms }
   end
-  -- This is the first write, and the largest: when Redis's memory is full, this one fails, and nothing is left behind.
+  -- This is the first write, and the largest: when Redis' memory is full, this one fails, and nothing is left behind.
   redis.call('SET', key('audio', job.id), audio, 'EX', a.audio_ttl)
 end
 

@@ -34,7 +34,7 @@ class Arena:
         self.redis.close()
 
     def submit(self, animal: Animal, number: int, milliseconds: int = 0, query: str = "") -> str:
-        """Submit a job until a gateway acknowledges it. Returns its id. After a refusal, ask the next gateway, same key."""
+        """Submit a job and return its id. After a refusal the next gateway is asked with the same key, until one acknowledges."""
         content, key = clip(animal, number, milliseconds), f"{animal}-{number}-{milliseconds}{query}"
         gateways, ids = cycle(self.clients[number % len(self.clients) :] + self.clients), list[str]()
 

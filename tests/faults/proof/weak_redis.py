@@ -122,7 +122,7 @@ class WeakRedis(RedisServer):
         if not self._clock_file.exists():
             self._clock_file.write_text("+0")
         return {
-            # libc comes before the allocator that the server is linked with: jemalloc asks for the time before libfaketime can.
+            # libc comes before the allocator of the server: jemalloc would ask for the time before libfaketime can tell it.
             "LD_PRELOAD": f"{libfaketime()} libc.so.6",
             "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
             "FAKETIME_CACHE_DURATION": "1",

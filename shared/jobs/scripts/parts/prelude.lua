@@ -60,7 +60,7 @@ local function load_job(id)
   return job
 end
 
--- For scripts that must run when Redis's memory is full, since they free some. Redis refuses a script only at its first write,
+-- For scripts that must run when Redis' memory is full, since they free some. Redis refuses a script only at its first write,
 -- and it never refuses DEL.
 local function even_when_full()
   redis.call('DEL', PREFIX .. ':nothing')
