@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: how a caller says that a request is the same one again, because its answer was lost."""
+"""`Idempotency-Key`: by it a caller says that it sends the same request again, because the answer was lost."""
 
 import hashlib
 
@@ -10,9 +10,9 @@ LONGEST_KEY = 255
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The SHA-256 of the key, in hexadecimal digits: Redis need not hold a caller's own words. None if there is no key.
+    """The SHA-256 of the key, in hexadecimal digits, so that Redis does not hold the caller's own text. None without a key.
 
-    Raises `InvalidOption`.
+    Raises `InvalidOption` if the key is empty or too long.
     """
     key = request.headers.get("idempotency-key")
     if key is None:

@@ -1,4 +1,4 @@
-"""A Redis master, its replicas, and three Sentinels that watch over them: all real, all on loopback."""
+"""A Redis master, its replicas, and three Sentinels that watch them: real processes on loopback."""
 
 import signal
 from collections.abc import Iterator
@@ -13,19 +13,19 @@ from shared.redis_server.connection import connect
 from tests.processes import RedisServer, Running, free_port, redis_binary, start, wait_until
 
 SERVICE = "fleet-redis"
-#: A Sentinel gives a server up that has been silent for so long.
+#: After this time of silence, a Sentinel takes a server for down.
 DOWN_AFTER_MS = 1000
-#: Until a failover that went wrong is tried again.
+#: How long the Sentinels wait before they try a failed failover again.
 FAILOVER_TIMEOUT_MS = 4000
 FAILOVER_SECONDS = 40.0
 OPTIONS = ("--appendonly", "no", "--save", "", "--repl-diskless-sync-delay", "0", "--repl-timeout", "10")
-#: A master that has lost its replicas takes no more writes.
+#: With these options, a master that has lost its replicas takes no more writes.
 SAFE = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
 
 
 @dataclass(kw_only=True)
 class Watched:
-    """Servers under the eyes of Sentinels. It can stand where tests have a `RedisServer`."""
+    """Redis servers that Sentinels watch. Tests can use it in place of a `RedisServer`."""
 
     servers: list[RedisServer]
     sentinel_ports: list[int]
@@ -36,7 +36,7 @@ class Watched:
         return f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     def client(self) -> "redis.Redis":
-        """One that follows the master."""
+        """A client that follows the master."""
         return connect(self.url)
 
     def master(self) -> RedisServer:
@@ -49,7 +49,7 @@ class Watched:
         return [server for server in self.servers if server is not master]
 
     def wait_for_another(self, than: RedisServer) -> None:
-        """Until the Sentinels agree on another master, and it is one."""
+        """Wait until the Sentinels agree on another master, and that server is a master by its own ROLE."""
 
         def there() -> bool:
             with suppress(StopIteration, redis.RedisError):
@@ -59,13 +59,13 @@ class Watched:
         wait_until(there, "there is another master", FAILOVER_SECONDS)
 
     def is_replica(self, server: RedisServer) -> bool:
-        """By its own words."""
+        """Whether the server itself says that it is a replica."""
         with suppress(redis.RedisError):
             return _role(server) == "slave"
         return False
 
     def wait_until_whole(self) -> None:
-        """All others replicate the master, and every Sentinel knows them."""
+        """Wait until all other servers replicate the master, and every Sentinel knows these replicas."""
         others = len(self.servers) - 1
 
         def whole() -> bool:
@@ -105,7 +105,7 @@ def _role(server: RedisServer) -> str:
 
 @contextmanager
 def watched_servers(folder: Path, *, replicas: int, options: tuple[str, ...] = ()) -> Iterator[Watched]:
-    """A master, so many replicas and three Sentinels, for the time of a `with`."""
+    """A master, `replicas` replicas and three Sentinels, for the time of a `with`."""
     servers, sentinels = list[RedisServer](), list[Running]()
     try:
         for number in range(replicas + 1):
@@ -127,7 +127,7 @@ def _server(folder: Path, master_port: int | None, options: tuple[str, ...]) -> 
     following = ("--replicaof", "127.0.0.1", str(master_port)) if master_port else ()
     server = RedisServer(folder=folder, options=(*OPTIONS, *options, *following))
     server.start()
-    # It stays a replica of nobody when it is started again: the Sentinels say whose it is.
+    # When the server is started again, it begins as a master: the Sentinels tell it whom to replicate.
     server.options = (*OPTIONS, *options)
     return server
 

@@ -27,10 +27,10 @@ TURN_SECONDS = 20.0
 
 
 class HonestConnection(AbstractConnection):
-    """Says so in redis-py's way when the server has just closed the connection: uvloop raises `RuntimeError` then."""
+    """Raises redis-py's error if the server has just closed the connection: uvloop raises `RuntimeError` then."""
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        """Send. Raises redis-py's `ConnectionError` and `TimeoutError`."""
+        """Send a packed command. Raises redis-py's `ConnectionError` and `TimeoutError`."""
         try:
             await super().send_packed_command(command, check_health)
         except RuntimeError as error:
@@ -90,9 +90,9 @@ class TurnPool(BlockingConnectionPool):
 
 
 class MasterPool(TurnPool):
-    """Turns at the server that the Sentinels call the master. When it is another one, nobody goes on with the old one."""
+    """A pool of connections to the server that the Sentinels name as the master. When they name another, old ones are closed."""
 
-    #: What redis-py's managed connections ask their pool.
+    #: redis-py's managed connections read these from their pool.
     is_master, check_connection = True, False
 
     def __init__(self, address: RedisAddress, **options: Any) -> None:
@@ -105,11 +105,11 @@ class MasterPool(TurnPool):
         self._look_up = Fresh(self._ask)
 
     async def get_master_address(self) -> tuple[str, int]:
-        """For a connection that is about to connect. Raises redis-py's `MasterNotFoundError`."""
+        """The master's host and port, for a connection that is about to connect. Raises redis-py's `MasterNotFoundError`."""
         return await self._look_up.get(NOW)
 
     async def aclose(self) -> None:
-        """Leave the server and the Sentinels."""
+        """Close the connections to the server and to the Sentinels."""
         await super().aclose()
         await self._sentinels.aclose()
 
@@ -121,7 +121,7 @@ class MasterPool(TurnPool):
         return found[0], found[1]
 
     async def _leave_others(self) -> None:
-        """Also those in use: a server that was cut off and is no master any more would answer them for seconds."""
+        """Close the connections to other servers, also those in use: an old master that was cut off would answer for seconds."""
         connections: list[Any] = list(chain(self._available_connections, self._in_use_connections))
         for connection in connections:
             if connection.is_connected and (connection.host, connection.port) != self._master:
@@ -129,10 +129,10 @@ class MasterPool(TurnPool):
 
 
 class MasterConnection(SentinelManagedConnection):
-    """The same as the worker's (`shared.redis_server.connection`), for this side's redis-py."""
+    """As the worker's `MasterConnection` in `shared.redis_server.connection`, but for redis-py's asyncio client."""
 
     async def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
-        """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""
+        """Connect to the master, unless connected. Raises redis-py's `MasterNotFoundError` and its errors of connecting."""
         if not self.is_connected:
             self.host, self.port = await self.connection_pool.get_master_address()
         await super().connect_check_health(check_health, retry_socket_connect)
@@ -141,7 +141,7 @@ class MasterConnection(SentinelManagedConnection):
         await self.connect_check_health(self.connection_pool.check_connection, retry_socket_connect=False)
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """What the server answers. Raises redis-py's `ConnectionError` after a failover."""
+        """The server's answer. Raises redis-py's `ConnectionError` if the answer shows that the server is no master any more."""
         try:
             return await super().read_response(*arguments, **options)
         except ResponseError as error:
@@ -152,7 +152,7 @@ class MasterConnection(SentinelManagedConnection):
 
 
 class MasterSSLConnection(MasterConnection, SentinelManagedSSLConnection):
-    """The same with TLS."""
+    """A `MasterConnection` with TLS."""
 
 
 def connect(url: str, answer_seconds: float) -> "Redis":

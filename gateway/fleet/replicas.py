@@ -1,4 +1,4 @@
-"""What is acknowledged outlives a failover: the answer waits until replicas of Redis have the change."""
+"""Acknowledged changes outlive a failover: the gateway answers only when replicas of Redis have the change."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +12,13 @@ from shared.errors import StoreUnavailable
 from shared.logs import get_logger
 
 _LOG = get_logger(__name__)
-#: Beyond the time that replicas have: Redis' own.
+#: How long Redis may take to answer WAIT, beyond the time that the replicas have.
 ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """How many must have a change, and how long they may take. `channel` is one that nobody listens to."""
+    """How many replicas must have a change, and how long they may take. No process listens to `channel`."""
 
     wanted: int
     seconds: float
@@ -26,19 +26,19 @@ class Replicas:
 
     @property
     def commands(self) -> list[bytes]:
-        """To be sent behind the change, on its connection.
+        """The commands that the gateway sends after the change, on the same connection.
 
-        WAIT waits for the last write of its connection, from Redis 7.2 on. A submit that is repeated writes nothing, but the
-        first one may not have reached the replicas yet: so there is a message that goes to them, and takes no memory.
+        From Redis 7.2 on, WAIT waits for the last write of its connection. A repeated submit writes nothing, but the first one
+        may not have reached the replicas yet. So there is a message that is sent to the replicas, and takes no memory.
         """
         mark: Any = ("PUBLISH", self.channel, "")
         wait: Any = ("WAIT", self.wanted, int(self.seconds * 1000))
         return [hiredis.pack_command(mark), hiredis.pack_command(wait)]
 
     async def confirm(self, connection: Any) -> None:
-        """Read what `commands` are answered. Raises `StoreUnavailable` when too few have the change, and redis-py's errors.
+        """Read the answers to `commands`. Raises `StoreUnavailable` if too few replicas have the change, and redis-py's errors.
 
-        Without a confirmation the connection is closed: it may lead to a server that is no master any more.
+        Without a confirmation the connection is closed: its server may be no master any more.
         """
         try:
             await connection.read_response()

@@ -31,11 +31,11 @@ class _Asked:
 
     commands: Sequence[bytes]
     answers: "asyncio.Future[list[Any]]"
-    #: Answered when replicas have what was changed.
+    #: Whether the answers must wait until replicas have the changes.
     lasting: bool
 
     def tell(self, answers: list[Any]) -> None:
-        """Unless the caller has gone."""
+        """Give the caller its answers, unless it has gone."""
         if not self.answers.done():
             self.answers.set_result(answers)
 

@@ -139,7 +139,7 @@ async def _bounded(request: Request, limit_bytes: int, patience: _Patience) -> A
                 break
             yield chunk
             if budget.body.took(len(chunk)):
-                # As long as it waits for us it does not stall.
+                # While the body waits for its turn, the sender must wait, too: that is no stall.
                 patience.end()
                 await budget.body.turn()
                 patience.renew(0)

@@ -1,4 +1,4 @@
-"""A few threads for work that would hold up the event loop, and a line of callers before them that has an end."""
+"""A few threads for work that would hold up the event loop, and a bounded line of callers who wait for them."""
 
 import asyncio
 import os
@@ -15,25 +15,29 @@ from shared.errors import ReadersUnavailable
 
 T = TypeVar("T")
 
-#: More at a time would only hold each other up: hashing and decoding base64 keep a core busy.
+#: More threads would only slow each other down: hashing and decoding base64 keep a core busy.
 MOST_THREADS = 4
 NICENESS = 5
 #: How many callers may wait for a thread.
 MOST_WAITING = 64
-#: How long a caller waits for its turn with a thread, and for the work.
+#: How long a caller waits at most, for a thread and for the work together.
 PATIENCE_SECONDS = 45.0
-#: To be called now and then by work that takes long: raises `ClientDisconnect` once nobody wants it any more.
+#: Long work calls this now and then. It raises `ClientDisconnect` when the caller has hung up or has waited too long.
 StopIfGone = Callable[[], None]
 
 
 class Threads:
-    """Work that has not begun is dropped when its caller hangs up; work under way ends at its next look."""
+    """Runs work in threads. When a caller hangs up, its work is dropped, or ends at its next `StopIfGone` if it has begun."""
 
     def __init__(self, most: int = MOST_THREADS, most_waiting: int = MOST_WAITING) -> None:
         self._limiter, self._most_waiting = anyio.CapacityLimiter(most), most_waiting
 
     async def run(self, request: Request, work: Callable[[StopIfGone], T]) -> T:
-        """What the work returns. Raises what it raises, `ReadersUnavailable`, and `ClientDisconnect`."""
+        """Run the work and return its result.
+
+        Raises the errors of the work, `ReadersUnavailable` if too many callers wait or the work is not done in time, and
+        `ClientDisconnect` when the caller hangs up.
+        """
         if self._limiter.statistics().tasks_waiting >= self._most_waiting:
             raise ReadersUnavailable("Too many uploads are being looked at; try again in a moment.")
         gone = threading.Event()
@@ -57,11 +61,11 @@ class Threads:
 
 
 def _give_way() -> None:
-    """The event loop goes first, as before readers. Linux keeps niceness by thread, and these threads do nothing else."""
+    """Lower this thread's priority: the event loop goes first. Linux has a niceness for each thread; these do nothing else."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _is_heard(working: "asyncio.Task[Any]") -> None:
-    """Nobody asks for the error of work that was dropped: without this, asyncio logs it."""
+    """Read the error of work that was dropped: if no code reads it, asyncio logs it."""
     if not working.cancelled():
         working.exception()

@@ -47,7 +47,7 @@ def source(name: str) -> Source:
 
 
 def _in_order(path: str, before: Sequence[str] = ()) -> list[str]:
-    """The files `before`, then those that a script needs beside them: the parts of its parts, its parts, the script."""
+    """The files `before`, then the further files of a script in this order: the parts of its parts, its parts, the script."""
     order = [*before]
     uses = _USES.search(_read(path))
     for part in uses[1].split() if uses else ():

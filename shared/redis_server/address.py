@@ -1,4 +1,4 @@
-"""What REDIS_URL says: where a server is, or which Sentinels know it and under which name."""
+"""Reads REDIS_URL: the address of a Redis server, or of its Sentinels with the name under which they know it."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _OF_SENTINELS = re.compile(
     r"(?:\?(?P<query>.*))?"
 )
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:\s]+)(?::(?P<port>\d{1,5}))?")
-#: What logs in to the Sentinels themselves; the part before the @ is for the servers.
+#: Options with the login for the Sentinels; the part before the @ is the login for the servers.
 _SENTINEL_LOGIN = {"sentinel_username": "username", "sentinel_password": "password"}
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -28,11 +28,11 @@ _UNKNOWN_OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """An address that has been checked. `options` are redis-py's, for connections to the server."""
+    """A checked address. `options` are redis-py's options of connections to the server."""
 
     options: Mapping[str, Any]
     uses_tls: bool
-    #: Host and port of each Sentinel; none for a server that is named itself.
+    #: Host and port of each Sentinel; empty if the address names the server itself.
     sentinels: tuple[tuple[str, int], ...] = ()
     #: The name under which the Sentinels know the server.
     service: str = ""
@@ -40,7 +40,10 @@ class RedisAddress:
 
 
 def parsed(url: str) -> RedisAddress:
-    """Raises `ValueError` with a sentence for the operator, which holds no part of the address but names of options."""
+    """Read and check an address.
+
+    Raises `ValueError` with a sentence for the operator. The sentence may name options, and holds no other part of the address.
+    """
     scheme = url.partition("://")[0].lower()
     address = _of_sentinels(url) if scheme.endswith("+sentinel") else _of_server(url)
     _check(address)
@@ -48,7 +51,7 @@ def parsed(url: str) -> RedisAddress:
 
 
 def without_secrets(url: str) -> str:
-    """The address for people: without users, passwords and options."""
+    """The address for logs and messages: without users, passwords and options."""
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
@@ -69,7 +72,7 @@ def _of_sentinels(url: str) -> RedisAddress:
     query = parse_qsl(found["query"] or "", keep_blank_values=True)
     own = {_SENTINEL_LOGIN[name]: value for name, value in query if name in _SENTINEL_LOGIN}
     for_server = urlencode([(name, value) for name, value in query if name not in _SENTINEL_LOGIN])
-    # redis-py knows no such address: it is asked what one of the server itself would mean.
+    # redis-py cannot read addresses of Sentinels. It reads one of the server itself, with the same options.
     as_server = f"{found['scheme']}://{found['login'] or ''}server/{found['database'] or 0}?{for_server}"
     options = dict(_of_server(as_server).options)
     for name in ("host", "port", "connection_class"):
@@ -92,7 +95,7 @@ def _host(written: str) -> tuple[str, int]:
 
 
 def _check(address: RedisAddress) -> None:
-    """What redis-py would complain about at the first connection, and not in words for operators."""
+    """Find mistakes that redis-py would report only at the first connection, and not in words for operators."""
     for name in _FILES:
         if name in address.options and not Path(address.options[name]).is_file():
             raise ValueError(f"there is no file where {name} says")

@@ -1,4 +1,4 @@
-"""Connections to the Redis that REDIS_URL names. One that Sentinels know is asked for anew at each connection."""
+"""Connections to the Redis that REDIS_URL names. With Sentinels, each new connection first asks them for the master."""
 
 import threading
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConn
 from shared.redis_server.address import RedisAddress, parsed
 from shared.redis_server.trouble import is_deposed
 
-#: How long one Sentinel may take to connect and to answer: they are asked one after the other.
+#: How long one Sentinel may take to connect, and to answer: they are asked one after another.
 SENTINEL_SECONDS = 0.5
 DEPOSED = "this server is no master any more, or its replicas have left it"
 
 
 def connect(url: str, **options: Any) -> Redis:
-    """A client with these options of redis-py; those in the URL come first. Connects when it is used."""
+    """A client with these options of redis-py; options in the URL override them. It connects when it is first used."""
     address = parsed(url)
     if not address.sentinels:
         return Redis.from_url(url, **options)
@@ -31,13 +31,13 @@ def connect(url: str, **options: Any) -> Redis:
 
 
 def sentinel_options(address: RedisAddress) -> Mapping[str, Any]:
-    """Of connections to the Sentinels: one that does not answer is passed over, not asked again."""
+    """redis-py's options of connections to the Sentinels. A Sentinel that does not answer in time is passed over."""
     patience = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
     return {**patience, **address.sentinel_options}
 
 
 class _Finder(Sentinel):
-    """Asked by one thread at a time: redis-py puts the Sentinel that answered to the front of a list that all share."""
+    """Lets one thread at a time ask: redis-py moves the Sentinel that answered to the front of a list that all threads share."""
 
     def __init__(self, sentinels: Any, sentinel_kwargs: Mapping[str, Any]) -> None:
         options = {**sentinel_kwargs, "retry": Retry(NoBackoff(), 0)}
@@ -45,20 +45,20 @@ class _Finder(Sentinel):
         self._turn = threading.Lock()
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Where the master is now. Raises redis-py's `MasterNotFoundError`."""
+        """The host and port of the master now. Raises redis-py's `MasterNotFoundError`."""
         with self._turn:
             host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
             return host, port
 
 
 class MasterConnection(SentinelManagedConnection):
-    """To the master of the moment, also when it connects anew by itself: there redis-py goes back to the server it had.
+    """A connection to the current master. When it reconnects, it asks again; redis-py's class goes back to its old server.
 
-    Closed by an error that says that another server may be the master. redis-py does not see such errors of scripts.
+    It is closed by an error that says that another server may be the master. redis-py overlooks such errors from scripts.
     """
 
     def connect_check_health(self, check_health: bool = True, retry_socket_connect: bool = True) -> None:
-        """Connect, unless it is connected. Raises redis-py's `MasterNotFoundError`, and as redis-py's own."""
+        """Connect to the master, unless connected. Raises redis-py's `MasterNotFoundError` and its errors of connecting."""
         if self._sock is None:
             self.host, self.port = self.connection_pool.get_master_address()
         super().connect_check_health(check_health, retry_socket_connect)
@@ -67,7 +67,7 @@ class MasterConnection(SentinelManagedConnection):
         self.connect_check_health(self.connection_pool.check_connection, retry_socket_connect=False)
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """What the server answers. Raises redis-py's `ConnectionError` after a failover."""
+        """The server's answer. Raises redis-py's `ConnectionError` if the answer shows that the server is no master any more."""
         try:
             return super().read_response(*arguments, **options)
         except ResponseError as error:
@@ -78,4 +78,4 @@ class MasterConnection(SentinelManagedConnection):
 
 
 class MasterSSLConnection(MasterConnection, SentinelManagedSSLConnection):
-    """The same with TLS."""
+    """A `MasterConnection` with TLS."""

@@ -63,12 +63,12 @@ _FULL_CODE = "OOM"
 _CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})\b")
 
 
-#: Errors of a server that is no master any more, or one that its replicas have left.
+#: Errors of a server that is no master any more, or that has lost its replicas.
 _DEPOSED_CODES = frozenset({"READONLY", "NOREPLICAS", "UNBLOCKED"})
 
 
 def is_deposed(error: ResponseError) -> bool:
-    """Whether there may be another master by now: the connection is of no use, and the Sentinels are to be asked again."""
+    """Whether another server may be the master by now. Then the connection must be closed, and the Sentinels asked again."""
     return isinstance(error, ReadOnlyError) or bool(_DEPOSED_CODES & set(_CODE.findall(str(error))))
 
 

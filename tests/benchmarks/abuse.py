@@ -1,4 +1,4 @@
-"""A client that only wants clips taken, beside one who holds connections or sends too much: quiet and loud in turns."""
+"""Measures a client that submits clips, with and without an attacker who holds connections or sends too much."""
 
 import itertools
 import json
@@ -21,11 +21,12 @@ from tests.benchmarks.submit_latency import clip
 from tests.processes import ROOT, Stack, redis_server
 from tests.report import Finding, p95
 
-#: Submits of one turn, and how far apart.
+#: Number of submits in one turn, and the pause between two.
 SUBMITS, PAUSE_SECONDS = 60, 0.02
-#: How often quiet and loud take turns. A burst of uploads is soon over; what holds connections is there for the whole turn.
+#: Rounds of each attack; a round is a quiet turn and a loud one, with the attack. A burst of uploads ends soon; an attack that
+#: holds connections lasts for the whole turn.
 ROUNDS = {"half-sent heads": 3, "bodies that trickle": 3, "uploads of 95 MB": 5, "a header of 100 MB": 5, "12 MB of keys": 5}
-#: Those that are soon over: a turn lasts as long as they do, and so many submits at least.
+#: For attacks that end soon, the BURSTS, a loud turn lasts as long as the attack, and has at least this number of submits.
 FEWEST_SUBMITS = 20
 BURSTS = frozenset({"uploads of 95 MB", "a header of 100 MB", "12 MB of keys"})
 MOST_RATIO, MOST_MB, CUT_SECONDS, MEGABYTE = 2.0, 300, 30.0, 1_000_000
@@ -34,7 +35,7 @@ LOOK_SECONDS, LONGEST_SECONDS = 0.05, 90.0
 
 @dataclass
 class _Seen:
-    """Of one kind of attack: in each round p95 of the quiet and of the loud turn (ms), and the worst of the rest."""
+    """Measurements of one attack: p95 of each quiet and each loud turn (ms), and the worst of the other values."""
 
     quiet: list[float] = field(default_factory=list)
     loud: list[float] = field(default_factory=list)
@@ -44,12 +45,12 @@ class _Seen:
 
     @property
     def ratio(self) -> float:
-        """The median round's: a host with other guests spoils some."""
+        """How much slower the loud turn is: the median of the rounds, since other guests of the host spoil some rounds."""
         return statistics.median(loud / quiet for loud, quiet in zip(self.loud, self.quiet, strict=True))
 
 
 def abuse(folder: Path) -> Iterator[Finding]:
-    """One gateway without a key; what it takes is withdrawn at once."""
+    """Attack one gateway that has no key. The measuring client cancels its jobs at once."""
     folder.mkdir(exist_ok=True)
     with redis_server(folder) as server:
         stack = Stack(server=server, folder=folder, environment={"ENABLE_CACHE": "false", "MAX_QUEUE_AUDIO_SECONDS": "100000000"})
@@ -80,7 +81,7 @@ def _while_it_lasts(attack: "subprocess.Popen[str]") -> Iterable[int]:
 
 
 def _turn(port: int, submits: Iterable[int]) -> list[float]:
-    """Milliseconds of each submit."""
+    """Submit clips one by one, and return the milliseconds of each submit."""
     took = list[float]()
     with Connection(port) as connection:
         for _ in submits:
@@ -96,7 +97,7 @@ def _turn(port: int, submits: Iterable[int]) -> list[float]:
 
 @contextmanager
 def _attack(name: str, port: int) -> Iterator["subprocess.Popen[str]"]:
-    """From when it has begun."""
+    """Run an attack in a process of its own. Yields when the attack has begun."""
     command = [sys.executable, "-m", "tests.benchmarks.attacks", name, str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as attack:
         try:

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.attacks NAME PORT`: one who holds connections, or sends more than there is room for.
+"""`python -m tests.benchmarks.attacks NAME PORT`: an attacker who holds connections, or sends more than there is room for.
 
-A process of its own, as it would be on another machine, and one that gives way to the fleet. It says `begun` once it is at work,
-and at the end in JSON when the last of its connections was cut, and what was answered.
+It is a process of its own, like an attacker on another machine, and has a low priority beside the fleet. It prints `begun` once
+it has begun. At the end it prints as JSON when the last of its connections was cut, and the answers that it got.
 """
 
 import json
@@ -24,13 +24,13 @@ OF_AN_UPLOAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\
 
 
 def half_heads(connections: list[socket.socket]) -> None:
-    """Begin to ask, and say no more."""
+    """Send half of a request's head on each connection, and no more."""
     for connection in connections:
         connection.sendall(HALF_A_HEAD)
 
 
 def trickles(connections: list[socket.socket]) -> None:
-    """A byte a second each, for as long as anybody listens."""
+    """Send one byte a second on each connection, as long as any connection is open."""
     listening = connections
     for connection in listening:
         connection.sendall(OF_AN_UPLOAD)
@@ -41,20 +41,20 @@ def trickles(connections: list[socket.socket]) -> None:
 
 
 def large_header(connections: list[socket.socket]) -> None:
-    """One that never ends."""
+    """Send a header that does not end."""
     if _goes(connections[0], HALF_A_HEAD):
         any(not _goes(connections[0], b"a" * MEGABYTE) for _ in range(HEADER_MB))
 
 
 def many_keys(connections: list[socket.socket]) -> None:
-    """A JSON body of a million of them."""
+    """Send a JSON body with a million keys."""
     keys = (b"{" + b",".join(b'"k%d":0' % number for number in range(MEGABYTE)))[: KEYS_MB * MEGABYTE] + b"}"
     head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     _goes(connections[0], head + b"Content-Length: %d\r\n\r\n" % len(keys) + keys)
 
 
 def uploads(connections: list[socket.socket]) -> None:
-    """All at once, as fast as the bytes are taken."""
+    """Upload on all connections at once, as fast as the gateway takes the bytes."""
 
     def one(connection: socket.socket) -> None:
         if _goes(connection, OF_AN_UPLOAD):
@@ -63,7 +63,7 @@ def uploads(connections: list[socket.socket]) -> None:
     _all_at_once(one, connections)
 
 
-#: By name: what it does, and over how many connections.
+#: By name: the attack, and its number of connections.
 ATTACKS: dict[str, tuple[Callable[[list[socket.socket]], None], int]] = {
     "half-sent heads": (half_heads, HEADS),
     "bodies that trickle": (trickles, TRICKLES),
@@ -74,7 +74,7 @@ ATTACKS: dict[str, tuple[Callable[[list[socket.socket]], None], int]] = {
 
 
 def _goes(connection: socket.socket, content: bytes) -> bool:
-    """Whether it could be sent."""
+    """Send bytes. Returns whether that was possible."""
     with suppress(OSError):
         connection.sendall(content)
         return True
@@ -90,7 +90,7 @@ def _all_at_once(one: Callable[[socket.socket], None], connections: list[socket.
 
 
 def main(name: str, port: int) -> None:
-    """Begin, wait until everything is cut, and tell."""
+    """Attack, wait until all connections are cut, and print the outcome."""
     os.nice(NICENESS)
     attack, count = ATTACKS[name]
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What it costs that an acknowledged job is on a replica: the gateway waits for it before it answers."""
+"""Measures the cost of waiting until a replica has a job before the gateway acknowledges it."""
 
 import statistics
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from tests.processes import DURABLE, RedisServer, running_stack, wait_until
 from tests.report import Finding, milliseconds
 
 ROUNDS, ONE_BY_ONE, AT_ONCE, CONNECTIONS = 3, 50, 200, 8
-#: By the number of replicas that a gateway waits for.
+#: The numbers of replicas for which the two gateways wait.
 WAITED_FOR = ("0", "1")
 
 
 def replication(folder: Path) -> Iterator[Finding]:
-    """One server and its replica; two gateways, of which one waits. They are measured in turn."""
+    """One server with a replica, and two gateways, of which one waits for the replica. They are measured in turn."""
     took: dict[str, list[float]] = {replicas: [] for replicas in WAITED_FOR}
     rates: dict[str, list[float]] = {replicas: [] for replicas in WAITED_FOR}
     numbers = iter(range(3_000_000, 4_000_000))

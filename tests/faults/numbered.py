@@ -1,6 +1,6 @@
-"""The zoo, with what an animal says in its segment: so the transcript of a long file tells which pieces it is made of.
+"""The zoo, with the number of a clip as its segment. So the transcript of a long file shows the pieces of which it is made.
 
-Workers of the last release run this, too, on the zoo and the engine protocol of that release: it imports nothing else.
+Workers of the last release run this file, too, on that release's own zoo and engine protocol. So it imports nothing else.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ class NumberedEngine(ZooEngine):
     """`WHISPER_ENGINE=tests.faults.numbered:NumberedEngine`."""
 
     def transcribe(self, samples: Any, options: Any, preprocess_ms: float, listener: Any) -> Any:
-        """One segment, which says the number."""
+        """The zoo's transcript, with one segment whose text is the number."""
         transcript = super().transcribe(samples, options, preprocess_ms, listener)
         whole = {"id": 0, "start": 0.0, "end": transcript.duration, "text": transcript.transcript}
         segments = [segment.model_copy(update=whole) for segment in transcript.segments[:1]]

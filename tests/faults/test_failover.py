@@ -1,4 +1,4 @@
-"""The Redis master dies, hangs, or is ahead of its replica; Sentinels name another one. No acknowledged job is lost."""
+"""The Redis master dies, hangs, or is ahead of its replica, and the Sentinels name another. No acknowledged job is lost."""
 
 import signal
 import threading
@@ -25,7 +25,7 @@ ZOO = {"WHISPER_ENGINE": "tests.faults.zoo:ZooEngine", "WHISPER_MODEL": "zoo", "
 
 @contextmanager
 def fleet_at(watched: Watched, folder: Path, *, workers: int = 1, replicas: int = 1) -> Iterator[Arena]:
-    """A gateway and workers that know the Sentinels. `replicas`: so many must have what is acknowledged."""
+    """A gateway and workers that ask the Sentinels. `replicas`: how many must have a change before it is acknowledged."""
     folder.mkdir()
     stack = Stack(server=cast("RedisServer", watched), folder=folder, environment=ZOO)
     try:
@@ -41,7 +41,7 @@ def fleet_at(watched: Watched, folder: Path, *, workers: int = 1, replicas: int 
 
 @dataclass(kw_only=True)
 class Traffic:
-    """Clients that submit all the time, and one that looks at what has been acknowledged."""
+    """Clients that submit jobs all the time, and one client that reads the acknowledged ones."""
 
     fleet: Arena
     acknowledged: dict[str, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Traffic:
         assert not self.errors
 
     def more(self) -> None:
-        """Wait until it is plain that jobs are acknowledged again."""
+        """Wait until SOME more jobs have been acknowledged."""
         enough = len(self.acknowledged) + SOME
         wait_until(lambda: len(self.acknowledged) >= enough or self.errors, f"{SOME} more are acknowledged", 60)
 
@@ -91,7 +91,7 @@ class Traffic:
 
 
 def all_said(fleet: Arena, numbers: dict[str, int]) -> None:
-    """Every acknowledged job has ended, and its transcript is its own."""
+    """Check that every acknowledged job completes with its own transcript."""
     jobs = fleet.all_end(list(numbers), 90)
     wrong = [job for job in jobs if job["status"] != "completed" or job["result"]["transcript"] != str(numbers[job["job_id"]])]
     assert not wrong, wrong[:3]
@@ -128,7 +128,7 @@ def test_a_master_that_hangs_and_comes_back_splits_no_brain(tmp_path: Path) -> N
             traffic.more()
             old.running.signal(signal.SIGSTOP)
             watched.wait_for_another(old)
-            # Right now it believes that it is the master, and what was sent to it meanwhile is carried out.
+            # Now the old master still takes itself for the master, and carries out the commands that were sent to it meanwhile.
             old.running.signal(signal.SIGCONT)
             traffic.more()
             wait_until(lambda: watched.is_replica(old), "the old master is a replica", 40)
@@ -147,7 +147,7 @@ class Sent:
 
 
 def send_once(fleet: Arena, number: int) -> Sent:
-    # Beyond what the sockets between master and replica hold, if there are sixty of them.
+    # Sixty clips of this size are more than the sockets between master and replica hold.
     content = clip(Animal.GOOD, number, seconds=10)
     headers = {"Idempotency-Key": f"once-{number}"}
     answer = fleet.client.post("/v1/jobs", content=content, headers=headers, timeout=20)
@@ -157,7 +157,7 @@ def send_once(fleet: Arena, number: int) -> Sent:
 
 @pytest.mark.parametrize("replicas", [1, 0])
 def test_what_no_replica_has_is_not_acknowledged(tmp_path: Path, replicas: int) -> None:
-    """With `replicas=0` it is, and lost: this is what the other run is spared."""
+    """With `replicas=0` such jobs are acknowledged and lost: this shows that the other run tests something."""
     with (
         watched_servers(tmp_path, replicas=1) as watched,
         fleet_at(watched, tmp_path / "fleet", workers=0, replicas=replicas) as fleet,
@@ -171,14 +171,14 @@ def test_what_no_replica_has_is_not_acknowledged(tmp_path: Path, replicas: int) 
         old.kill()
         replica.running.signal(signal.SIGCONT)
         watched.wait_for_another(old)
-        # A replica that it can wait for.
+        # The old master becomes the replica for which the gateway can wait.
         old.start()
         wait_until(lambda: watched.is_replica(old), "the old master is a replica", 40)
         wait_until(lambda: fleet.client.get("/stats").status_code == 200, "the gateway is at the new master")
         statuses = {one.number: fleet.client.get(f"/v1/jobs/{one.job_id}").status_code for one in sent if one.job_id}
         lost = [number for number, status in statuses.items() if status == 404]
         if replicas == 0:
-            assert lost, "a replica that lags far behind was to lose something"
+            assert lost, "without waiting for the replica, some acknowledged jobs are lost"
             return
         assert not lost and len(statuses) < len(sent)
         fleet.stack.start_worker()
@@ -187,7 +187,7 @@ def test_what_no_replica_has_is_not_acknowledged(tmp_path: Path, replicas: int) 
 
 
 def test_a_result_that_was_lost_is_written_again_by_its_worker(tmp_path: Path) -> None:
-    """The job has been seen to end, and its end has not reached the replica that becomes the master."""
+    """A caller has seen the job's end, but the end has not reached the replica that becomes the master."""
     with watched_servers(tmp_path, replicas=1) as watched, fleet_at(watched, tmp_path / "fleet", replicas=0) as fleet:
         old, replica = watched.master(), watched.replicas()[0]
         assert replica.running is not None
@@ -204,4 +204,4 @@ def test_a_result_that_was_lost_is_written_again_by_its_worker(tmp_path: Path) -
         watched.wait_for_another(old)
         job = fleet.ended(job_id)
         assert (job["status"], job["result"]["transcript"], job["attempt"]) == ("completed", "7", 1)
-        assert "written_again" in fleet.stack.workers[0].log_text(), "or else the replica knew it all along"
+        assert "written_again" in fleet.stack.workers[0].log_text(), "else the replica had the result already"

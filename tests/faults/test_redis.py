@@ -23,7 +23,7 @@ def durable(tmp_path: Path) -> Iterator[Arena]:
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 def test_acknowledged_jobs_survive_a_killed_redis(tmp_path: Path, fsync: str) -> None:
-    """With `everysec`, a failing host may lose the last second; a killed server process does not."""
+    """With `everysec`, a host that fails may lose the last second. A server process that is killed loses nothing."""
     options = ("--appendonly", "yes", "--appendfsync", fsync, "--save", "")
     with arena(tmp_path / "fleet", redis_options=options, LEASE_SECONDS="2") as fleet:
         running = fleet.submit(Animal.GOOD, 1, milliseconds=2000)
@@ -40,7 +40,7 @@ def test_acknowledged_jobs_survive_a_killed_redis(tmp_path: Path, fsync: str) ->
 
 
 def test_a_redis_that_hangs_is_told_from_one_that_is_busy(durable: Arena) -> None:
-    """Far more requests than connections: no request waits for its turn at a server that does not answer."""
+    """There are far more requests than connections: no request waits for its turn at a server that does not answer."""
     job_id = durable.submit(Animal.GOOD, 1)
     durable.ended(job_id)
     server = durable.stack.server.running
@@ -67,7 +67,7 @@ def post(content: bytes) -> bytes:
 
 
 async def herd(fleet: Arena, requests: Sequence[bytes]) -> list[tuple[int, float]]:
-    """Status and seconds of requests that are sent all at once, by a client that costs little."""
+    """Status and seconds of each of the requests, all sent at once by a client that needs little time itself."""
     host, port = fleet.stack.urls[0].removeprefix("http://").split(":")
 
     async def ask(request: bytes) -> tuple[int, float]:

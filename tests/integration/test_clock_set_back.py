@@ -1,4 +1,4 @@
-"""Redis' clock is set back by an hour: what was noted by the old time keeps nobody waiting for that hour."""
+"""Redis' clock is set back by an hour: leases, locks and beats from the old time delay no job or process for that hour."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_a_lease_of_the_old_time_lapses_after_one_lease(fleet: ScriptDriver) -> 
     fleet.submit("a")
     fleet.claim()
     fleet.redis.zadd(KEYS.in_flight, {"a": now_ms(fleet) + HOUR_MS})
-    assert fleet.recover() == [[], []], "its worker may live, and renews it"
+    assert fleet.recover() == [[], []], "its worker may be alive and renew the lease"
     assert 0 < lease_left_ms(fleet, "a") <= LEASE_MS
     fleet.redis.zincrby(KEYS.in_flight, -LEASE_MS, "a")
     assert fleet.recover() == [["a"], []]

@@ -1,4 +1,4 @@
-"""Somebody waits for a file of the batch lane, which is cut already: its pieces leave that lane, too."""
+"""A caller begins to wait for a file of the batch lane that is cut already: its pieces leave that lane, too."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ALL_LANES: dict[str, Any] = {"lanes": [LANE, LONG_LANE, BATCH_LANE], "patience":
 
 
 def batch_file(fleet: ScriptDriver) -> str:
-    """Its token, before it is cut."""
+    """Submit and claim a file of the batch lane. Returns its token; the file is not cut yet."""
     fleet.submit("f", digest="same", lane=BATCH_LANE, job=FILE | {"priority": "batch"})
     return fleet.claim_several(1, **ALL_LANES)[0]["token"]
 
@@ -29,7 +29,7 @@ def test_pieces_of_a_batch_file_are_in_a_hurry_once_somebody_waits_for_it(fleet:
     assert (in_lane(fleet, LONG_LANE), in_lane(fleet, BATCH_LANE)) == (["f_p2", "f_p3"], ["other"])
     assert fleet.load() == before and fleet.job("f")["lane"] == LONG_LANE
     assert fleet.redis.zrange(f"test:order:{LONG_LANE}", 0, -1) == [b"f_p2", b"f_p3"]
-    # The one whose worker is lost comes back to the batch lane, and follows at the next sweep.
+    # The piece whose worker is lost comes back to the batch lane. The next sweep moves it, too.
     assert fleet.recover() == [[begun], []]
     assert fleet.reconcile() == [[], [], []]
     assert (in_lane(fleet, LONG_LANE), in_lane(fleet, BATCH_LANE)) == (["f_p2", "f_p3", "f_p1"], ["other"])

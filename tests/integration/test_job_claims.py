@@ -37,12 +37,12 @@ def test_a_worker_takes_its_share_of_what_waits(fleet: ScriptDriver, workers: in
 @pytest.mark.parametrize(
     ("in_hand", "waiting", "taken"),
     [
-        (7, 16, "a"),  # there is enough for both workers
+        (7, 16, "a"),  # there are enough jobs for both workers
         (7, 8, "a"),
-        (7, 7, ""),  # the other worker, soon idle, would have none
+        (7, 7, ""),  # the other worker will soon be idle, and would have no job
         (4, 4, ""),
         (4, 6, "a"),
-        (3, 1, "a"),  # a worker may always have a few
+        (3, 1, "a"),  # a worker may always have a few jobs
         (2, 6, "ab"),
         (1, 3, "ab"),  # not all three: the other worker may be idle
         (0, 1, "a"),
@@ -70,7 +70,7 @@ def test_a_worker_alone_takes_all_that_it_has_room_for(fleet: ScriptDriver) -> N
 
 
 def test_short_and_background_jobs_are_shared_apart(fleet: ScriptDriver) -> None:
-    """A worker that holds its share of a long file may still take its share of the short jobs, and vice versa."""
+    """A worker that has its share of a long file may still take its share of the short jobs, and the other way round."""
     submit(fleet, "ab")
     for name in "xy":
         fleet.submit(name, lane=LONG_LANE)

@@ -1,4 +1,4 @@
-"""Equal jobs: followers of a decode that is under way, and transcripts from the cache."""
+"""Equal jobs: followers of a job that is being decoded, and transcripts from the cache."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.script_driver import KEYS, ScriptDriver
 
 
 def heard_of(fleet: ScriptDriver, **seconds_ago: int) -> None:
-    """By revision, when a worker last said that it decodes with it."""
+    """Write for each revision how many seconds ago a worker that decodes with it had its last beat."""
     now = fleet.redis.time()[0]
     fleet.redis.zadd(KEYS.revisions("demo"), {revision: (now - ago) * 1000 for revision, ago in seconds_ago.items()})
 
@@ -34,7 +34,7 @@ def test_later_equal_jobs_come_from_the_cache_of_the_current_model_revision(flee
 
 
 def test_workers_that_cache_under_different_revisions_share_what_they_have(fleet: ScriptDriver) -> None:
-    """CPUs and GPUs in one fleet, say; and the last one's when all are gone."""
+    """For example CPUs and GPUs in one fleet. If all workers are gone, the revision with the last beat counts."""
     for name, revision in {"a": "r1", "b": "r2"}.items():
         fleet.submit(name)
         fleet.finish(name, fleet.claim()["token"], revision=revision)
@@ -120,7 +120,7 @@ def test_followers_of_a_cancelled_job_without_audio_end(fleet: ScriptDriver) -> 
 
 
 def test_followers_of_a_long_file_have_a_smaller_limit(fleet: ScriptDriver) -> None:
-    """Each has a copy of its transcript."""
+    """Each follower gets a copy of the transcript, so the limit also counts the seconds of audio."""
     long = {"audio_seconds": 100.0}
     verdicts = [fleet.submit(name, digest="same", job=long, max_audio_ms=10**6, most_followed_seconds=250)[0] for name in "abcde"]
     assert verdicts == ["queued", "following", "following", "following", "full"]

@@ -1,4 +1,4 @@
-"""The atomic steps of a job's life, each against a real Redis: submit, claim, renew, finish, and what is left of it."""
+"""The atomic steps of a job's life, each against a real Redis: submit, claim, renew and finish, and the keys that are left."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ def test_a_stale_token_writes_nothing_and_is_counted(fleet: ScriptDriver) -> Non
     assert fleet.fail("a", old, retryable=True) == "stale"
     assert fleet.renew("a", old) == "stale"
     assert fleet.finish("a", new) == "completed"
-    assert fleet.finish("a", new, '{"transcript":"twice"}') == "completed", "its answer may have been lost"
+    assert fleet.finish("a", new, '{"transcript":"twice"}') == "completed", "the answer to the first call may have been lost"
     assert fleet.redis.get(KEYS.transcript("a")) == b'{"transcript":"hello"}'
     assert int(fleet.redis.hget(KEYS.totals, "refused_writes") or 0) == 2
 
@@ -139,7 +139,7 @@ def test_a_submit_rings_for_an_idle_worker(fleet: ScriptDriver) -> None:
 
 
 def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
-    """With results, tombstones and cache expired, what is left belongs to the fleet, not to a job."""
+    """After results, `gone` marks and cache entries have expired, the keys that are left belong to the fleet, not to a job."""
     short: dict[str, Any] = {"result_ttl": 1, "failed_audio_ttl": 1, "gone_ttl": 1}
     for name in "abcd":
         fleet.submit(name, digest="same" if name in "cd" else name, **short)

@@ -1,4 +1,4 @@
-"""The atomic steps of a long file's life: cut, decoded in pieces by anybody, put together by whoever has the last one."""
+"""The atomic steps of a long file's life: cut, decoded in pieces by any worker, stitched by the worker of the last piece."""
 
 import time
 from typing import Any
@@ -16,7 +16,7 @@ FILE = {"audio_seconds": 60.0}
 
 
 def split_file(fleet: ScriptDriver, job_id: str = "f", **more: Any) -> None:
-    """A file of three pieces, cut by w1."""
+    """Submit a file of three pieces, which w1 claims and splits."""
     fleet.submit(job_id, lane=LONG_LANE, job=FILE, **more)
     assert fleet.split(job_id, fleet.claim()["token"], PIECES) == "split"
 
@@ -125,7 +125,7 @@ def test_a_follower_that_takes_over_goes_on_from_the_pieces_that_are_done(fleet:
 
 @pytest.mark.parametrize("late", ["f", "f_p2"])
 def test_a_file_that_is_late_expires_with_its_pieces(fleet: ScriptDriver, late: str) -> None:
-    """Its own deadline passes; or nobody has come for one of its pieces for as long as the fleet lets jobs wait."""
+    """Either the file's own deadline passes, or one of its pieces was not started in time."""
     split_file(fleet, deadline_ms=60_000)
     fleet.redis.zadd("test:deadlines", {late: 1})
     assert fleet.expire() == ["f"]

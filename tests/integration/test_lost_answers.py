@@ -1,4 +1,4 @@
-"""Calls that are made again because the answer of the first was lost on its way."""
+"""Script calls that are made again because the answer to the first one was lost."""
 
 from tests.script_driver import KEYS, LONG_LANE, ScriptDriver
 
@@ -27,7 +27,7 @@ def test_an_answer_that_was_lost_is_given_again_and_is_no_zombie(fleet: ScriptDr
     token = fleet.claim()["token"]
     assert [fleet.fail("b", token, retryable=False) for _ in "12"] == ["failed", "failed"]
     assert fleet.redis.hget("test:totals", "refused_writes") is None
-    assert fleet.finish("b", token) == "stale", "it ended in another way"
+    assert fleet.finish("b", token) == "stale", "the token ended the job with another answer"
 
 
 def test_a_submit_that_is_sent_again_is_the_same_job(fleet: ScriptDriver) -> None:
@@ -61,7 +61,7 @@ def test_what_a_worker_has_put_down_it_may_put_down_again(fleet: ScriptDriver) -
     token = fleet.claim("w2")["token"]
     assert [fleet.hand_back("a", token) for _ in "12"] == [1, 1]
     fleet.claim("w3")
-    assert fleet.hand_back("a", token) == 1, "also once another worker has the job"
+    assert fleet.hand_back("a", token) == 1, "the answer stays the same when another worker has the job"
     assert (fleet.state("a"), fleet.waiting(), fleet.load()[0]) == ("running", [], 0)
     assert fleet.redis.hget("test:totals", "refused_writes") is None
 

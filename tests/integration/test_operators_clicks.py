@@ -1,4 +1,4 @@
-"""RQ's tools (rq-dashboard, `rq empty`) remove jobs: every job ends or keeps running, and the counters are right."""
+"""An operator removes or requeues jobs with RQ's tools: every job ends or keeps running, and the counters are right."""
 
 from collections.abc import Callable
 from typing import Any
@@ -118,7 +118,7 @@ def test_a_file_that_is_cut_anew_is_weighed_though_nothing_else_waits(fleet: Scr
     assert fleet.reconcile() == [[], [], ["f"]]
     assert fleet.load()[0] > 0
     fleet.claim()
-    assert fleet.load()[0] >= 0, "not less than nothing"
+    assert fleet.load()[0] >= 0, "the count of waiting jobs is never negative"
 
 
 def test_a_split_file_is_left_alone(fleet: ScriptDriver) -> None:
@@ -200,5 +200,5 @@ def test_a_requeued_follower_has_the_audio_of_the_job_that_it_followed(fleet: Sc
 
 
 def requeue(fleet: ScriptDriver, job_id: str) -> None:
-    """As its button does."""
+    """Requeue a job as the dashboard's button does."""
     RqJob.fetch(job_id, connection=fleet.redis, serializer=JSONSerializer).requeue()

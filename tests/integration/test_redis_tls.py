@@ -1,4 +1,4 @@
-"""Redis behind TLS, by itself and with Sentinels; and Sentinels with a password of their own."""
+"""Redis with TLS, alone and with Sentinels; and Sentinels with a password of their own."""
 
 import shutil
 import subprocess
@@ -32,7 +32,7 @@ class Papers:
 
     @property
     def options(self) -> dict[str, str]:
-        """Of a server or a Sentinel."""
+        """The TLS options of a server or a Sentinel."""
         names = {"tls-ca-cert-file": "ca.crt", "tls-cert-file": "server.crt", "tls-key-file": "server.key"}
         return {name: str(self.folder / file) for name, file in names.items()} | {"tls-auth-clients": "no"}
 
@@ -45,7 +45,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
 
 
 def made_papers(folder: Path) -> Papers:
-    """Valid for a day."""
+    """Make an authority and a server's certificate in `folder`. They are valid for a day."""
     folder.joinpath("names").write_text("subjectAltName=IP:127.0.0.1\n")
     key = "-newkey rsa:2048 -nodes"
     for command in (
@@ -59,7 +59,7 @@ def made_papers(folder: Path) -> Papers:
 
 @dataclass(kw_only=True)
 class TlsServer(RedisServer):
-    """A server without a port in the clear."""
+    """A server that listens with TLS only."""
 
     papers: Papers
 
@@ -154,7 +154,7 @@ def test_a_wrong_address_is_a_sentence_at_the_start(tmp_path: Path, program: str
 
 @contextmanager
 def sentinel_of(folder: Path, port_of_server: int, lines: dict[str, str]) -> Iterator[int]:
-    """The port of a Sentinel with a password of its own."""
+    """Run a Sentinel with a password of its own. Yields its port."""
     folder.mkdir()
     port = free_port()
     told = {"bind": "127.0.0.1", "dir": str(folder), "requirepass": "watcher", "port": str(port)} | lines
@@ -178,7 +178,7 @@ async def both_sides_get_through(url: str) -> None:
 
 async def test_sentinels_have_a_password_of_their_own(tmp_path: Path, server: RedisServer) -> None:
     with sentinel_of(tmp_path / "sentinel", server.port, {}) as port:
-        # The server itself has none, and does not mind one.
+        # The server itself has no password.
         await both_sides_get_through(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{port}/fleet-redis/0?sentinel_password=watcher")
         assert not answers(f"redis+sentinel://127.0.0.1:{port}/fleet-redis/0?sentinel_password=wrong")
         assert not answers(f"redis+sentinel://127.0.0.1:{port}/no-such-name/0?sentinel_password=watcher")

@@ -1,4 +1,4 @@
-"""The users of docs/redis.md have the rights they need: a fleet runs with these very lines, and nothing is denied."""
+"""The users in docs/redis.md have the rights that they need: a fleet runs with exactly these lines, and nothing is denied."""
 
 import re
 import sys
@@ -17,19 +17,19 @@ from tests.integration.test_long_files import speech
 from tests.processes import ROOT, RedisServer, Stack, free_port, redis_server, start, wait_until
 
 PASSWORD = "PASSWORD"
-#: Lists of rq-dashboard.
+#: The lists that rq-dashboard shows for each queue.
 KINDS = ("queued", "started", "finished", "failed", "canceled", "deferred", "scheduled")
 WORKERS_SCRIPTS = ("claim", "renew", "put_piece", "split", "finish", "fail", "hand_back", "recover")
 
 
 def lines() -> dict[str, str]:
-    """By user, as an operator would copy them."""
+    """The ACL lines of the document by user, as an operator would copy them."""
     found = re.findall(r"^(ACL SETUSER (\w+) .*)$", (ROOT / "docs" / "redis.md").read_text(), re.MULTILINE)
     return {user: line for line, user in found}
 
 
 def called(scripts: tuple[str, ...]) -> set[str]:
-    """Every command that a script names, also on ways that are seldom taken."""
+    """Every command that these scripts name, also in branches that seldom run."""
     calls = re.findall(r"redis\.p?call\(([^,)]*)", "\n".join(scripting.source(name).text for name in scripts))
     return {command.lower() for call in calls for command in re.findall(r"'([A-Z]+)'", call)}
 
@@ -46,7 +46,7 @@ def as_user(server: RedisServer, user: str) -> str:
 
 @contextmanager
 def guarded_server(folder: Path) -> Iterator[tuple[RedisServer, "redis.Redis"]]:
-    """A server with the users of the document, and a client that may do everything."""
+    """A server with the document's users, and a client with all rights."""
     with redis_server(folder) as server:
         admin = server.client()
         for line in lines().values():
@@ -55,7 +55,10 @@ def guarded_server(folder: Path) -> Iterator[tuple[RedisServer, "redis.Redis"]]:
 
 
 def denied(admin: "redis.Redis") -> list[str]:
-    """What somebody was not allowed to do. redis-py tells its name to newer servers, and does not mind if that is refused."""
+    """The commands that were denied, with their users.
+
+    CLIENT is left out: redis-py tells newer servers its name, and goes on if the server refuses that.
+    """
     entries: Any = admin.acl_log(count=100)
     return [f"{e['username']}: {e['object']} ({e['context']})" for e in entries if e["object"].split("|")[0] != "client"]
 
@@ -82,7 +85,7 @@ def test_a_fleet_runs_with_the_rights_of_the_document(tmp_path: Path, clips: lis
 
 
 def before_there_is_a_worker(client: httpx.Client, clips: list[Clip]) -> None:
-    """Deadlines, a retry, a cancel, an erasure, a page of jobs."""
+    """Use deadlines, a retry, a cancel, an erasure and a page of jobs."""
     job = client.post("/v1/jobs", content=clips[0].content, params={"start_deadline_seconds": 1}).raise_for_status().json()
     ended = client.get(f"/v1/jobs/{job['job_id']}?wait=20").json()
     assert ended["status"] == "expired"
@@ -93,7 +96,7 @@ def before_there_is_a_worker(client: httpx.Client, clips: list[Clip]) -> None:
 
 
 def with_a_worker(client: httpx.Client, clips: list[Clip]) -> None:
-    """A clip, the same again, a long file; and what the gateway says of the fleet."""
+    """Submit a clip, the same clip again and a long file; and read what the gateway tells of the fleet."""
     clip = next(clip for clip in clips if clip.kind == "own")
     for headers in ({}, {"Idempotency-Key": "a"}, {"Idempotency-Key": "a"}):
         answer = client.post("/v1/jobs?wait=40", content=clip.content, headers=headers)
@@ -107,7 +110,7 @@ def with_a_worker(client: httpx.Client, clips: list[Clip]) -> None:
 
 
 def what_an_operator_finds(client: httpx.Client, clips: list[Clip]) -> None:
-    """Jobs of every kind in one lane, and no worker."""
+    """Leave waiting, cancelled and expired jobs in one lane, without a worker."""
     ids = [
         client.post("/v1/jobs", content=clip.content, params={"start_deadline_seconds": seconds}).json()["job_id"]
         for clip, seconds in zip(clips[:3], (600, 600, 1), strict=True)
@@ -117,7 +120,7 @@ def what_an_operator_finds(client: httpx.Client, clips: list[Clip]) -> None:
 
 
 def clicks(server: RedisServer, client: httpx.Client, folder: Path) -> None:
-    """What an operator looks at and does in rq-dashboard."""
+    """Open the pages of rq-dashboard and press its buttons."""
     port, program = free_port(), str(Path(sys.executable).parent / "rq-dashboard")
     command = [program, "--json", "--bind", "127.0.0.1", "--port", str(port), "--redis-url", as_user(server, "dashboard")]
     running = start(command, folder / "dashboard.log")

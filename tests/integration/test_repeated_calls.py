@@ -1,4 +1,4 @@
-"""Calls that a caller sends twice, because the answer to the first was lost on its way."""
+"""Calls that a caller sends twice, because the answer to the first one was lost."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The judge of `make faults`: each rule finds what breaks it, and a history with unknown outcomes is clean."""
+"""The judge of `make faults`: each rule finds the histories that break it, and unknown outcomes are no faults."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from tests.faults.proof.checker import RULES, judge
 from tests.faults.proof.history import Action, Operation, Recorder, Seen, read_history
 
-#: A fleet that did what the histories below tell: jobs submitted, and how they ended.
+#: The fields of `/stats` that are not counters, when no job waits or runs.
 IDLE = {"queued_jobs": 0, "queued_bytes": 0, "queued_audio_seconds": 0.0, "in_flight": 0, "queues": {"short": 0}}
 
 
@@ -17,7 +17,7 @@ def stats(submitted: int = 1, revived: int = 0, **ends: int) -> dict[str, Any]:
 
 
 def call(action: Action, at: float, status: int | None = 200, seen: Seen | None = None, **fields: Any) -> Operation:
-    """Takes half a second, and is about job `a` unless said otherwise."""
+    """A call that takes half a second. It is about job `a` unless `fields` say otherwise."""
     named = {"job": "" if action == "submit" or action.startswith("rq") else "a", "ended": at + 0.5, **fields}
     return Operation(client="c", action=action, began=at, status=status, seen=seen, **named)
 
@@ -44,7 +44,7 @@ CANCEL = call("delete", 1, 200, is_("canceled"))
 FAILS = submit(said=None)
 RETRY = call("retry", 3, 202, is_("queued"))
 
-#: By the rule that each breaks, and no other.
+#: Histories by the rule that each of them breaks. They break no other rule.
 BROKEN: dict[str, dict[str, tuple[list[Operation], dict[str, Any]]]] = {
     "every job ends": {
         "a job still waits": ([submit(), poll(9, "queued")], stats()),

@@ -1,4 +1,4 @@
-"""Jobs and faults of the proof come from its seed alone."""
+"""The jobs and the faults of the proof depend on its seed alone."""
 
 from collections import Counter
 from itertools import pairwise
@@ -9,7 +9,7 @@ from tests.faults.proof.plans import EQUAL_JOBS, SHARES, Story, job_plans
 from tests.faults.proof.schedule import LAST_BY, LONG_STOP_SECONDS, USUAL_SECONDS, Kind, schedule
 from tests.faults.proof.stories import audio_of
 
-#: Faults of these kinds leave nobody to do another to Redis meanwhile.
+#: During a fault of these kinds there is no other fault of Redis.
 OF_REDIS = (Kind.KILL_REDIS, Kind.STOP_REDIS, Kind.STOP_REDIS_LONG, Kind.DISK_FULL, Kind.RESTART_ALL)
 
 

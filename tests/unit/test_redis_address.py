@@ -1,4 +1,4 @@
-"""What a REDIS_URL means, and what is said about one that means nothing."""
+"""How REDIS_URL is read, and the messages about a REDIS_URL that is wrong."""
 
 import re
 

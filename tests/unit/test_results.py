@@ -1,4 +1,4 @@
-"""What a job that has no result answers when it is asked for one."""
+"""The answer to a request for the result of a job that has none."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Scripts are put together from parts, and their errors name the file and line."""
+"""Scripts are made of parts, and their errors name the file and the line."""
 
 import re
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Threads for slow checks: the line before them has an end, and work of callers who hang up is dropped."""
+"""Threads for slow checks: only so many callers may wait for them, and the work of a caller who hangs up is dropped."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ class Caller:
 
 
 def busy_until(event: threading.Event, begun: threading.Event) -> Callable[[StopIfGone], str]:
-    """Work that looks now and then whether it is still wanted."""
+    """Work that calls `stop_if_gone` now and then."""
 
     def work(stop_if_gone: StopIfGone) -> str:
         begun.set()

@@ -1,4 +1,4 @@
-"""Large bodies come in by turns."""
+"""Large bodies are read in turns."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def test_bodies_take_turns_and_others_come_between() -> None:
 
     seen = asyncio.run(asyncio.wait_for(scene(), ENOUGH_SECONDS))
     assert [name for name in seen if name != "small"] == ["a", "b", "c"] * 3
-    assert seen.index("small") <= 5, "it does not wait for all of them"
+    assert seen.index("small") <= 5, "a small request does not wait for all large bodies"
 
 
 def test_a_body_that_is_given_up_holds_nobody_up() -> None:

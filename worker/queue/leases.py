@@ -139,7 +139,7 @@ class Leases:
     def finish(self, leased: LeasedJob, transcript: Transcript) -> WriteResult:
         """Write the transcript of a job."""
         settings = self._settings
-        # A stitched transcript has it already, from its pieces.
+        # A stitched transcript has its revision already, from its pieces.
         decoded_as = transcript.decoded_as or settings.cache_revision(transcript.model_revision)
         return self._written(
             self._scripts.run(

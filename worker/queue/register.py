@@ -44,7 +44,7 @@ class Register:
         with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
             pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
-            # A beat in the future is from before the clock was set back. A worker that lives beats again.
+            # A beat in the future was written before the clock was set back. A living worker beats again.
             pipeline.zremrangebyscore(self._keys.workers, now + ttl_ms, "+inf")
             pipeline.zadd(self._keys.workers, {self._worker: now})
             pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)

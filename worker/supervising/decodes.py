@@ -49,7 +49,10 @@ class DecodeResult:
 
     @property
     def ends_job(self) -> bool:
-        """A caller may have seen this end. Other results only give up the lease: recovery brings such a job back."""
+        """Whether this result ends its job, so that a caller may have seen the end. Other results only give up the lease.
+
+        If such a write is lost in a failover, recovery takes the job back.
+        """
         return self.transcript is not None or self.error is not None
 
 

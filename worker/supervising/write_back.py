@@ -28,7 +28,7 @@ class WriteBack:
         self._leases, self._lately = leases, WrittenLately[UnwrittenResult](master)
         self._unwritten: list[UnwrittenResult] = []
         self._to_stitch: list[LeasedJob] = []
-        #: Redis' answer to the latest write said that no lane of this worker holds a waiting job.
+        #: Whether Redis' answer to the latest write said that no job waits in this worker's lanes.
         self.nothing_waits = False
 
     def add(self, leased: LeasedJob, result: DecodeResult) -> None:

@@ -6,7 +6,7 @@ import sys
 import threading
 
 CHUNK_BYTES = 1 << 20
-#: The kernel takes a millisecond to free so much. More of it is freed in a thread: the caller may be an event loop.
+#: The kernel takes a millisecond to free this size. A larger file is freed in a thread: the caller may be an event loop.
 SOON_FREED_BYTES = 4 << 20
 
 

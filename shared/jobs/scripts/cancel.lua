@@ -1,10 +1,10 @@
 -- Cancel a job that is not finished, or erase one that is.
 --
--- a.id, a.tenant   the job and who asks
+-- a.id, a.tenant   the job, and the tenant who asks
 -- a.key            the caller's Idempotency-Key, or ''
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns 'unknown' (or somebody else's), 'gone', 'canceled' or 'erased'.
+-- Returns 'unknown' (also for another tenant's job), 'gone', 'canceled' or 'erased'.
 -- uses: access pieces flights
 even_when_full()
 local job, refusal = owned()
@@ -12,7 +12,7 @@ if not job then
   return refusal
 end
 
--- Sent again, since the answer was lost on its way: it must not erase what it has cancelled.
+-- The caller sends this request again because its answer was lost: it must not erase the job that it has cancelled.
 if a.key ~= '' and job.canceled_with == a.key then
   return 'canceled'
 end

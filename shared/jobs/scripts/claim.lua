@@ -1,40 +1,42 @@
--- Give a worker the next jobs: out of their lane and under a lease in one step, so that no killed worker takes one along.
+-- Give a worker the next jobs. Each leaves its lane and comes under a lease in one step: if the worker is killed, no job is lost.
 --
--- Not more than its share of what waits, so that one worker's full batch leaves no other idle: neither now nor when the queue
--- runs dry. A suspect (a job that may have ended a model process) runs alone, so that the next death names the culprit and
--- nobody suffers with it. Lanes are served in their order, yet none starves.
+-- A worker takes at most its share of the waiting jobs, so that one worker's full batch leaves no other worker idle, neither now
+-- nor when the queue runs dry. A suspect (a job that may have ended a model process) runs alone: the next death names the culprit
+-- and harms no other job. Lanes are served in their order, yet none starves.
 --
 -- a.lanes    the lanes that the worker serves
 --   .names     RQ queue names, first served first
 --   .patience  for each of them, how many jobs of other lanes may be started while it waits
---   .foreign   those that belong to the other kind of worker; served while nobody of that kind is there, or while the first job
---              in it has waited for `spill_ms`
---   .urgent    the lane of short audio that somebody waits for; all others are in the background
--- a.fleet    what else serves them
---   .model         the model that all of these lanes are for
---   .peer_devices  the devices of the workers that serve the same lanes; they have a share of what waits, too
+--   .foreign   lanes of the other kind of worker; this worker serves such a lane while no worker of that kind is there, or while
+--              the first job in the lane has waited for `spill_ms`
+--   .urgent    the lane of short audio for which a caller waits; all other lanes are in the background
+-- a.fleet    the other workers
+--   .model         the model of all these lanes
+--   .peer_devices  the devices of the workers that serve the same lanes; these workers have a share of the waiting jobs, too
 --   .other_device  the device of the other kind of worker
 --   .spill_ms      see `foreign`
--- a.in_hand  what the worker decodes already
+-- a.in_hand  the jobs that the worker decodes already
 --   .urgent, .background   how many jobs of each kind
---   .has_long              one of them is long: a worker has one long job at a time, since its samples fill memory
--- a.room     what it can take
+--   .has_long              whether one of them is long: a worker has one long job at a time, since its samples fill memory
+-- a.room     the jobs that the worker can take
 --   .jobs                         how many jobs in all
---   .urgent, .background          how many of each kind
---   .urgent_few, .background_few  so many of each kind at a time are decoded almost as cheaply as more
---   .background_seconds           how much more audio in the background, each job counted as a window at most: urgent jobs wait
---                                 for it
+--   .urgent, .background          how many jobs of each kind
+--   .urgent_few, .background_few  this number of jobs of a kind is decoded at a time almost as cheaply as more would be
+--   .background_seconds           how much more audio in the background, each job counted as at most one window: urgent jobs wait
+--                                 until this audio is decoded
 -- a.limits
 --   .window_seconds  how much audio the model hears at a time
 --   .long_seconds    audio above this is long
---   .inline_bytes    audio up to this size comes with the answer; larger is fetched by itself, since a script copies what it touches
---   .fetch_bytes     no more is taken once so many bytes of audio are (the worker fetches them in one answer)
--- a.worker, a.lease_ms, a.audio_ttl   the lease: whose, how long unless renewed, and the seconds that the audio must outlast. A
---                                     worker that is silent for `lease_ms` is not counted on
--- a.execution                         a fresh id for RQ's execution record; the same again when the last claim got no answer
+--   .inline_bytes    audio up to this size comes with the answer; the worker fetches larger audio by itself, since a script
+--                    copies the values that it reads
+--   .fetch_bytes     take no more jobs once their audio adds up to this size (the worker fetches it in one answer)
+-- a.worker     the worker that gets the leases
+-- a.lease_ms   how long a lease lasts unless renewed; a worker that is silent for longer is not counted among the workers
+-- a.audio_ttl  seconds that the audio is kept from now on
+-- a.execution  a fresh id for RQ's execution record; the same id again if the last claim got no answer
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns for each job {its hash as {field, value, ...}, its audio (nil if it is large, or gone)}; none when nothing waits.
+-- Returns for each job {its hash as {field, value, ...}, its audio (nil if it is large, or gone)}; an empty list if no job waits.
 -- uses: executions leases flights claim_lanes claim_turns claim_room claim_verdicts
 local taken, has_long = {}, a.in_hand.has_long
 
@@ -43,7 +45,7 @@ local function hand_out(flat)
   taken[#taken + 1] = { flat, redis.call('STRLEN', audio) <= a.limits.inline_bytes and redis.call('GET', audio) }
 end
 
--- The answer to an earlier claim was lost on its way: give it again.
+-- The answer to an earlier claim was lost: give it again.
 for _, flat in ipairs(begun_before()) do
   hand_out(flat)
 end
@@ -57,7 +59,7 @@ local room = room_of(lanes)
 local function start(job)
   check_move(job, 'running')
   local fields = { state = 'running', attempt = tonumber(job.attempt) + 1, started_at_ms = integer(NOW) }
-  -- What the pieces of a file have come to still counts.
+  -- A file keeps the progress of its finished pieces.
   if not job.pieces then
     fields.progress_seconds = 0
   end
@@ -67,7 +69,7 @@ local function start(job)
   hand_out(begin_execution(job))
 end
 
--- Start a job and use up the room that it takes. True when nothing may join it.
+-- Start a job and use up the room that it takes. Returns true if this claim may take no job after it.
 local function take(job, lane, is_dead)
   if is_dead then
     revive(job)
@@ -95,14 +97,14 @@ local function has_room_for(lane)
   return room.jobs > 0 and room.background > 0 and not must_wait_for_room(lane, room, has_long)
 end
 
--- What becomes of the job that was at the head of a lane. Its verdict, and whether nothing more is to be taken from any lane.
+-- Handle the job that was at the head of a lane. Returns its verdict, and whether this claim may take no more from any lane.
 local function handle(id, lane)
   local job = load_job(id)
   local verdict = verdict_on(job, a.in_hand.urgent + a.in_hand.background + #taken > 0, has_long)
   if verdict == 'expire' then
     withdraw(job, 'expired')
   elseif verdict == 'drop' then
-    -- Of a record that is gone nothing else would take it out.
+    -- If the record is gone, nothing else removes this entry.
     redis.call('ZREM', key('order', lane.name), not job and id or '')
     if job and REGISTRY[job.state] == 'failed' then
       stay_dead(job)
@@ -113,7 +115,7 @@ local function handle(id, lane)
   return verdict, verdict == 'stop'
 end
 
--- Takes up to `most` jobs. True when nothing more is to be taken from any lane. Bounded, whatever the lane holds.
+-- Take up to `most` jobs. Returns true if this claim may take no more from any lane. It looks at 100 entries at most.
 local function take_from(lane, most)
   local left, finished, before = {}, false, lane.taken
   for _ = 1, 100 do
@@ -132,12 +134,12 @@ local function take_from(lane, most)
   for i = #left, 1, -1 do
     redis.call('LPUSH', lane.queue, left[i])
   end
-  -- Somebody waits for what is left in the urgent lane: nothing else is begun before it.
+  -- A caller waits for the jobs that are left in the urgent lane: no other job is started before them.
   local others_must_wait = lane.is_urgent and room.urgent <= 0 and redis.call('LLEN', lane.queue) > 0
   return finished or others_must_wait or room.jobs <= 0
 end
 
--- The lanes that have been passed over come first, for one job each; then all in their order.
+-- The lanes that have been passed over come first, for one job each; then all lanes in their order.
 local function serve()
   for _, lane in ipairs(lanes_in_turn(lanes)) do
     if take_from(lane, 1) then

@@ -1,8 +1,8 @@
 -- Forget every cached transcript of a tenant.
 --
--- a.tenant   whose
+-- a.tenant   the tenant whose transcripts are forgotten
 --
--- Returns how many there were.
+-- Returns the number of transcripts that were forgotten.
 -- uses: prelude
 local index = key('cached', a.tenant)
 local names = redis.call('ZRANGE', index, 0, -1)

@@ -1,10 +1,10 @@
--- End the jobs whose deadline has passed: those that nobody started in time, and those that did not end in time.
--- Any gateway may run it at any time.
+-- End the jobs whose deadline has passed: jobs that no worker started in time, and jobs that did not end in time.
+-- Any gateway may run this script at any time.
 --
--- a.limit   how many to handle at most
+-- a.limit   how many jobs to handle at most
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns {ids of the expired, broken records as {id, error, ...}}.
+-- Returns {ids of the expired jobs, broken records as {id, error, ...}}.
 -- uses: executions flights sweeping
 even_when_full()
 local expired = {}
@@ -15,7 +15,7 @@ local function look_at(id)
     redis.call('ZREM', PREFIX .. ':deadlines', id)
   elseif job.leader and tonumber(job.ends_by_ms or NOW + 1) > NOW
       and redis.call('HGET', key('job', job.leader), 'state') == 'running' then
-    -- Its decode has begun, if under another id: now only the end counts.
+    -- The leader is being decoded, so this follower has been started in time: only its deadline for the end is left.
     watch_deadline(job, nil, 'CH')
   else
     if job.state == 'running' then

@@ -2,7 +2,7 @@
 --
 -- a.id, a.token    the job and the token of the claim
 -- a.error          JSON string {code, message, retryable}
--- a.retryable      try again (at the front of its lane) while attempts are left
+-- a.retryable      whether the job goes back to the front of its lane while attempts are left
 -- a.max_attempts   how many attempts a job has
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
@@ -14,7 +14,7 @@ if not job then
   return before or 'stale'
 end
 local error = cjson.decode(a.error)
--- One death is a fact; that the job is poison is the verdict after the last.
+-- The history says `model_died` for each death: `poison_job` is the verdict after the last attempt.
 note_attempt(job, error.code == 'poison_job' and 'model_died' or error.code, error.message)
 tally(job, 'failed_job_count')
 if error.code == 'poison_job' or error.code == 'no_progress' then
@@ -22,7 +22,7 @@ if error.code == 'poison_job' or error.code == 'no_progress' then
 end
 if a.retryable and tonumber(job.attempt) < a.max_attempts then
   put_down(job, 'requeued')
-  -- A file that could not be put together is cut anew; what its pieces have come to still counts where it fits.
+  -- A file that could not be stitched is cut anew. Its checkpoints stay: pieces that fit them are not decoded again.
   drop_pieces(job)
   enter_lane(job, true)
   count('retried')

@@ -1,26 +1,26 @@
--- Write a transcript: the job and all that follow it are completed, and the cache has it, in one step.
+-- Write a transcript. In one step the job and its followers are completed, and the transcript is put into the cache.
 --
 -- a.id, a.token     the job and the token of the claim
 -- a.revision        revision of the model that decoded it
--- a.cache_ttl       seconds; 0 keeps nothing
+-- a.cache_ttl       seconds; 0: nothing is cached
 -- a.cache_entries   how many cache entries a tenant may have
--- a.short_windows, a.window_fallbacks   how many encoder windows were short, and how many of these were not believed
--- a.busy_ms         of the worker's busy time what no earlier result was measured by
+-- a.short_windows, a.window_fallbacks   how many encoder windows were short, and for how many of them the result was not believed
+-- a.busy_ms         busy time of the worker since its previous result, in ms
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 -- ARGV[5]           the canonical transcript as JSON
 --
--- a.text            of a piece: what is said in it
--- a.execution       an id for RQ's execution record, should there be a file to stitch; the same again when the last call got
+-- a.text            of a piece: its text
+-- a.execution       an id for RQ's execution record, in case there is a file to stitch; the same id again if the last call got
 --                   no answer
 -- a.worker, a.lease_ms, a.audio_ttl   as in claim.lua
 -- a.lanes           the RQ queues that this worker serves
 --
--- Returns {'stale'} for a stale token; {'completed', 1 if nothing waits in the worker's lanes, else 0}; {'piece'}: a checkpoint
--- of a file; or, for the last of a file's pieces, {'stitch', the file's hash}: the file is now this worker's, to be put together
--- and finished.
+-- Returns {'stale'} for a stale token; {'completed', 1 if no job waits in the worker's lanes, else 0}; {'piece'} for a piece,
+-- which is now a checkpoint of its file; or, for the last piece of a file, {'stitch', the file's hash}: this worker now has a
+-- lease on the file, to stitch and finish it.
 -- uses: executions pieces leases flights
 
--- How much busy time of workers the pace looks back.
+-- How far back the pace looks, in busy time of workers (ms).
 local PACE_MS = 300000
 
 even_when_full()
@@ -34,8 +34,8 @@ if not job then
   return before and { before, 0 } or { 'stale' }
 end
 
--- How fast workers are with what waits in a lane, while they have something to do, for the ETA: audio and their busy time, of
--- which what lies further back than the last minutes of work hardly counts. An idle night changes nothing.
+-- Note how fast busy workers get through the jobs of a lane, for the ETA: decoded audio and busy time, both in ms. Work fades
+-- out: what lies further back than the last minutes of busy time hardly counts. An idle night changes nothing.
 local function note_pace()
   local pace, audio, busy = PREFIX .. ':pace', job.lane .. ':audio_ms', job.lane .. ':busy_ms'
   local before, kept = redis.call('HMGET', pace, audio, busy), math.exp(-a.busy_ms / PACE_MS)
@@ -102,7 +102,7 @@ if a.cache_ttl > 0 then
   end
 end
 
--- A file's pieces have been measured one by one.
+-- The pieces of a file have been counted one by one.
 if not job.pieces then
   note_pace()
   count_windows()

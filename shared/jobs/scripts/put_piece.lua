@@ -1,7 +1,7 @@
--- Store the audio of a piece while its file is being cut; or drop what has been stored, since the file will not be split.
+-- Store the audio of a piece while its file is being cut; or drop the stored pieces, since the file will not be split.
 --
 -- a.id, a.token   the file and the token of its claim
--- a.number        which piece (from 1); 0 drops all
+-- a.number        which piece (from 1); 0 drops all pieces
 -- a.ttl           seconds that the audio lasts until the file is split
 -- ARGV[5]         the audio
 --
@@ -16,6 +16,6 @@ if a.number == 0 then
   return 1
 end
 redis.call('SET', key('audio', piece_id(file, a.number)), ARGV[5], 'EX', a.ttl)
--- Whatever ends the file finds them.
+-- Every script that ends the file finds its stored pieces by this number.
 hset(key('job', file.id), { put_pieces = math.max(a.number, tonumber(file.put_pieces or 0)) })
 return 1

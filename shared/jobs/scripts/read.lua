@@ -1,11 +1,11 @@
--- A job as its owner sees it, all of one moment.
+-- Read a job as its owner sees it, all parts at the same moment.
 --
--- a.id, a.tenant   the job and who asks
+-- a.id, a.tenant   the job, and the tenant who asks
 -- a.lane_kinds     the kinds of lanes, the most urgent first
 --
--- Returns 'unknown' (or somebody else's), 'gone', or {its hash as {field, value, ...}, its transcript (JSON; nil while it
--- has none), its segments so far, {jobs, milliseconds of audio} that come before it (nil unless it waits), and the pieces of
--- a long file that are done, as {'from-to' (ms), text, ...}}.
+-- Returns 'unknown' (also for another tenant's job), 'gone', or {its hash as {field, value, ...}, its transcript (JSON; nil while
+-- it has none), its segments so far, {jobs, milliseconds of audio} that are started before it (nil unless it waits), and the
+-- finished pieces of a long file as {'from-to' (ms), text, ...}}.
 -- uses: access
 
 local job, refusal = owned()

@@ -1,26 +1,26 @@
--- Compare what should wait with what the lanes hold, for RQ's tools empty queues and delete jobs without asking us. Any gateway
--- may run it at any time.
+-- Compare the jobs that should wait with RQ's lists, since RQ's tools empty queues and delete jobs without our scripts. Any
+-- gateway may run this script at any time.
 --
--- A job that waits and stands in no list any more: if RQ's record of it is gone, too, an operator has deleted it or emptied its
--- queue, and that cancels it; else it is put back to its place. A piece that is cancelled cancels its file. A long file whose
--- pieces are gone is cut anew.
+-- If a waiting job is no longer in its list, RQ's record of it decides. If that is gone, too, an operator has deleted the job or
+-- emptied its queue, and the job is cancelled; else the job is put back to its place. A piece that is cancelled cancels its file.
+-- A long file whose pieces are gone is cut anew.
 --
--- A dead letter that stands in a list: an operator has requeued it. It lives again as after a retry, if its audio is still there; if
--- not it is taken out of the list, and RQ's tools show it among the failed ones again.
+-- If a dead letter is in a list, an operator has requeued it. If its audio is still there, it is revived as by a retry. If not,
+-- it is taken out of the list, and RQ's tools show it among the failed jobs again.
 --
 -- a.most   how many jobs of a lane to look at
 -- a.audio_ttl   seconds
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns {ids put back, ids cancelled, ids of files to be cut anew, ids of dead letters that live again, broken records as
+-- Returns {ids put back, ids cancelled, ids of files to be cut anew, ids of revived dead letters, broken records as
 -- {id, error, ...}}.
 -- uses: executions pieces lanes endings flights sweeping
 even_when_full()
 local back, canceled, cut_anew, revived = {}, {}, {}, {}
--- So many dead letters of a lane live again in one call; the others have their turn at the next one.
+-- How many requeued dead letters of a lane one call handles at most; the next call goes on with the others.
 local MOST_REQUEUED = 100
 
--- `behind`: the next job of the lane that stands in its list.
+-- `behind`: the next job of the lane that is in its list, or nil.
 local function settle_missing(id, lane, behind)
   local job, queue = load_job(id), RQ .. ':queue:' .. lane
   if not job or job.state ~= 'queued' or job.lane ~= lane then
@@ -52,7 +52,8 @@ local function settle_requeued(id, lane)
   end
 end
 
--- A job that waits by our rules has a place in our own order; a dead letter has none. RQ puts it at the end of the list.
+-- A job that our scripts have queued has a place in `order:{lane}`; a dead letter has none. RQ adds a requeued job at the end of
+-- the list, so the loop begins there.
 local function look_for_requeued(listed, should_wait, lane)
   local has_place, looked = {}, 0
   for _, id in ipairs(should_wait) do
@@ -80,7 +81,7 @@ local function look_at_lane(lane)
   local behind
   for i = #should_wait, 1, -1 do
     local id = should_wait[i]
-    -- A piece goes with its file: it may have been ended for another one's sake since.
+    -- A piece ends with its file: handling another piece of that file may have ended this one.
     if not stands[id] and redis.call('ZSCORE', key('order', lane), id) then
       guarded(id, key('order', lane), function() settle_missing(id, lane, behind) end)
       stands[id] = back[#back] == id
@@ -109,7 +110,7 @@ local function look_at_file(id)
   end
 end
 
--- The lanes in which jobs have waited, and those that RQ's tools have opened for them; in alphabetical order.
+-- The lanes in which jobs of this fleet have waited, and those that RQ's tools have opened for them; in alphabetical order.
 local function known_lanes()
   local lanes, seen, of_rq = {}, {}, RQ .. ':queue:'
   local function add(lane)
@@ -140,7 +141,7 @@ for _, id in ipairs(redis.call('SMEMBERS', PREFIX .. ':split')) do
   guarded(id, PREFIX .. ':split', function() look_at_file(id) end)
 end
 
--- Asked at the end: what was mended above may have put jobs into a lane that was empty, or that was never used.
+-- This is asked at the end: the repairs above may have put jobs into a lane that was empty, or that was never used.
 local function any_waits()
   for _, lane in ipairs(known_lanes()) do
     if redis.call('EXISTS', key('order', lane)) == 1 then
@@ -150,7 +151,7 @@ local function any_waits()
   return false
 end
 
--- Of records that were removed by hand nobody knows what they weighed. Where nothing waits nothing weighs.
+-- If an operator removes a record, its bytes and its audio stay in `load`. When no job waits, `load` is set to zero.
 if not any_waits() and tonumber(redis.call('HGET', PREFIX .. ':load', 'jobs') or 0) ~= 0 then
   redis.call('HSET', PREFIX .. ':load', 'jobs', 0, 'bytes', 0, 'audio_ms', 0)
 end

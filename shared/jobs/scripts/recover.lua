@@ -1,8 +1,8 @@
--- Bring back what dead workers held. Any worker may run it at any time.
+-- Take back the jobs of dead workers. Any worker may run this script at any time.
 --
 -- a.max_attempts   how many attempts a job has
--- a.poison_error   JSON string: the error of a job that took down a worker each time
--- a.limit          how many to handle at most
+-- a.poison_error   JSON string: the error of a job that lost its worker at every attempt
+-- a.limit          how many jobs to handle at most
 -- a.lease_ms       how long a lease lasts
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
@@ -23,7 +23,7 @@ local function look_at(id)
     failed[#failed + 1] = id
     return
   end
-  -- A lost host is nobody's fault. Two of them with the same job are remarkable.
+  -- The first lost worker does not make the job a suspect: a host can fail. The second one does.
   if tonumber(job.attempt) > 1 then
     suspect(job)
   end
@@ -33,8 +33,8 @@ local function look_at(id)
   back[#back + 1] = id
 end
 
--- A lease that ends later than one that is given now was given before the clock was set back. From now on it is as long as
--- all are: its worker renews it, or it lapses.
+-- If a lease ends more than two lease times from now, it was given before the clock was set back. It is cut to one lease time:
+-- its worker renews it, or it lapses.
 local in_flight, too_late = PREFIX .. ':in_flight', integer(NOW + 2 * a.lease_ms)
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', in_flight, too_late, '+inf', 'LIMIT', 0, a.limit)) do
   redis.call('ZADD', in_flight, integer(NOW + a.lease_ms), id)

@@ -1,17 +1,18 @@
--- Keep the leases of a worker's jobs, and publish how far each has come.
+-- Renew the leases of a worker's jobs, and publish the progress of each job.
 --
--- a.lease_ms     from now
+-- a.lease_ms     how long the leases last, from now
 -- a.audio_ttl    seconds that partial segments are kept at most
--- a.jobs         list of {id, token, progress_seconds, published (segments so far), segments (JSON strings, new ones only)}
+-- a.jobs         list of {id, token, progress_seconds, published (number of segments so far), segments (JSON strings of the new
+--                ones)}
 --
 -- Returns one verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased).
 -- uses: prelude
 even_when_full()
 
--- Lua's `unpack` takes no more at a time than its stack holds.
+-- How many values `unpack` is given at a time: it cannot take more than Lua's stack holds.
 local SLICE = 1000
 
--- A renewal that is sent again after a lost answer finds some of its segments there already; the ones behind them are new.
+-- If a worker sends a renewal again after a lost answer, some of its segments are in the list already. Add only the others.
 local function publish(mine)
   local partial, segments = key('partial', mine.id), mine.segments
   for first = math.max(0, redis.call('LLEN', partial) - mine.published) + 1, #segments, SLICE do

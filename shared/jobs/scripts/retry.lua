@@ -1,17 +1,17 @@
--- Give a failed or expired job a new life: same id, attempts counted anew, at the end of its lane.
+-- Revive a failed or expired job: it keeps its id, its attempts are counted anew, and it waits at the end of its lane.
 --
--- a.id, a.tenant        the job and who asks
+-- a.id, a.tenant        the job, and the tenant who asks
 -- a.key                 the caller's Idempotency-Key, or ''
 -- a.audio_ttl           seconds
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
--- Returns 'unknown' (or somebody else's), 'gone', 'not_retryable', 'no_audio' (kept no longer) or 'queued'.
+-- Returns 'unknown' (also for another tenant's job), 'gone', 'not_retryable', 'no_audio' (it is kept no longer) or 'queued'.
 -- uses: access endings lanes
 local job, refusal = owned()
 if not job then
   return refusal
 end
--- Sent again, since the answer was lost on its way.
+-- The caller sends this request again because its answer was lost.
 if a.key ~= '' and job.retried_with == a.key then
   return 'queued'
 end

@@ -1,17 +1,17 @@
--- A long file becomes pieces that any worker may take. Their audio is there already; now they enter the queue, in one step.
+-- Queue the pieces of a long file, in one step, so that any worker may take them. Their audio is stored already (put_piece.lua).
 --
 -- a.id, a.token    the file and the token of its claim
--- a.lane           the pieces' lane, unless the file has been put into a hurry since it was claimed
--- a.cut            JSON string: what stitching will want to know of the whole file
+-- a.lane           the pieces' lane, unless a submit has moved the file to a more urgent lane since it was claimed
+-- a.cut            JSON string: what is known of the whole file, for stitching
 -- a.pieces         list of {piece ('from-to' in ms), seconds, size_bytes, options (JSON string)}, in order
 -- a.audio_ttl      seconds
--- a.start_deadline_ms   how long a piece may wait; the file itself was started in time
--- a.execution, a.worker, a.lease_ms   as in finish.lua, should there be nothing left to do but stitching
+-- a.start_deadline_ms   how long a piece may wait to be started; the file itself was started in time
+-- a.execution, a.worker, a.lease_ms   as in finish.lua, in case only stitching is left to do
 -- ARGV[5..]        per piece: how many fields, then field, value, ... of RQ's own hash
 --
--- A piece whose checkpoint is there from an earlier life of the file (before a failure, a cancelled leader) is not decoded
--- again. Returns {'stale'} for a stale token, {'missing'} when audio of a piece is not there, {'split'}; or
--- {'stitch', the file's hash} when all pieces are done.
+-- If a piece has a checkpoint from an earlier life of the file (before it failed, or of a cancelled leader), it is not decoded
+-- again. Returns {'stale'} for a stale token, {'missing'} if the audio of a piece is not there, {'split'}; or
+-- {'stitch', the file's hash} if all pieces are done.
 -- uses: executions pieces lanes leases
 local again = begun_before()
 if #again > 0 then
@@ -56,7 +56,7 @@ end
 
 put_down(file, 'split')
 local left, done_seconds = 0, 0
--- The last one first, each at the front of the lane: this file is done with before the next long one is cut.
+-- The last piece goes first, each to the front of the lane. So the pieces are in order, and come before the next long file.
 for number = #a.pieces, 1, -1 do
   local piece = a.pieces[number]
   if redis.call('HEXISTS', checkpoints, piece.piece) == 1 then
@@ -78,7 +78,7 @@ if left == 0 then
   return { 'stitch', begin_execution(file) }
 end
 redis.call('HDEL', key('job', file.id), 'token')
--- RQ's word for a job that waits for others.
+-- RQ calls a job that waits for other jobs `deferred`.
 tell_rq(file.id, { status = 'deferred' })
 redis.call('SADD', PREFIX .. ':split', file.id)
 redis.call('ZADD', RQ .. ':deferred:' .. file.lane, math.floor(NOW / 1000), file.id)

@@ -1,22 +1,22 @@
--- Take a job: answer it from the cache, let it follow an equal one in flight, or store its audio and queue it.
+-- Take a job: complete it from the cache, let it follow an equal job in flight, or store its audio and queue it.
 --
 -- a.job          fields of the new record (id, tenant, options, model, lane, digest, size_bytes, audio_seconds, ...)
--- a.use_cache    look in the cache
--- a.alive_ms     workers heard of within this time are alive
--- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and what it stands for
+-- a.use_cache    whether to look in the cache
+-- a.alive_ms     a worker whose last beat is not older than this is alive
+-- a.idempotency  null, or {key, digest}: the caller's Idempotency-Key and the digest of the request that it stands for
 -- a.max_bytes, a.max_audio_ms   how much may wait in the lanes
--- a.most_followers              how many may wait for one decode
--- a.most_followed_seconds       likewise, counted by the length of the audio
--- a.pieces_lane                 where pieces of a long file wait that is in a hurry
--- a.start_deadline_ms           how long it may wait
--- a.deadline_ms                 null, or how long it may take in all
+-- a.most_followers              how many followers may wait for one decode
+-- a.most_followed_seconds       how much audio the followers of one decode may have together, in seconds
+-- a.pieces_lane                 the lane for the pieces of a long file if an interactive job begins to follow it
+-- a.start_deadline_ms           how long the job may wait to be started
+-- a.deadline_ms                 null, or how long the job may take in all
 -- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
--- ARGV[5]        the audio; empty to try without (cheap where the cache or a flight can serve)
+-- ARGV[5]        the audio; empty to try without it first (cheap if the cache or a flight can answer)
 -- ARGV[6..]      field, value, ... of RQ's own hash for the job
 --
 -- a.lane_kinds   the kinds of lanes, the most urgent first
 --
--- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with what read.lua answers for the new job;
+-- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with read.lua's answer for the new job;
 -- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
 -- uses: access executions pieces lanes endings
 local job, audio = a.job, ARGV[5]
@@ -30,12 +30,13 @@ if idempotency then
   end
 end
 
--- Sent again, since the answer was lost on its way.
+-- The gateway sends this call again because its answer was lost.
 if redis.call('EXISTS', key('job', job.id)) == 1 then
   return { 'replay', job.id }
 end
 
--- Workers on CPUs and on GPUs cache under revisions of their own. Those of living workers serve, or else the last one.
+-- Workers on CPUs and on GPUs cache under revisions of their own. Look under the revisions of living workers, and always under
+-- the one with the last beat.
 local MOST_REVISIONS = 4
 
 local function from_cache()
@@ -48,7 +49,7 @@ local function from_cache()
   end
 end
 
--- Somebody waits for the leader now: it leaves the batch lane, and so do its pieces.
+-- A caller waits for the leader now: the leader and its pieces leave the batch lane.
 local function hurry(ahead)
   if ahead.state == 'queued' then
     leave_lane(ahead)
@@ -65,14 +66,14 @@ end
 
 local cached = a.use_cache and from_cache()
 local leader = not cached and redis.call('GET', key('flight', job.digest))
--- A flight whose leader is gone was left behind by hand: start a new one.
+-- If the leader's record is gone, an operator has deleted it by hand: start a new flight.
 local leader_state = leader and redis.call('HGET', key('job', leader), 'state')
 if leader and (not leader_state or TERMINAL[leader_state]) then
   redis.call('DEL', key('flight', job.digest), key('followers', job.digest))
   leader = nil
 end
 
--- All that follow a job end with it, in one step, and each has a copy of its transcript: so there is a limit to them.
+-- All followers of a job end with it in one step, and each gets a copy of its transcript. So there is a limit.
 local function is_followed_enough()
   local followers = redis.call('ZCARD', key('followers', job.digest))
   return followers >= a.most_followers or followers * job.audio_seconds >= a.most_followed_seconds
@@ -93,7 +94,7 @@ if not cached and not leader then
     count('refused_full')
     return { 'full', bytes, audio_ms }
   end
-  -- First of the writes, and the largest: when memory is full, it is this one that fails, and nothing is left behind.
+  -- This is the first write, and the largest: when Redis' memory is full, this one fails, and nothing is left behind.
   redis.call('SET', key('audio', job.id), audio, 'EX', a.audio_ttl)
 end
 

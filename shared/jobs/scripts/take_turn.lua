@@ -1,13 +1,13 @@
--- Whether it is the caller's turn to do what one of all callers does once within so many milliseconds.
+-- Take the turn for a task that only one process does within `every_ms`.
 --
--- a.what       what it is; also the name of the lock
--- a.every_ms   how long nobody else has a turn
+-- a.what       the task; also the name of its lock
+-- a.every_ms   how long no other process gets a turn
 --
--- Returns 1 or 0.
+-- Returns 1 if the caller has the turn, else 0.
 -- uses: prelude
 even_when_full()
 local lock = PREFIX .. ':' .. a.what
--- Redis keeps the time at which a key ends. A lock that lasts longer than it was given is from before the clock was set back.
+-- Redis keeps the time at which a key ends. If a lock lasts longer than `every_ms`, it was set before the clock was set back.
 if redis.call('PTTL', lock) > a.every_ms then
   redis.call('DEL', lock)
 end

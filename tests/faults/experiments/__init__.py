@@ -1,1 +1,1 @@
-"""The experiments behind docs/reliability.md: real processes, killed for real. `make faults` runs them all."""
+"""The experiments behind docs/reliability.md: real processes, ended by real signals. `make faults` runs them all."""

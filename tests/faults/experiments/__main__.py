@@ -27,7 +27,7 @@ EXPERIMENTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
 
 
 def main(chosen: list[str]) -> int:
-    """Zero if everything holds. The page is written only when everything was run."""
+    """Run the chosen experiments, or all. Returns 0 if all findings hold. The page is written only if all were run."""
     started = time.monotonic()
     findings = run_parts(EXPERIMENTS, chosen)
     if not chosen:

@@ -1,4 +1,4 @@
-"""A fleet to be ill-treated: gateways and workers with the zoo's models, which are started again when they die."""
+"""A fleet for experiments: gateways and workers with the zoo's models, which are started again when they die."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ from tests.faults.experiments.ledger import Ledger
 from tests.faults.zoo import Animal, clip
 from tests.processes import WITHOUT_FILES, Stack, running_stack, wait_until
 
-#: As patient as a client must be while everything is being killed.
+#: How long a client tries to submit a job: as long as it must while all processes are being killed.
 SUBMIT_SECONDS = 60.0
 
 
 class Arena:
-    """One fleet, and what experiments do with it."""
+    """One fleet, and the calls that experiments make."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -34,7 +34,7 @@ class Arena:
         self.redis.close()
 
     def submit(self, animal: Animal, number: int, milliseconds: int = 0, query: str = "") -> str:
-        """The id of a job, once a gateway has acknowledged it: after a refusal the next one is asked, with the same key."""
+        """Submit a job and return its id. After a refusal the next gateway is asked with the same key, until one acknowledges."""
         content, key = clip(animal, number, milliseconds), f"{animal}-{number}-{milliseconds}{query}"
         gateways, ids = cycle(self.clients[number % len(self.clients) :] + self.clients), list[str]()
 
@@ -55,7 +55,7 @@ class Arena:
         return job
 
     def until(self, job_id: str, *states: str, attempt: int = 0, within: float = 60.0) -> dict[str, Any]:
-        """The job as soon as it is in one of the states, on that attempt or a later one."""
+        """The job as soon as it is in one of the states, at that attempt or a later one."""
         seen: dict[str, Any] = {}
 
         def there() -> bool:
@@ -70,11 +70,11 @@ class Arena:
         return self.all_end([job_id], within)[0]
 
     def runs(self, job_id: str) -> dict[str, Any]:
-        """The job once a worker has it."""
+        """The job once a worker runs it."""
         return self.until(job_id, "running")
 
     def all_end(self, ids: Sequence[str], within: float) -> list[dict[str, Any]]:
-        """The jobs once all have ended. Gateways may be away meanwhile."""
+        """The jobs once all have ended. Gateways may fail meanwhile."""
         deadline, jobs = time.monotonic() + within, dict[str, dict[str, Any]]()
 
         def ended(job_id: str) -> bool:
@@ -89,11 +89,11 @@ class Arena:
         return [jobs[job_id] for job_id in ids]
 
     def ledger(self) -> Ledger:
-        """All keys as they are now."""
+        """A ledger of all keys as they are now."""
         return Ledger(self.redis)
 
     def faults(self, within: float = 5.0) -> list[str]:
-        """What the ledger finds wrong, and goes on finding until the time is over: a moment's view can be torn."""
+        """The faults that the ledger still finds after `within` seconds. One look may find others: keys change while it reads."""
         found: list[str] = []
 
         def clean() -> bool:
@@ -109,13 +109,13 @@ class Arena:
         return counted
 
     def worker_of(self, job: dict[str, Any]) -> int:
-        """The index of the worker process that has the job: its name holds its pid."""
+        """The index of the worker process that has the job. A worker's name holds its process id."""
         pid = int(job["worker"].rsplit("-", 2)[1])
         return next(number for number, worker in enumerate(self.stack.workers) if worker.pid == pid)
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
-        """Meanwhile, whatever dies is started again, as a container with `restart: always` is."""
+        """Meanwhile every process that dies is started again, like a container with `restart: always`."""
         leaving = threading.Event()
 
         def keep() -> None:

@@ -1,4 +1,4 @@
-"""Decodes that are cut short: cancelled, hung, handed back on SIGTERM, or the death of their process."""
+"""Decodes that are interrupted: cancelled, hung, handed back on SIGTERM, or ended by a crash of their process."""
 
 import signal
 import time
@@ -17,7 +17,7 @@ AT_ONCE = 4
 
 
 def interruption(folder: Path, times: int = 20) -> Iterator[Finding]:
-    """Each experiment with a fleet of its own."""
+    """Run the experiments, each with a fleet of its own."""
     yield from cancelled(folder, times)
     yield hung(folder)
     yield drained(folder, times)
@@ -25,7 +25,7 @@ def interruption(folder: Path, times: int = 20) -> Iterator[Finding]:
 
 
 def cancelled(folder: Path, times: int) -> Iterator[Finding]:
-    """A running decode is cancelled while another job waits; half of the decodes stop by themselves, half must be killed."""
+    """A running decode is cancelled while another job waits. Half of the decodes stop by themselves; half must be killed."""
     took: dict[Animal, list[float]] = {Animal.GOOD: [], Animal.SILENT: []}
     freed: list[float] = []
     with arena(folder / "cancelled", WHISPER_BATCH_SIZE="1") as fleet:
@@ -80,7 +80,7 @@ def hung(folder: Path) -> Finding:
 
 
 def drained(folder: Path, times: int) -> Finding:
-    """Busy workers get SIGTERM, four at a time; others take over what did not fit into the grace period."""
+    """Busy workers get SIGTERM, four at a time. Other workers take over the jobs that did not end within the grace period."""
     took, codes = [], []
     with arena(folder / "drained", workers=AT_ONCE, DRAIN_SECONDS=str(DRAIN_SECONDS), WHISPER_BATCH_SIZE="1") as fleet:
         ids = [fleet.submit(Animal.GOOD, number, milliseconds=3000) for number in range(times + AT_ONCE)]
@@ -107,7 +107,7 @@ def drained(folder: Path, times: int) -> Finding:
 
 
 def poisoned(folder: Path, good: int = 100) -> Finding:
-    """One clip makes the model segfault; a hundred others do not."""
+    """One clip makes the model segfault; a hundred other clips do not."""
     with arena(folder / "poisoned", workers=2) as fleet:
         ids = [fleet.submit(Animal.GOOD, number, milliseconds=20) for number in range(good // 2)]
         poison = fleet.submit(Animal.SEGFAULT, 1)

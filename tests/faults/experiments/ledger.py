@@ -1,4 +1,4 @@
-"""The truth about a fleet, read key by key from Redis: what belongs to whom, and whether the counters agree."""
+"""Reads a fleet key by key from Redis: checks that each key has an owner, and that the counters are right."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,11 @@ import redis
 from shared.jobs.scripting import text, text_hash
 
 PREFIX = "fleet"
-#: Keys that belong to the fleet and not to a job. docs/redis.md says who ends them.
+#: Keys that belong to the fleet and not to a job. docs/redis.md says when they end.
 FLEETS_OWN = ("load", "pace", "totals", "token", "workers", "in_flight", "deadlines", "split")
-#: One key of each lane, emptied with it.
+#: Kinds of keys of which each lane has one. The key is gone when its lane is empty.
 LANES_KINDS = ("order",)
-#: Keys that end by themselves.
+#: Kinds of keys that must have a TTL.
 MORTAL_KINDS = (
     "revisions",
     "bell",
@@ -27,12 +27,12 @@ MORTAL_KINDS = (
 )
 RQ_KINDS = ("queues", "queue", "wip", "finished", "failed", "canceled", "deferred", "workers", "worker", "clean_registries")
 UNFINISHED = ("queued", "running")
-#: What Redis answers for a key that never expires.
+#: Redis' answer to TTL for a key that never expires.
 NO_TTL = -1
 
 
 class Ledger:
-    """All keys of one moment. Take it while nothing moves."""
+    """All keys at one moment. Make it while no process changes them."""
 
     def __init__(self, server: "redis.Redis") -> None:
         self._redis = server
@@ -41,7 +41,7 @@ class Ledger:
         self.jobs = {name.rsplit(":", 1)[1]: text_hash(server.hgetall(name)) for name in names}  # type: ignore[arg-type]
 
     def faults(self) -> list[str]:
-        """Whatever is not as it must be: keys that nobody owns, members that stand for nothing, counters that drifted."""
+        """All faults: keys without an owner, members that stand for no job, counters that are wrong."""
         return [*self._orphans(), *self._strangers(), *self._drift()]
 
     def _orphans(self) -> Iterator[str]:

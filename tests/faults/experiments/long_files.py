@@ -1,4 +1,4 @@
-"""Long files on a fleet whose workers are killed all the time: every piece counts once, and the transcripts are the same."""
+"""Long files on a fleet whose workers are killed again and again: each piece is written once, and no transcript changes."""
 
 import random
 import signal
@@ -13,14 +13,14 @@ from tests.faults.experiments.arena import Arena, arena
 from tests.report import Finding
 
 DEMO = {"WHISPER_ENGINE": "worker.model.engine:Engine", "WHISPER_MODEL": "demo", "ENABLE_CACHE": "false", "LEASE_SECONDS": "2"}
-#: Whoever is hit by chance again and again is no poison; the killer is to blame.
+#: A piece that is hit again and again by chance must not end as a poison job: the kills are the cause.
 PATIENT = {"MAX_ATTEMPTS": "50"}
 
 
 def long_files(folder: Path, files: int = 3, minutes: float = 5.0, every_pieces: int = 6) -> Iterator[Finding]:
-    """The same files twice: undisturbed, then with one of two workers killed again and again.
+    """Transcribe the same files twice: undisturbed, then with one of two workers killed again and again.
 
-    By what has been decoded and not by the clock: a fast machine has as many kills as a slow one.
+    The kills depend on how much has been decoded, not on time, so that a fast machine has as many kills as a slow one.
     """
     wavs = [long_speech(60 * minutes, seed) for seed in range(files)]
     with arena(folder / "long", workers=2, **DEMO, **PATIENT) as fleet, fleet.kept_alive():  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def _text(job: dict[str, Any]) -> str:
 
 @contextmanager
 def _killed(fleet: Arena, every_pieces: int) -> Iterator[list[int]]:
-    """Meanwhile a worker is killed again and again; which ones."""
+    """Meanwhile a worker is killed after every `every_pieces` pieces. Yields the list of the killed ones, which grows."""
     kills, over, chance = list[int](), threading.Event(), random.Random(1)
 
     def kill() -> None:

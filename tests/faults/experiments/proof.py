@@ -1,4 +1,4 @@
-"""The proof: thousands of jobs of every kind under more than a hundred faults of every kind; a judge reads what came of it."""
+"""The proof: thousands of jobs of every kind under more than a hundred faults of every kind. A judge reads the history."""
 
 import json
 import os
@@ -29,20 +29,17 @@ from tests.report import Finding
 
 DEFAULT_SEED = 7
 USUAL_JOBS, FAULTS = 2_000, 100
-#: What clients ask.
+#: The actions of clients.
 ASKED = ("submit", "poll", "result", "delete", "retry")
-#: So many stories are told at a time; so many look at the jobs in the end.
-CLIENTS, AUDITORS = 48, 8
-#: After the last story all that is left must end within this time.
-SETTLE_SECONDS = 60.0
-LEDGER_SECONDS = 20.0
-#: So that faults meet rewrites of the AOF, too, and a restart does not read for long.
+#: How many stories are played at a time.
+CLIENTS = 48
+#: The AOF is rewritten often, so that faults hit rewrites, too, and a restart need not read for long.
 REWRITTEN_OFTEN = ("--auto-aof-rewrite-min-size", "8mb")
 
 
 @dataclass(kw_only=True)
 class Run:
-    """One run and what came of it."""
+    """One run and its outcome."""
 
     seed: int
     seconds: float
@@ -55,7 +52,7 @@ class Run:
 
 
 def proof(folder: Path, seconds: float | None = None, jobs: int | None = None) -> Iterator[Finding]:
-    """`SEED` and `MINUTES` of the environment: the seed, and how long it lasts."""
+    """Run the proof. The environment may set the seed (`SEED`) and the length (`MINUTES`)."""
     seconds = seconds or 60 * float(os.environ.get("MINUTES") or USUAL_SECONDS / 60)
     run = Run(
         seed=int(os.environ.get("SEED") or DEFAULT_SEED),
@@ -70,14 +67,14 @@ def proof(folder: Path, seconds: float | None = None, jobs: int | None = None) -
 
 
 def _kept(folder: Path, run: Run) -> Path:
-    """The history, the verdicts and the logs, for whoever looks for the cause; not what is in Redis."""
+    """Keep the history, the verdicts and the logs, to find the cause later; not Redis' data. Returns the folder."""
     kept = ROOT / "build" / f"proof-{run.seed}"
     shutil.rmtree(kept, ignore_errors=True)
     return Path(shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("release-*", "appendonly*")))
 
 
 def run_proof(folder: Path, run: Run) -> Finding:
-    """Everything at once, then quiet, then judgement."""
+    """Play jobs and faults together, wait until the fleet is at rest, then judge."""
     last = last_release(folder)
     with ExitStack() as stack:
         fleet = stack.enter_context(fleet_around(folder / "fleet", *DURABLE, *REWRITTEN_OFTEN))
@@ -107,7 +104,7 @@ def _mixture(last: Release | None, injector: Injector, run: Run) -> str:
 
 
 def _populate(fleet: Fleet, last: Release, proxied_port: int) -> None:
-    """One gateway and one worker of the last release; one worker behind the proxy."""
+    """Start one gateway and one worker of the last release, and the others of this version, one of them behind the proxy."""
     fleet.add_gateway(last)
     fleet.add_gateway()
     for number in range(WORKERS):
@@ -115,7 +112,7 @@ def _populate(fleet: Fleet, last: Release, proxied_port: int) -> None:
 
 
 def _live_through(fleet: Fleet, clients: Clients, injector: Injector, run: Run, now: Callable[[], float]) -> None:
-    """Jobs and faults at their times; returns when all stories are told and all faults are over."""
+    """Play the jobs and inject the faults at their times. Returns when all stories have ended and all faults are over."""
     injecting = threading.Thread(target=injector.run, args=(schedule(run.seed, run.seconds),), daemon=True)
     injecting.start()
     with ThreadPoolExecutor(CLIENTS) as stories, ThreadPoolExecutor(CLIENTS) as twins:
@@ -158,6 +155,6 @@ def _ends(jobs: Sequence[JobHistory]) -> str:
 
 
 def _seconds_to_end(job: JobHistory) -> float:
-    """From its first submit until somebody saw it ended for the first time."""
+    """Seconds from the job's first submit until a client first saw it ended."""
     ends = [seen.operation.ended for seen in job.observations if seen.is_end]
     return min(ends) - job.submits[0].began if ends else 0.0

@@ -1,4 +1,4 @@
-"""How long until somebody else has the job: of a killed worker, of a dead model process, of a worker that sleeps."""
+"""How long until another attempt runs after a worker is killed, its model process dies, or the worker is halted."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ LONG_MS = 29_000
 
 
 def recovery(folder: Path, times: int = 20) -> Iterator[Finding]:
-    """The three experiments, each with a fleet of its own."""
+    """Run the three experiments, each with a fleet of its own."""
     yield killed_workers(folder, times)
     yield dead_models(folder, times)
     yield zombie(folder)
@@ -48,7 +48,7 @@ def killed_workers(folder: Path, times: int) -> Finding:
 
 
 def dead_models(folder: Path, times: int) -> Finding:
-    """The only worker loses its model process in the middle of a decode; its supervisor starts another."""
+    """The only worker loses its model process during a decode; its supervisor starts another."""
     took: list[float] = []
     with arena(folder / "models") as fleet:
         for number in range(times):
@@ -70,7 +70,7 @@ def dead_models(folder: Path, times: int) -> Finding:
 
 
 def zombie(folder: Path) -> Finding:
-    """A supervisor is stopped past its lease and wakes up while another one does its job: only its token tells them apart."""
+    """A supervisor is halted past its lease, and goes on while another worker has its job. Only the token tells them apart."""
     with arena(folder / "zombie", LEASE_SECONDS="2") as fleet:
         job_id = fleet.submit(Animal.SILENT, 9, milliseconds=2000)
         fleet.runs(job_id)
@@ -107,7 +107,7 @@ def _again(fleet: Arena, job_id: str, since: float) -> float:
 
 
 def start_seconds(fleet: Arena) -> list[float]:
-    """From spawn to ready, of every model process, as the worker logged it."""
+    """Seconds from spawn to ready of every model process, from the worker's log."""
     lines = [json.loads(line) for line in fleet.stack.workers[0].log_text().splitlines() if '"model_ready"' in line]
     return [float(line["start_seconds"]) for line in lines]
 

@@ -1,4 +1,4 @@
-"""Redis stands still for a minute while many clients submit at once: all are told so in time, and then all goes on."""
+"""Redis is halted for a minute while many clients submit at once: all get an answer in time, and then all work goes on."""
 
 import threading
 import time
@@ -21,14 +21,14 @@ from tests.report import Finding, spread
 CLIENTS = 200
 STOP_SECONDS = 60.0
 ANSWER_SECONDS = 2.0
-#: What `Retry-After` says.
+#: How long the clients pause after a 503: the value of `Retry-After`.
 RETRY_SECONDS = 2.0
-#: Work that is under way when it happens.
+#: How many jobs are under way when Redis is halted.
 BEFORE = 40
 
 
 def redis_stopped(folder: Path, seconds: float = STOP_SECONDS) -> Iterator[Finding]:
-    """Two gateways and two workers; half of the work that waits or runs is that of before."""
+    """Two gateways and two workers have BEFORE jobs under way; then Redis is halted, and CLIENTS clients submit."""
     with ExitStack() as stack:
         fleet = stack.enter_context(fleet_around(folder / "fleet", *WITHOUT_FILES))
         for _ in range(2):
@@ -53,7 +53,7 @@ def redis_stopped(folder: Path, seconds: float = STOP_SECONDS) -> Iterator[Findi
 
 
 def _plans(jobs: int, name: str, milliseconds: int) -> list[JobPlan]:
-    """Stories without a held answer: all that is asked is to be answered at once."""
+    """Stories without long-polls, so that each request should be answered at once."""
     first = milliseconds
     return [
         JobPlan(at=0, story=Story.POLLED, number=first + n, milliseconds=milliseconds, key=f"{name}-{n}", patience=0)

@@ -1,4 +1,4 @@
-"""The last release is replaced by this version, one process after the other, while clients go on; then all once more."""
+"""The last release is replaced by this version, one process after another, while clients go on; then all once more."""
 
 import threading
 import time
@@ -21,13 +21,13 @@ from tests.report import Finding
 
 CLIENTS, GATEWAYS, WORKERS = 12, 2, 2
 JOBS_PER_SECOND = 10.0
-#: More than the replacing takes: the clients end with it.
+#: Longer than the replacing takes: the clients stop when it is over.
 LONGEST_SECONDS = 180.0
 SEED = 1
 
 
 def rolling_upgrade(folder: Path) -> Iterator[Finding]:
-    """Workers and gateways in turn; the second round replaces this version by itself, as a deploy of other settings does."""
+    """Replace gateways and workers in turn. The second round replaces this version by itself, like a deploy of new settings."""
     last = last_release(folder)
     with ExitStack() as stack:
         fleet = stack.enter_context(fleet_around(folder / "fleet", *DURABLE))
@@ -48,7 +48,10 @@ def rolling_upgrade(folder: Path) -> Iterator[Finding]:
 
 
 def _replace_all(fleet: Fleet, clients: Clients, recorder: Recorder) -> dict[str, float]:
-    """While clients submit and follow; returns when the last of their jobs has ended: since when each is of this version."""
+    """Replace all members while clients submit and follow jobs. Returns when the last of these jobs has ended.
+
+    The result says for each member since when it is of this version (seconds since the history began).
+    """
     over, upgraded = threading.Event(), dict[str, float]()
 
     def replace_in_turn() -> None:
@@ -71,7 +74,7 @@ def _replace_all(fleet: Fleet, clients: Clients, recorder: Recorder) -> dict[str
 
 
 def _as_time_goes_by(recorder: Recorder, over: threading.Event) -> Iterator[JobPlan]:
-    """Each plan at its time, until the replacing is over. Without those that are about failures."""
+    """Yield each plan at its time, until the replacing is over. Plans of jobs that fail or expire are left out."""
     for plan in job_plans(SEED, LONGEST_SECONDS, round(LONGEST_SECONDS * JOBS_PER_SECOND)):
         if over.wait(max(0.0, plan.at - recorder.now())):
             return

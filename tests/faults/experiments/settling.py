@@ -1,4 +1,4 @@
-"""After the storm: nothing moves any more, every job is looked at once more, and the books are read."""
+"""The end of a run: waits until the fleet is at rest, polls every job once more, and checks all keys."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +12,14 @@ from tests.faults.proof.history import Operation
 from tests.faults.proof.observations import job_histories
 from tests.processes import wait_until
 
-#: When the last story has been told, all that is left must end within this time.
+#: How long the jobs that are left may take to end after the last story.
 SETTLE_SECONDS = 60.0
 LEDGER_SECONDS = 20.0
 AUDITORS = 8
 
 
 def audited(fleet: Fleet, clients: Clients, operations: Sequence[Operation]) -> Mapping[str, Any]:
-    """The counters when nothing moves any more, or when it has moved for too long; by then the history has the last looks."""
+    """Wait until no job waits or runs, for SETTLE_SECONDS at most, poll every job once more, and return the counters."""
 
     def at_rest() -> bool:
         stats = fleet.stats()
@@ -33,13 +33,13 @@ def audited(fleet: Fleet, clients: Clients, operations: Sequence[Operation]) -> 
 
 
 def _look(auditor: Client, job: str) -> None:
-    """The last word on a job: its record, and its result."""
+    """Ask for a job's record and its result a last time."""
     auditor.answered(lambda: auditor.poll(job))
     auditor.answered(lambda: auditor.result(job))
 
 
 def orphans(fleet: Fleet) -> list[str]:
-    """Keys without an owner, and counters of waiting work that differ from what waits; not of a moment in between."""
+    """The keys without an owner and the wrong counters that the ledger still finds after LEDGER_SECONDS."""
     found: list[str] = []
 
     def clean() -> bool:

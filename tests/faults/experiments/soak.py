@@ -1,4 +1,4 @@
-"""Many small jobs, to see whether anything grows."""
+"""Many small jobs, to see whether memory or keys grow."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ TTL_SECONDS = 2
 
 
 def soak(folder: Path, jobs: int = 20_000) -> Iterator[Finding]:
-    """Ten batches; after each, when its records have lapsed, memory is read and the ledger taken."""
+    """Run ten batches. After each, when its records have expired, measure the memory and check all keys."""
     samples: list[dict[str, float]] = []
     faults: list[str] = []
     short = str(TTL_SECONDS)
@@ -50,7 +50,7 @@ def soak(folder: Path, jobs: int = 20_000) -> Iterator[Finding]:
 
 
 def _submit(fleet: Arena, numbers: Sequence[int]) -> None:
-    """From several clients at once, each with a connection of its own."""
+    """Submit the clips from several clients at once, each with a connection of its own."""
 
     def one_client(share: Sequence[int]) -> None:
         with fleet.stack.client() as client:
@@ -62,7 +62,7 @@ def _submit(fleet: Arena, numbers: Sequence[int]) -> None:
 
 
 def _memory(fleet: Arena) -> dict[str, float]:
-    """Megabytes."""
+    """The memory of gateway, supervisor and Redis, in megabytes."""
     megabytes = {
         "gateway": psutil.Process(fleet.stack.gateways[0].pid).memory_info().rss,
         "supervisor": psutil.Process(fleet.stack.workers[0].pid).memory_info().rss,

@@ -1,4 +1,4 @@
-"""What the rules look at, and what they find."""
+"""The input of the rules, and the faults that they find."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Kind = Literal["lost", "doubled", "wrong"]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that must not have been."""
+    """Something that must not have happened."""
 
     kind: Kind
     rule: str
@@ -24,7 +24,7 @@ class Fault:
 
 
 class Case:
-    """A history by jobs, and the answer of `/stats` when all work was done."""
+    """A history, also by jobs, and the answer of `/stats` after all work was done."""
 
     def __init__(self, operations: Sequence[Operation], stats: Mapping[str, Any]) -> None:
         self.operations, self.stats = operations, stats

@@ -1,4 +1,4 @@
-"""The judge: reads a history and the last counters, and says what must not have been. Knows nothing of the product's code."""
+"""The judge: reads a history and the last counters, and names the faults in them. It uses none of the product's code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,6 +24,6 @@ RULES: tuple[Rule, ...] = (
 
 
 def judge(operations: Iterable[Operation], stats: Mapping[str, Any]) -> list[Fault]:
-    """All faults. `stats` is the answer of `/stats` when all work was done; the last polls of the history are from then, too."""
+    """All faults. `stats` is the answer of `/stats` after all work was done. The history's last polls were made then, too."""
     case = Case(sorted(operations, key=lambda operation: operation.began), stats)
     return [fault for rule in RULES for fault in rule(case)]

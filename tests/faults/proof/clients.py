@@ -1,4 +1,4 @@
-"""Clients that write down all that they ask and all that they are answered."""
+"""Clients that record every request that they send and every answer that they get."""
 
 import random
 import threading
@@ -12,19 +12,19 @@ import httpx
 
 from tests.faults.proof.history import Action, Lost, Operation, Recorder, Seen
 
-#: As long as a client waits for any answer, beyond the time that it asked to be kept waiting.
+#: How long a client waits for any answer, beyond the `wait` that it asked for.
 PATIENCE_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
-#: A client that is refused comes again sooner than it was told, so that there is something to refuse.
+#: How long a client pauses after a refusal. This is shorter than Retry-After, so that gateways have requests to refuse.
 PAUSE_SECONDS = 0.7
 
 
-#: For so long a client asks again and again.
+#: How long a client repeats a question that no gateway answers.
 ANSWERED_SECONDS = 30.0
 
 
 class Client:
-    """One caller with connections of its own to all gateways. After trouble it turns to the next one."""
+    """One caller with connections of its own to all gateways. After a refusal or a lost answer it turns to the next gateway."""
 
     def __init__(self, name: str, gateways: Mapping[str, str], recorder: Recorder, pause_seconds: float) -> None:
         self.name, self._recorder, self._pause_seconds = name, recorder, pause_seconds
@@ -38,11 +38,11 @@ class Client:
 
     @property
     def gateway(self) -> str:
-        """The one that is asked now."""
+        """The name of the gateway that the client asks now."""
         return list(self._http)[self._turn % len(self._http)]
 
     def turn(self) -> None:
-        """Ask the next one from now on."""
+        """Ask the next gateway from now on."""
         self._turn += 1
 
     def now(self) -> float:
@@ -50,25 +50,25 @@ class Client:
         return self._recorder.now()
 
     def pause(self, seconds: float) -> None:
-        """As somebody who has been told to come again later."""
+        """Wait, like a caller who was told to come again later."""
         time.sleep(seconds)
 
     def answered(self, ask: Callable[[], Operation], within: float = ANSWERED_SECONDS) -> Operation:
-        """Ask until a gateway knows: the last answer, or none, when nobody has known for so long."""
+        """Ask until a gateway answers with neither 429 nor 503, for `within` seconds at most. Returns the last operation."""
         until = self.now() + within
         while ((operation := ask()).status or 503) in (429, 503) and self.now() < until:
             pass
         return operation
 
     def submit(self, audio: bytes, key: str, query: Mapping[str, str], said: str | None, wait: float = 0) -> Operation:
-        """Send the audio."""
+        """Submit the audio as a job."""
         asked = {**query, **({"wait": f"{wait:g}"} if wait else {})}
         fields = {"key": key, "said": said, "has_deadline": "start_deadline_seconds" in query, "wait": wait}
         headers = {"Idempotency-Key": key, "Content-Type": "application/octet-stream"}
         return self._call("submit", "POST", "/v1/jobs", fields, params=asked, content=audio, headers=headers)
 
     def poll(self, job: str, wait: float = 0) -> Operation:
-        """Ask how a job is."""
+        """Ask for a job's state."""
         return self._call(
             "poll", "GET", f"/v1/jobs/{job}", {"job": job, "wait": wait}, params={"wait": f"{wait:g}"} if wait else {}
         )
@@ -82,11 +82,11 @@ class Client:
         return self._call("delete", "DELETE", f"/v1/jobs/{job}", {"job": job})
 
     def retry(self, job: str) -> Operation:
-        """Give a dead job another life."""
+        """Retry a failed or expired job."""
         return self._call("retry", "POST", f"/v1/jobs/{job}/retry", {"job": job})
 
     def _call(self, action: Action, method: str, path: str, fields: Mapping[str, Any], **request: Any) -> Operation:
-        """Ask, write down, and turn to another gateway (after a pause) when this one had nothing to say."""
+        """Ask and record. After no answer, 429 or 503, turn to the next gateway and pause."""
         patience = httpx.Timeout(PATIENCE_SECONDS + fields.get("wait", 0), connect=CONNECT_SECONDS)
         gateway, began = self.gateway, self._recorder.now()
         answer: httpx.Response | None = None
@@ -119,7 +119,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def mine(self) -> Client:
-        """The one of this thread."""
+        """The client of the calling thread."""
         if not hasattr(self._mine, "client"):
             with self._lock:
                 self._mine.client = self._make(f"client{len(self._all)}")
@@ -128,13 +128,13 @@ class Clients:
         return client
 
     def close(self) -> None:
-        """All of them."""
+        """Close all clients."""
         for client in self._all:
             client.close()
 
 
 def _told(action: Action, job: str, answer: httpx.Response) -> dict[str, Any]:
-    """What an answer says."""
+    """The fields of an operation that an answer tells."""
     body: Any = {}
     if answer.content:
         with suppress(ValueError):

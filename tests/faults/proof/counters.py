@@ -1,4 +1,4 @@
-"""The rule on counters: what the fleet counted is what the history tells, as far as that can be known."""
+"""The rule on counters: the fleet's counters agree with the history, as far as the history can tell."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,12 @@ from tests.faults.proof.case import Case, Fault
 from tests.faults.proof.observations import RETRYABLE
 
 RULE = "counters are true"
-#: Of `/stats`, when all work is done.
+#: Fields of `/stats` that must be zero after all work is done.
 NOTHING_LEFT = ("queued_jobs", "queued_bytes", "queued_audio_seconds", "in_flight")
 
 
 def counters_are_true(case: Case) -> Iterator[Fault]:
-    """Nothing waits or runs any more, every life has one end, and the ends are those that were seen."""
+    """No job waits or runs any more, each life of a job has one end, and the counted ends are those that clients saw."""
     yield from _nothing_left(case)
     yield from _lives_and_ends(case)
     yield from _seen_ends(case)
@@ -29,7 +29,7 @@ def _nothing_left(case: Case) -> Iterator[Fault]:
 
 
 def _lives_and_ends(case: Case) -> Iterator[Fault]:
-    """Exact sums, whatever the clients know."""
+    """Sums that must be exact, whatever the clients have seen."""
     total = case.totals.get
     lives = total("submitted", 0) + total("revived", 0)
     ends = sum(total(state, 0) for state in ("completed", "failed", "canceled", "expired"))
@@ -41,7 +41,7 @@ def _lives_and_ends(case: Case) -> Iterator[Fault]:
 
 
 def _seen_ends(case: Case) -> Iterator[Fault]:
-    """Each counter against what was seen; what nobody could see gives it room."""
+    """Compare each counter with what clients saw. It may be higher by the events that no client could see."""
     total = case.totals.get
     unheard = _submits_without_a_job(case)
     yield from _within("submitted", total("submitted", 0), len(case.acknowledged), unheard)
@@ -57,7 +57,7 @@ def _seen_ends(case: Case) -> Iterator[Fault]:
 
 
 def _submits_without_a_job(case: Case) -> int:
-    """Submits of which no client ever got the id, and which may be there for all that."""
+    """How many submits may have made a job whose id no client ever got."""
     answered = {op.key for op in case.operations if op.action == "submit" and op.seen is not None and op.key}
     unheard = [op for op in case.operations if op.action == "submit" and op.seen is None and op.may_have_happened]
     keys = {op.key for op in unheard if op.key and op.key not in answered}

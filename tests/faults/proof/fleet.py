@@ -1,4 +1,4 @@
-"""The fleet under proof: gateways and workers of this version and of the last release, each started again when it dies."""
+"""The fleet of the proof: gateways and workers of this version and of the last release. Each is started again when it dies."""
 
 import signal
 import sys
@@ -25,17 +25,17 @@ ENVIRONMENT = {
     "WHISPER_CPU_THREADS": "1",
     "LOG_FORMAT": "json",
     "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
-    # The faults, not the audio, are to blame: with three attempts an unlucky job would rightly count as poison.
+    # The faults are the cause, not the audio: with three attempts a job that is often hit would end as a poison job.
     "MAX_ATTEMPTS": "40",
     "DRAIN_SECONDS": "2",
-    # Redis' clock goes forward an hour, and a failed job is to be retried after that, too.
+    # Redis' clock is set forward by an hour, and a failed job must keep its audio for a retry after that.
     "FAILED_AUDIO_TTL_SECONDS": "86400",
 }
 
 
 @dataclass(kw_only=True)
 class Member:
-    """A gateway or a worker: started again in its place, perhaps as another release."""
+    """A gateway or a worker. When it is started again, it keeps its name and settings, and may be of another release."""
 
     name: str
     module: str
@@ -45,12 +45,12 @@ class Member:
     running: Running = field(init=False)
 
     def launch(self) -> None:
-        """A new process; returns before it is ready."""
+        """Start a new process. Returns before the process is ready."""
         command, settings = [sys.executable, "-m", self.module], self.release.environment() | self.environment
         self.running = start_in(self.release.root, command, self.folder / f"{self.name}.log", settings)
 
     def keep(self) -> None:
-        """A new process if the last one has ended."""
+        """Start a new process if the last one has ended."""
         if self.running.process.poll() is not None:
             self.launch()
 
@@ -65,13 +65,13 @@ class Fleet:
     urls: dict[str, str] = field(default_factory=dict)
 
     def add_gateway(self, release: Release = THIS) -> None:
-        """Started; not yet ready."""
+        """Start another gateway. Returns before it is ready."""
         name, port = f"gateway{len(self.urls)}", free_port()
         self.urls[name] = f"http://127.0.0.1:{port}"
         self._add(name, "gateway", release, {"API_PORT": str(port)})
 
     def add_worker(self, release: Release = THIS, redis_port: int | None = None) -> None:
-        """Likewise. `redis_port`: of a proxy that stands before Redis."""
+        """Start another worker. Returns before it is ready. `redis_port`: the port of a proxy before Redis, if it uses one."""
         name = f"worker{len(self.workers)}"
         self._add(name, "worker", release, {"REDIS_URL": f"redis://127.0.0.1:{redis_port or self.server.port}/0"})
 
@@ -80,11 +80,11 @@ class Fleet:
         return [member for member in self.members.values() if member.module == "worker"]
 
     def redis(self, patience_seconds: float = 5.0) -> "redis.Redis":
-        """A client of its own."""
+        """A new Redis client."""
         return redis.Redis.from_url(self.server.url, socket_timeout=patience_seconds)
 
     def stats(self) -> dict[str, Any]:
-        """By the first gateway that answers; empty when none does."""
+        """The answer of `/stats` from the first gateway that answers; empty if none does."""
         for url in self.urls.values():
             with suppress(httpx.HTTPError):
                 answer: dict[str, Any] = httpx.get(f"{url}/stats", timeout=5).raise_for_status().json()
@@ -92,12 +92,15 @@ class Fleet:
         return {}
 
     def wait_ready(self) -> None:
-        """Until all gateways answer, and all workers have a model."""
+        """Wait until all gateways answer, and all workers have loaded a model."""
         wait_until(lambda: all(_answers(url) for url in self.urls.values()), "gateways answer", READY_SECONDS)
         wait_until(lambda: self._ready_workers() >= len(self.workers), "workers are ready", READY_SECONDS)
 
     def replace(self, name: str, release: Release) -> None:
-        """SIGTERM; returns when another process of that release has taken its place and can work. While all are kept alive."""
+        """Send SIGTERM to a member. Returns when a process of that release has taken its place and is ready.
+
+        Use it within `kept_alive`, which starts that process.
+        """
         member, leaving = self.members[name], self.members[name].running
         member.release = release
         leaving.signal(signal.SIGTERM)
@@ -106,7 +109,7 @@ class Fleet:
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:
-        """Meanwhile all that dies is started again, as a container with `restart: always` is."""
+        """Meanwhile every process that dies is started again, like a container with `restart: always`."""
         leaving = threading.Event()
         keepers = [self.server.keep, self._keep_members]
         threads = [threading.Thread(target=_keep, args=(keep, leaving), daemon=True) for keep in keepers]
@@ -124,7 +127,7 @@ class Fleet:
             member.keep()
 
     def stop(self) -> None:
-        """All but Redis; the ones that stand still, too."""
+        """Stop all members, also those that SIGSTOP has halted. Redis goes on."""
         for member in self.members.values():
             if member.running.process.poll() is None:
                 member.running.signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""What clients and operators asked, and what they were answered, as JSON lines. Knows nothing of the product's code."""
+"""The requests of clients and operators and the answers to them, as JSON lines. Uses none of the product's code."""
 
 import math
 import threading
@@ -9,12 +9,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Action = Literal["submit", "poll", "result", "delete", "retry", "rq_empty", "rq_delete", "fault"]
-#: Of a call that was never answered: nobody took it (so nothing happened), nothing came in time, or the connection broke.
+#: How a call got no answer: no gateway accepted the connection (so nothing happened), no answer came in time, or the
+#: connection broke.
 Lost = Literal["", "refused", "timeout", "broken"]
 
 
 class Seen(BaseModel):
-    """What an answer says of a job. None: it does not say."""
+    """What an answer tells of a job. None: the answer does not tell it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,16 +39,16 @@ class Operation(BaseModel):
     action: Action
     began: float
     ended: float
-    #: Who was asked, such as `gateway0 0.2.0`.
+    #: The gateway that was asked, such as `gateway0 0.2.0`.
     asked: str = ""
     job: str = ""
     key: str = ""
-    #: Of a submit: what the audio says (None: it cannot be transcribed), and whether a deadline was set.
+    #: Of a submit: the right transcript (None: the audio cannot be transcribed), and whether a deadline was set.
     said: str | None = None
     has_deadline: bool = False
-    #: Of a call that waits: seconds.
+    #: The `wait` that the client asked for, in seconds.
     wait: float = 0
-    #: Of operators and faults.
+    #: Of an operator's click or a fault: what it was done to.
     target: str = ""
     status: int | None = None
     code: str = ""
@@ -57,22 +58,25 @@ class Operation(BaseModel):
 
     @property
     def succeeded(self) -> bool:
-        """It was answered that it is done."""
+        """Whether the answer said that the request was carried out."""
         return self.status is not None and self.status < 400
 
     @property
     def may_have_happened(self) -> bool:
-        """It is done, or nobody knows. One that was answered 5xx may be done even after its answer: Redis may have got it."""
+        """Whether the request was or may have been carried out.
+
+        After an answer of 5xx it may be carried out even later: Redis may have got the command.
+        """
         return self.succeeded or (self.status is None and self.lost != "refused") or (self.status or 0) >= 500
 
     @property
     def happened_by(self) -> float:
-        """When it was done at the latest."""
+        """The latest time at which the request can have been carried out."""
         return self.ended if self.succeeded else math.inf
 
     @property
     def subject(self) -> str:
-        """The job that it is about; empty for a submit without an answer."""
+        """The id of the job that the request is about; empty for a submit without an answer."""
         return self.job or (self.seen.job if self.seen else "")
 
 
@@ -88,18 +92,18 @@ class Recorder:
         return round(self._clock() - self._start, 4)
 
     def write(self, operation: Operation) -> None:
-        """Add a line, which a crash of this process does not take along."""
+        """Add a line. It is flushed at once, so that a crash of this process does not lose it."""
         line = operation.model_dump_json(exclude_defaults=True)
         with self._lock:
             self._file.write(line + "\n")
             self._file.flush()
 
     def close(self) -> None:
-        """The history is over."""
+        """Close the file, at the end of the history."""
         self._file.close()
 
 
 def read_history(path: Path) -> list[Operation]:
-    """All operations, by when they began."""
+    """All operations, sorted by their beginning."""
     with path.open() as lines:
         return sorted((Operation.model_validate_json(line) for line in lines), key=lambda operation: operation.began)

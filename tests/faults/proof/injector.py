@@ -1,4 +1,4 @@
-"""Does to a fleet what a schedule says, and writes down what was done."""
+"""Injects the faults of a schedule into a fleet, and records each fault that was done."""
 
 import random
 import signal
@@ -18,12 +18,12 @@ from tests.faults.proof.release import THIS
 from tests.faults.proof.schedule import Disturbance, Kind
 from tests.processes import model_process, wait_until
 
-#: For so long a worker that was just started may have no model process to kill.
+#: How long to wait for the model process of a worker that was just started.
 MODEL_SECONDS = 10.0
 
 
 class Injector:
-    """Each fault in a thread of its own, at its time."""
+    """Runs each fault at its time, in a thread of its own."""
 
     def __init__(self, fleet: Fleet, proxy: Proxy, recorder: Recorder, seed: int) -> None:
         self._fleet, self._proxy, self._recorder = fleet, proxy, recorder
@@ -34,11 +34,11 @@ class Injector:
 
     @property
     def done(self) -> Counter[Kind]:
-        """How many of each kind were really done."""
+        """How many faults of each kind were really done."""
         return self._done
 
     def run(self, plans: Sequence[Disturbance]) -> None:
-        """Returns when all are over."""
+        """Inject all faults. Returns when they are over."""
         threads = []
         for plan in plans:
             time.sleep(max(0.0, plan.at - self._recorder.now()))
@@ -49,7 +49,7 @@ class Injector:
         self.heal()
 
     def heal(self) -> None:
-        """Nothing is cut off any more. The clock stays as it is: one that was set wrong is not set right for our sake."""
+        """End every partition. Redis' clock stays as it is: the fleet must cope with a clock that nobody sets right."""
         self._proxy.heal()
 
     def _do(self, plan: Disturbance) -> None:

@@ -1,4 +1,4 @@
-"""What a history says of one job: what was observed of it, and what was done to it."""
+"""The part of a history that is about one job: the states that clients saw, and the requests that changed it."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -8,14 +8,14 @@ from tests.faults.proof.history import Operation
 
 UNFINISHED = ("queued", "running", "unfinished")
 TERMINAL = ("completed", "failed", "canceled", "expired")
-#: A job that ends in one of these can be retried: it gets a new life.
+#: A job that ended in one of these states can be retried: it gets a new life.
 RETRYABLE = ("failed", "expired")
-#: What refusals of `result` say of a job.
+#: The state of a job that a refusal of `result` tells, by error code.
 _REFUSALS = {"job_not_finished": "unfinished", "job_canceled": "canceled", "job_expired": "expired", "job_gone": "gone"}
 
 
 def state_in(operation: Operation) -> str | None:
-    """The state of a job as an answer tells it; `gone` when it was erased, `unknown` when it is denied. None: it tells none."""
+    """The state of a job that an answer tells; `gone` if it was erased, `unknown` after a 404. None if it tells no state."""
     if operation.action in ("rq_empty", "rq_delete", "fault") or operation.status is None:
         return None
     if operation.seen is not None:
@@ -37,7 +37,7 @@ class Observation:
     state: str
 
     def before(self, other: "Observation") -> bool:
-        """Surely: its answer had come before the other was asked for."""
+        """Whether this observation is surely the earlier one: its answer came before the other request was sent."""
         return self.operation.ended < other.operation.began
 
     @property
@@ -47,7 +47,7 @@ class Observation:
 
 @dataclass
 class JobHistory:
-    """All that is known of one job, in the order in which it was asked."""
+    """All operations about one job, in the order in which they began."""
 
     id: str
     observations: list[Observation] = field(default_factory=list)
@@ -57,17 +57,20 @@ class JobHistory:
 
     @property
     def acknowledged(self) -> bool:
-        """A gateway has given its id to a client."""
+        """Whether a gateway has given the job's id to a client."""
         return any(submit.succeeded for submit in self.submits)
 
     @property
     def said(self) -> str | None:
-        """What its audio says."""
+        """The right transcript of its audio; None if the audio cannot be transcribed."""
         return self.submits[0].said
 
     @property
     def last_end(self) -> str | None:
-        """How it ended, as far as anybody saw: None when it was erased before, or perhaps retried after that end and erased."""
+        """The last end that a client saw.
+
+        None if the job was erased before a client saw an end, or if it may have been retried after that end and then erased.
+        """
         for seen in reversed(self.observations):
             if seen.is_end:
                 is_last = seen is self.observations[-1] or not self._retried_after(seen)
@@ -82,14 +85,14 @@ class JobHistory:
         return any(delete.may_have_happened and delete.status != 200 for delete in self.deletes)
 
     def same_life(self, one: Observation, other: Observation) -> bool:
-        """No retry may have come between them; `one` is surely before the other."""
+        """Whether surely no retry came between two observations, of which `one` is surely the earlier."""
         return not any(
             retry.may_have_happened and retry.began < other.operation.ended and retry.happened_by > one.operation.began
             for retry in self.retries
         )
 
     def successions(self) -> Iterator[tuple[Observation, Observation]]:
-        """All pairs of observations of the same life, the first surely before the second."""
+        """All pairs of observations of the same life in which the first is surely the earlier."""
         for number, one in enumerate(self.observations):
             for other in self.observations[number + 1 :]:
                 if one.before(other) and self.same_life(one, other):
@@ -97,7 +100,7 @@ class JobHistory:
 
 
 def job_histories(operations: Sequence[Operation]) -> dict[str, JobHistory]:
-    """By id. Operations without an answer that names a job belong to none."""
+    """The histories by job id. An operation that names no job, and got no answer that does, is left out."""
     jobs: dict[str, JobHistory] = defaultdict(lambda: JobHistory(""))
     for operation in operations:
         job_id = operation.subject

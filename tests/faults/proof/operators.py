@@ -1,4 +1,4 @@
-"""An operator at rq-dashboard: empties queues and deletes jobs by RQ's own calls, without asking the product."""
+"""An operator at rq-dashboard, who empties queues and deletes jobs with RQ's own calls, without the fleet's scripts."""
 
 import random
 from collections.abc import Callable, Sized
@@ -16,19 +16,19 @@ from tests.faults.proof.history import Action, Operation, Recorder
 from tests.processes import wait_until
 
 PATIENCE_SECONDS = 2.0
-#: For so long the operator looks for a job to click on.
+#: How long the operator looks for a job to click on.
 LOOK_SECONDS = 5.0
 QUEUES, IN_FLIGHT, FINISHED = "rq:queue:*", "fleet:in_flight", "rq:finished:*"
 
 
 class Operator:
-    """Each click is an operation of the history. False when there was nothing to click on, or Redis was away before the click."""
+    """Records each click as an operation. Returns False if there was nothing to click on, or Redis was away before the click."""
 
     def __init__(self, fleet: Fleet, recorder: Recorder, chance: random.Random) -> None:
         self._redis, self._recorder, self._chance = fleet.redis(PATIENCE_SECONDS), recorder, chance
 
     def empty_a_queue(self) -> bool:
-        """The fullest one."""
+        """Empty the longest queue."""
         lengths = dict[Any, Any]()
         if not self._found(
             lambda: lengths.update({name: self._redis.llen(name) for name in self._redis.scan_iter(QUEUES)}), lengths
@@ -39,7 +39,7 @@ class Operator:
         return self._click("rq_empty", name, queue.empty)
 
     def delete_a_job(self, which: str) -> bool:
-        """One that is waiting, running, finished, or a piece."""
+        """Delete a job; `which`: waiting, running, finished or piece."""
         found = set[str]()
         if not self._found(lambda: found.update(self._jobs(which)), found):
             return False
@@ -51,7 +51,7 @@ class Operator:
         return self._click("rq_delete", job_id, delete)
 
     def _found(self, look: Callable[[], None], found: Sized) -> bool:
-        """Looks until there is something to click on, or for so long."""
+        """Look until there is something to click on, for LOOK_SECONDS at most. Returns whether there is."""
 
         def there_is_one() -> bool:
             with suppress(redis.RedisError):
@@ -69,7 +69,7 @@ class Operator:
         except NoSuchJobError:
             return False
         except (redis.RedisError, ValueError):
-            # `ValueError`: RQ has looked at an execution that ended meanwhile, and may have done half of it.
+            # `ValueError`: RQ has read an execution that ended meanwhile. It may have done half of the click.
             is_lost = True
         ended = self._recorder.now()
         lost: Any = "timeout" if is_lost else ""

@@ -1,4 +1,4 @@
-"""A proxy on loopback between a worker and Redis, which can lose packets or cut connections."""
+"""A proxy on loopback between a worker and Redis. It can hold back all packets, or cut connections."""
 
 import socket
 import struct
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 CHUNK_BYTES = 65_536
-#: Closes at once, with a reset.
+#: The value of SO_LINGER that closes a connection at once, with a reset.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -25,21 +25,21 @@ class Proxy:
         threading.Thread(target=self._serve, name="proxy", daemon=True).start()
 
     def blackhole(self) -> None:
-        """Connections stay, and nothing comes through. What was sent arrives when all is healed, as with TCP."""
+        """Keep the connections, and let nothing through. What was sent arrives after `heal`, as with TCP."""
         self._flows.clear()
 
     def cut(self) -> None:
-        """All connections are reset, and new ones likewise."""
+        """Reset all connections, and each new one."""
         self._is_cut = True
         self._reset_all()
 
     def heal(self) -> None:
-        """As if nothing had been."""
+        """End `blackhole` and `cut`."""
         self._is_cut = False
         self._flows.set()
 
     def close(self) -> None:
-        """Nobody is served any more."""
+        """Stop listening, and reset all connections."""
         self._listener.close()
         self._reset_all()
         self._flows.set()
@@ -95,7 +95,7 @@ def _reset(end: socket.socket) -> None:
 
 @contextmanager
 def proxy(target_port: int) -> Iterator[Proxy]:
-    """For the time of a `with`."""
+    """A proxy to this port, for the time of a `with`."""
     made = Proxy(target_port)
     try:
         yield made

@@ -1,43 +1,43 @@
-"""What clients will do: a pure function of the seed."""
+"""The plans of the clients: a pure function of the seed."""
 
 import random
 from dataclasses import dataclass
 from enum import Enum
 
-#: Jobs are submitted over this share of the run, so that the last ones meet faults, too.
+#: Jobs are submitted during this share of the run, so that faults hit the last ones, too.
 SUBMITTED_BY = 0.92
 EQUAL_JOBS = 4
-#: What a zoo clip can say, with room for a long file's further pieces.
+#: The largest number that a zoo clip can hold, less room for the further pieces of a long file.
 LARGEST_NUMBER = 29_000
 LONG_PIECES = 3
 DECODE_MS = (20, 400)
 
 
 class Story(Enum):
-    """What becomes of a job, as its client wants it."""
+    """What a client does with its job."""
 
-    #: Submitted, waited for, fetched.
+    #: Submitted, waited for with long-polls, fetched.
     SHORT = "short"
-    #: Looked at again and again instead.
+    #: As SHORT, but polled without waiting.
     POLLED = "polled"
-    #: Three pieces, each of which says another number.
+    #: A long file of three pieces, each with another number.
     LONG = "long"
     BATCH = "batch"
-    #: Cancelled while it waits or runs, or just too late.
+    #: Cancelled while it waits or runs, or just after it has ended.
     CANCELED = "canceled"
     #: Cannot be transcribed; retried once, and fails again.
     FAILING = "failing"
-    #: May only wait for a second; retried until it completes.
+    #: Must start within a second; retried until it completes.
     HASTY = "hasty"
-    #: The same audio as three others, at nearly the same time.
+    #: The same audio as three other jobs, submitted at nearly the same time.
     EQUAL = "equal"
-    #: Erased when it has ended.
+    #: Erased after it has ended.
     ERASED = "erased"
-    #: Sent twice at once, to both gateways, with one key.
+    #: Submitted twice at once with one key.
     TWICE = "twice"
 
 
-#: How many of a hundred jobs have each.
+#: How many of a hundred draws choose each story.
 SHARES = {
     Story.SHORT: 30,
     Story.POLLED: 10,
@@ -66,14 +66,14 @@ class JobPlan:
 
     @property
     def said(self) -> str | None:
-        """What a right transcript says."""
+        """The right transcript; None if the audio cannot be transcribed."""
         if self.story is Story.FAILING:
             return None
         return " ".join(str(self.number + piece) for piece in range(LONG_PIECES if self.story is Story.LONG else 1))
 
 
 def job_plans(seed: int, seconds: float, jobs: int) -> list[JobPlan]:
-    """In order of time."""
+    """The plans for `jobs` jobs, sorted by time."""
     chance = random.Random(f"jobs {seed}")
     plans: list[JobPlan] = []
     while len(plans) < jobs:

@@ -1,4 +1,4 @@
-"""The last release, taken out of git, to run beside this version."""
+"""Takes the last release out of git, to run it beside this version."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
-#: Parts of a release that a gateway and a worker with the zoo's models need.
+#: The folders of a release that a gateway and a worker with the zoo's models need.
 PARTS = ("gateway", "worker", "shared", "tests")
-#: Runs on the release's own zoo and engine protocol, whichever these are.
+#: This engine is copied into the release, and runs on the release's own zoo and engine protocol.
 ENGINE = "tests/faults/numbered.py"
 _RELEASED = re.compile(r"^## (\d+\.\d+\.\d+)\s*$", re.MULTILINE)
 _WHERE = "import gateway, shared, worker; print(gateway.__file__, shared.__file__, worker.__file__, sep='\\n')"
@@ -28,11 +28,11 @@ class Release:
     root: Path
 
     def environment(self) -> dict[str, str]:
-        """What makes Python take the code of this folder, and not that of an editable install."""
+        """The environment in which Python imports the code of this folder, and not that of an editable install."""
         return {"PYTHONPATH": str(self.root)}
 
     def check(self) -> None:
-        """Raises `AssertionError` unless it is this code that runs."""
+        """Raises `AssertionError` if Python imports other code than this release's."""
         told = subprocess.run(
             [sys.executable, "-c", _WHERE],
             cwd=self.root,
@@ -73,7 +73,7 @@ def _added(heading: str) -> str | None:
 
 
 def _git(*arguments: str) -> bytes | None:
-    """None where there is no git, or no history."""
+    """The output of git; None if there is no git, or no history."""
     try:
         return subprocess.run([shutil.which("git") or "git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""The rules on jobs and answers. Each is told a case and yields what must not have been."""
+"""The rules on jobs and answers. Each rule gets a case and yields its faults."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from tests.faults.proof.observations import UNFINISHED, JobHistory, Observation
 
 
 def every_job_ends(case: Case) -> Iterator[Fault]:
-    """A job whose id a client got is there until it is erased, and has ended when the work is done."""
+    """A job whose id a client got exists until it is erased, and has ended by the end of the run."""
     for job in case.acknowledged:
         last = job.observations[-1]
         states = {seen.state for seen in job.observations}
@@ -22,7 +22,7 @@ def every_job_ends(case: Case) -> Iterator[Fault]:
 
 
 def ends_once(case: Case) -> Iterator[Fault]:
-    """Within a life the end never changes, nor does what is said of it: when, by whom, at which attempt, and the transcript."""
+    """Within a life of a job its end never changes, nor do its times, its worker, its attempt and its transcript."""
     for job in case.jobs.values():
         for one, other in job.successions():
             if one.is_end and other.is_end and one.state != other.state:
@@ -32,7 +32,7 @@ def ends_once(case: Case) -> Iterator[Fault]:
 
 
 def only_forward(case: Case) -> Iterator[Fault]:
-    """An end is never left but by a retry; what is gone stays so; an attempt's number never falls. Recovery may queue again."""
+    """Only a retry takes a job out of an end; an erased job stays erased; the attempt never falls. Recovery may queue a job."""
     for job in case.jobs.values():
         for one, other in job.successions():
             if one.is_end and other.state in UNFINISHED:
@@ -44,7 +44,7 @@ def only_forward(case: Case) -> Iterator[Fault]:
 
 
 def canceled_stays_canceled(case: Case) -> Iterator[Fault]:
-    """A job whose cancel was answered with 200 never has a transcript: it had none before, and none comes."""
+    """A job whose cancel was answered with 200 never has a transcript, neither before nor after."""
     for job in case.jobs.values():
         is_canceled = any(delete.status == 200 for delete in job.deletes)
         if is_canceled and any(seen.state == "completed" for seen in job.observations):
@@ -52,7 +52,7 @@ def canceled_stays_canceled(case: Case) -> Iterator[Fault]:
 
 
 def right_transcript(case: Case) -> Iterator[Fault]:
-    """The transcript is that of the audio: of a long file all pieces, in order."""
+    """The transcript is that of the audio; a long file's holds all pieces, in order."""
     for job in case.acknowledged:
         for seen in job.observations:
             record = seen.operation.seen
@@ -79,7 +79,7 @@ def ends_have_causes(case: Case) -> Iterator[Fault]:
 
 
 def progress_grows(case: Case) -> Iterator[Fault]:
-    """Of one start it never falls, and is never more than there is. (A decode that starts again starts from the beginning.)"""
+    """Progress never falls until the job starts again, and is never more than the audio. (A new start begins at zero.)"""
     for job in case.jobs.values():
         for seen in job.observations:
             record = seen.operation.seen
@@ -94,7 +94,7 @@ def progress_grows(case: Case) -> Iterator[Fault]:
 
 
 def same_key_same_job(case: Case) -> Iterator[Fault]:
-    """A submit that is sent again with its Idempotency-Key is the same job."""
+    """All submits with the same Idempotency-Key are one job."""
     first: dict[str, str] = {}
     for operation in case.operations:
         if operation.action != "submit" or operation.seen is None or not operation.key:
@@ -105,7 +105,7 @@ def same_key_same_job(case: Case) -> Iterator[Fault]:
 
 
 def failed_jobs_can_be_retried(case: Case) -> Iterator[Fault]:
-    """A retry of a job that surely has failed or expired, and of which nobody else made anything, is not refused."""
+    """A retry is not refused if the job has surely failed or expired, and no other retry or delete can have changed it since."""
     for job in case.jobs.values():
         for retry in (one for one in job.retries if one.status == 409):
             before = [seen for seen in job.observations if seen.operation.ended < retry.began]
@@ -115,7 +115,8 @@ def failed_jobs_can_be_retried(case: Case) -> Iterator[Fault]:
                 yield Fault("lost", "failed jobs can be retried", job.id, f"was {before[-1].state}, and a retry is refused")
 
 
-#: What each call may be answered. 5xx but 503 are our fault; 502 is a failed job's own answer.
+#: The allowed statuses of each call. Of the 5xx, 503 is a refusal for now, and 502 tells that the job failed; all others are
+#: faults of the fleet.
 _ALLOWED: Mapping[str, frozenset[int]] = {
     "submit": frozenset({200, 202, 429, 503}),
     "poll": frozenset({200, 404, 410, 503}),
@@ -126,7 +127,7 @@ _ALLOWED: Mapping[str, frozenset[int]] = {
 
 
 def answers_are_allowed(case: Case) -> Iterator[Fault]:
-    """Good requests are served, or refused for now: 429 and 503 say when to come again."""
+    """Good requests are served, or refused for now: 429 and 503 tell when to come again."""
     for operation in case.operations:
         if operation.status is None or operation.action not in _ALLOWED:
             continue
@@ -140,7 +141,7 @@ def answers_are_allowed(case: Case) -> Iterator[Fault]:
 
 
 def _changed(one: Observation, other: Observation) -> str:
-    """What the later record of an end says differently, of that which both say."""
+    """The first field that both records of an end tell, and tell differently, as a sentence; empty if there is none."""
     before, after = one.operation.seen, other.operation.seen
     if before is None or after is None:
         return ""
@@ -162,7 +163,7 @@ def _may_be_canceled(case: Case, job: JobHistory, seen: Observation) -> bool:
 
 
 def _hits(operation: Operation, job: JobHistory) -> bool:
-    """An operator has deleted it or a piece of it, or emptied a queue in which it may have stood."""
+    """Whether an operator has deleted the job or a piece of it, or emptied a queue in which it may have waited."""
     if operation.action == "rq_empty":
         emptied_by = math.inf if operation.lost else operation.ended
         return any(submit.began < emptied_by for submit in job.submits)

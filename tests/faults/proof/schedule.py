@@ -1,4 +1,4 @@
-"""Which faults come when: a pure function of the seed."""
+"""The faults of a run and their times: a pure function of the seed."""
 
 import math
 import random
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-#: The rates below are for a run of this length; a longer one has more of each.
+#: The rates below are for a run of this length; a longer run has proportionally more faults.
 USUAL_SECONDS = 270.0
-#: In a shorter run a Redis that stands still for a minute would leave no time for anything else.
+#: Only runs from this length on stop Redis for LONG_STOP_SECONDS: in a shorter one that would leave no time for other faults.
 LONG_ENOUGH_SECONDS = 180.0
 LONG_STOP_SECONDS = 60.0
-#: No fault comes in the last part: what it breaks is to be mended within the run.
+#: No fault comes after this share of the run, so that the fleet can recover within the run.
 LAST_BY = 0.93
-#: When the last release's processes are replaced.
+#: When the processes of the last release are replaced, as shares of the run.
 UPGRADES_AT = (0.6, 0.75)
 WORKERS, GATEWAYS = 3, 2
-#: The worker between whom and Redis stands a proxy.
+#: The number of the worker that reaches Redis through a proxy.
 BEHIND_PROXY = 2
 
 
@@ -43,7 +43,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Disturbance:
-    """A fault to come."""
+    """A planned fault: its time, its kind, its target, and how long it lasts (seconds)."""
 
     at: float
     kind: Kind
@@ -51,7 +51,7 @@ class Disturbance:
     seconds: float = 0.0
 
 
-#: How many of each there are in a usual run, and how long one lasts.
+#: By kind: how many faults a usual run has, and how long one lasts (seconds).
 _RATES = {
     Kind.KILL_SUPERVISOR: (16, 0.0),
     Kind.KILL_MODEL: (18, 0.0),
@@ -63,7 +63,7 @@ _RATES = {
     Kind.EMPTY_QUEUE: (4, 0.0),
     Kind.DELETE_JOB: (14, 0.0),
 }
-#: Those that concern Redis or all come one after the other, with pauses between them.
+#: Number and duration of the faults of Redis or of all processes. They come one after another, with pauses between them.
 _RATES_OF_REDIS = {
     Kind.KILL_REDIS: (6, 2.0),
     Kind.STOP_REDIS: (4, 5.0),
@@ -83,7 +83,7 @@ _TARGETS: dict[Kind, Sequence[str]] = {
 
 
 def schedule(seed: int, seconds: float) -> list[Disturbance]:
-    """In order of time."""
+    """The faults of a run, sorted by time."""
     chance = random.Random(f"faults {seed}")
     factor, end = seconds / USUAL_SECONDS, seconds * LAST_BY
     plans = [
@@ -100,7 +100,7 @@ def schedule(seed: int, seconds: float) -> list[Disturbance]:
 
 
 def _of_redis(chance: random.Random, seconds: float, end: float, factor: float) -> list[Disturbance]:
-    """One after the other; the time that they leave is divided at random into the pauses between them."""
+    """The faults of Redis, one after another. The time that is left is divided at random into the pauses between them."""
     row = [(kind, lasts) for kind, (rate, lasts) in _RATES_OF_REDIS.items() for _ in range(_times(chance, rate * factor))]
     if seconds >= LONG_ENOUGH_SECONDS:
         row.append((Kind.STOP_REDIS_LONG, LONG_STOP_SECONDS))
@@ -116,7 +116,7 @@ def _of_redis(chance: random.Random, seconds: float, end: float, factor: float) 
 
 
 def _clocks(chance: random.Random) -> Iterator[str]:
-    """Another time each: to set a clock to what it shows is no fault."""
+    """Offsets for the clock, each other than the one before: an equal one would be no fault."""
     last = "+0"
     while True:
         last = chance.choice([offset for offset in _TARGETS[Kind.CLOCK] if offset != last])

@@ -1,4 +1,4 @@
-"""What a client does with one job, until it has ended."""
+"""Plays the story of one job as a client, until the job has ended."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,24 +12,24 @@ from tests.faults.proof.plans import LONG_PIECES, JobPlan, Story
 from tests.faults.zoo import Animal, clip
 
 SAMPLE_RATE_HZ = 16_000
-#: Where silence is kept, a file is cut after so many samples: there each piece has its message.
+#: Without VAD, a file is cut after this number of samples. Each piece has its message at its beginning.
 PIECE_SAMPLES = 29_500 * SAMPLE_RATE_HZ // 1000
 LAST_PIECE_SECONDS = 5
 LONG_POLL_SECONDS = 5.0
 GLANCE_SECONDS = 0.3
-#: A job of which nothing is heard for so long is left to the checker.
+#: A client gives up after this time; the checker judges what became of the job.
 GIVE_UP_SECONDS = 180.0
 MOST_RETRIES = 6
 
 
 class Player:
-    """Plays the stories of a run."""
+    """Plays the stories of a run, each with the client of the calling thread."""
 
     def __init__(self, clients: Clients, twins: ThreadPoolExecutor) -> None:
         self._clients, self._twins = clients, twins
 
     def play(self, plan: JobPlan) -> None:
-        """From its submit to its end."""
+        """Play one story, from the submit to the job's end."""
         client = self._clients.mine()
         wait = LONG_POLL_SECONDS if plan.story is Story.SHORT and plan.number % 3 == 0 else 0.0
         if plan.story is Story.TWICE:
@@ -54,7 +54,7 @@ class Player:
 
 
 def audio_of(plan: JobPlan) -> bytes:
-    """The wav that a plan's job is about."""
+    """The audio of a plan's job, as a WAV file."""
     if plan.story is Story.FAILING:
         return clip(Animal.RAISE, plan.number, plan.milliseconds)
     if plan.story is not Story.LONG:
@@ -67,7 +67,7 @@ def audio_of(plan: JobPlan) -> bytes:
 
 
 def query_of(plan: JobPlan) -> dict[str, str]:
-    """The options of its submit."""
+    """The query parameters of a plan's submit."""
     return {
         Story.LONG: {"vad": "false"},
         Story.BATCH: {"priority": "batch"},
@@ -76,7 +76,7 @@ def query_of(plan: JobPlan) -> dict[str, str]:
 
 
 def acknowledged(client: Client, plan: JobPlan, wait: float = 0) -> Operation | None:
-    """Submit again and again under the same key until a gateway has given the id. None: given up."""
+    """Submit with the same key until a gateway answers with the job. None if it is refused for good, or after GIVE_UP_SECONDS."""
     audio, began = audio_of(plan), client.now()
     while client.now() < began + GIVE_UP_SECONDS:
         operation = client.submit(audio, plan.key, query_of(plan), plan.said, wait)
@@ -88,7 +88,10 @@ def acknowledged(client: Client, plan: JobPlan, wait: float = 0) -> Operation | 
 
 
 def _followed(client: Client, job: str, glances: bool) -> str:
-    """The state in which it ended, or empty when it is gone or has been given up. Glances are many looks instead of one long."""
+    """Follow a job to its end, and return that state; empty if the job is gone or the client gives up.
+
+    `glances`: many short polls instead of long-polls.
+    """
     began = client.now()
     while client.now() < began + GIVE_UP_SECONDS:
         operation = client.poll(job, 0 if glances else LONG_POLL_SECONDS)
@@ -102,7 +105,7 @@ def _followed(client: Client, job: str, glances: bool) -> str:
 
 
 def _retried(client: Client, job: str, ended: str, times: int) -> str:
-    """Until it has completed, or so many times."""
+    """Retry a job until it ends otherwise than failed or expired, `times` times at most. Returns its last end."""
     for _ in range(times):
         if ended not in RETRYABLE:
             break
@@ -112,7 +115,7 @@ def _retried(client: Client, job: str, ended: str, times: int) -> str:
 
 
 def _erased(client: Client, job: str) -> None:
-    """Until it is gone."""
+    """Delete a job until it is gone."""
     began = client.now()
     while client.now() < began + GIVE_UP_SECONDS:
         if client.delete(job).status in (204, 410):

@@ -1,4 +1,4 @@
-"""A Redis whose clock can be set, whose disk can be full, and which is started again when it has died."""
+"""A Redis server whose clock can be set, whose disk can be full, and which is started again when it dies."""
 
 import ctypes.util
 import os
@@ -13,19 +13,19 @@ import psutil
 
 from tests.processes import RedisServer, redis_binary, start_in, wait_until
 
-#: Where packages put libfaketime, which is on no usual path of libraries.
+#: Where packages install libfaketime, which is not on the usual library paths.
 _LIBRARIES = (
     "/usr/lib/*/faketime/libfaketime.so.1",
     "/usr/lib*/faketime/libfaketime.so.1",
     "/usr/local/lib/faketime/libfaketime.so.1",
 )
-#: So much may still be written before the disk is full.
+#: How many more bytes a file may grow before its disk is full.
 LAST_BYTES = 2_000
 START_SECONDS, TRIAL_SECONDS = 60.0, 5.0
 
 
 def libfaketime() -> Path | None:
-    """The library that fakes a process's clock; None where it is not installed."""
+    """The library that fakes a process's clock; None if it is not installed."""
     for pattern in _LIBRARIES:
         if found := sorted(Path("/").glob(pattern.lstrip("/"))):
             return found[0]
@@ -35,22 +35,25 @@ def libfaketime() -> Path | None:
 
 @dataclass(kw_only=True)
 class WeakRedis(RedisServer):
-    """`keep` starts it again unless it is being held down."""
+    """A Redis server with faults. `keep` starts it again, unless a fault holds it down."""
 
-    #: One fault of Redis at a time; also held while it is started.
+    #: Held during each fault, so that there is one at a time, and while the server is started.
     lock: "threading.RLock" = field(default_factory=threading.RLock)
-    #: Whether its clock can be set; None until it was tried.
+    #: Whether its clock can be set; None until that was tried.
     has_clock: bool | None = None
 
     def start(self) -> None:
-        """A preloaded library tells the time where that works. A file that is too large is an error to the server, no signal."""
+        """Start the server, if possible with the preloaded library that fakes its clock.
+
+        The server ignores the signal for files that are too large, so that it gets an error for its AOF instead.
+        """
         if self.has_clock is None:
             self.has_clock = libfaketime() is not None and self._starts_with_a_clock()
         self._launch()
         wait_until(self._answers, "Redis answers", START_SECONDS)
 
     def _starts_with_a_clock(self) -> bool:
-        """Servers that were built with an allocator of their own do not start with libfaketime."""
+        """Try whether the server starts with libfaketime. Servers that are built with their own allocator may not."""
         self.has_clock = True
         self._launch()
         try:
@@ -76,13 +79,13 @@ class WeakRedis(RedisServer):
             self.lock.release()
 
     def set_clock(self, offset: str) -> None:
-        """`+3600`: an hour ahead; `+0`: right again. It is read anew every second."""
+        """Set the clock: `+3600` is an hour ahead, `+0` is right. libfaketime reads the offset every second."""
         new = self._clock_file.with_suffix(".new")
         new.write_text(offset)
         new.replace(self._clock_file)
 
     def fill_disk(self, seconds: float) -> bool:
-        """The AOF may not grow any more for so long; whether the server noticed: it ends, until there is room."""
+        """Stop the AOF from growing for this time. Returns whether the server noticed: then it ended, and stays down so long."""
         with self.lock:
             room_at = time.monotonic() + seconds
             process = psutil.Process(self._pid())
@@ -97,7 +100,7 @@ class WeakRedis(RedisServer):
             return True
 
     def stop_for(self, seconds: float) -> None:
-        """It stands still, and then goes on."""
+        """Halt the server for this time (SIGSTOP)."""
         with self.lock:
             os.kill(self._pid(), signal.SIGSTOP)
             time.sleep(seconds)
@@ -108,7 +111,7 @@ class WeakRedis(RedisServer):
         return self.running.pid
 
     def _append_only_files(self) -> list[Path]:
-        """Of Redis 7 several in a folder, before that one."""
+        """The files of the AOF: several in a folder from Redis 7 on, one before."""
         return [path for path in (*self.folder.glob("appendonlydir/*"), *self.folder.glob("appendonly.aof")) if path.is_file()]
 
     @property
@@ -119,7 +122,7 @@ class WeakRedis(RedisServer):
         if not self._clock_file.exists():
             self._clock_file.write_text("+0")
         return {
-            # libc before the allocator that the server is linked with: jemalloc asks for the time before libfaketime knows it.
+            # libc comes before the allocator of the server: jemalloc would ask for the time before libfaketime can tell it.
             "LD_PRELOAD": f"{libfaketime()} libc.so.6",
             "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
             "FAKETIME_CACHE_DURATION": "1",

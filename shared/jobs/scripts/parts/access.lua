@@ -1,8 +1,8 @@
--- Who may see or touch a job, and what there is to see.
+-- Which tenant may see or touch a job, and what that tenant sees.
 -- uses: prelude
 
--- How many jobs, and how much audio (ms), are started before one that waits; nothing for one that stands in no lane.
--- A follower stands where its leader does; whoever is not the most urgent waits for all who are more so.
+-- How many jobs, and how much audio (ms), are started before a waiting job: {jobs, ms}, or false if the job is in no lane.
+-- A follower has its leader's place. A job also waits for all jobs in more urgent lanes of its model.
 local function ahead_of(job)
   local id, lane = job.leader or job.id, job.lane
   if job.leader then
@@ -26,13 +26,13 @@ local function ahead_of(job)
       audio_ms = audio_ms + redis.call('HGET', PREFIX .. ':load', 'through:' .. before) - next_urgent
     end
   end
-  -- Scores do not know what has left the middle of the line; what waits in all does.
+  -- Scores still count jobs that have left the middle of the lane. The audio that waits in all lanes does not: it is the limit.
   local others = tonumber(redis.call('HGET', PREFIX .. ':load', 'audio_ms') or 0) - tonumber(job.audio_seconds) * 1000
   return { jobs, integer(math.max(0, math.min(audio_ms, others))) }
 end
 
--- A job as its owner sees it, all of one moment; nil when it is completed and its transcript is kept no longer.
--- Of a job that waits it needs a.lane_kinds: the kinds of lanes, the most urgent first.
+-- A job as its owner sees it, all parts at the same moment; nil if it is completed and its transcript is kept no longer.
+-- For a waiting job it needs a.lane_kinds: the kinds of lanes, the most urgent first.
 local function view(job)
   local transcript = redis.call('GET', key('transcript', job.id))
   if job.state == 'completed' and not transcript then
@@ -47,7 +47,7 @@ local function view(job)
   }
 end
 
--- The job that a caller may touch, or nil and what to answer: 'gone' for one of theirs that is no more, else 'unknown'.
+-- The job that a caller may touch; or nil and the script's answer: 'gone' for this tenant's job that is no more, else 'unknown'.
 -- Needs a.id and a.tenant.
 local function owned()
   local job = load_job(a.id)

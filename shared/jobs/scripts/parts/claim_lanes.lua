@@ -1,4 +1,4 @@
--- The lanes that a claiming worker serves now, and how much waits in each.
+-- The lanes that a claiming worker serves now, and how many jobs wait in each.
 -- uses: prelude
 -- Needs a.lanes, a.fleet and a.lease_ms as in claim.lua.
 
@@ -6,7 +6,8 @@ local function ready_workers_on(device)
   return redis.call('ZCOUNT', key('workers', device .. ':' .. a.fleet.model), NOW - a.lease_ms, '+inf')
 end
 
--- Whether a lane of the other kind of worker may be served: nobody of that kind is there, or its first job has waited too long.
+-- Whether this worker may serve a lane of the other kind of worker: no worker of that kind is there, or the lane's first job has
+-- waited too long.
 local function needs_help(name)
   if ready_workers_on(a.fleet.other_device) == 0 then
     return true
@@ -16,8 +17,8 @@ local function needs_help(name)
   return since and NOW - since > a.fleet.spill_ms
 end
 
--- `waiting`: how many jobs stand in it; `passed_over`: how many jobs of other lanes were started while some did, nil for none;
--- `taken`: how many this claim has taken from it.
+-- `waiting`: how many jobs wait in the lane; `passed_over`: how many jobs of other lanes were started meanwhile, nil for none;
+-- `taken`: how many jobs this claim has taken from the lane.
 local function lane_called(name, patience)
   return {
     name = name,
@@ -30,7 +31,7 @@ local function lane_called(name, patience)
   }
 end
 
--- In the order in which they are served.
+-- The lanes that this worker serves now, in the order in which it serves them.
 local function lanes_served_now()
   local foreign, lanes = {}, {}
   for _, name in ipairs(a.lanes.foreign) do
@@ -44,7 +45,7 @@ local function lanes_served_now()
   return lanes
 end
 
--- How many workers serve the lanes that this one serves, itself included.
+-- How many workers serve the same lanes as this worker, itself included.
 local function count_peers()
   local peers = 0
   for _, device in ipairs(a.fleet.peer_devices) do

@@ -1,10 +1,10 @@
--- How much a claiming worker takes: what fits beside the jobs that it has, and no more than its share of what waits.
+-- How much a claiming worker takes: what fits beside the jobs that it has, and no more than its share of the waiting jobs.
 -- uses: claim_lanes
 -- Needs a.in_hand, a.room and a.limits as in claim.lua.
 
--- The worker's share of the urgent lane, or of the others. A few jobs it may always have, if no idle worker goes without; more
--- only as long as what it then has is no more than its part of all that it has or that waits, for the others will soon be idle
--- (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+-- The worker's share of the urgent lane, or of the other lanes: how many more jobs it may take. It may always have a few jobs, if
+-- each idle worker gets some, too. It may have more only up to its part of the jobs that it has or that wait, since the other
+-- workers will soon be idle (guided self-scheduling: Polychronopoulos and Kuck, 1987).
 local function share_of(lanes, peers, urgent, in_hand, few)
   local jobs = 0
   for _, lane in ipairs(lanes) do
@@ -13,7 +13,7 @@ local function share_of(lanes, peers, urgent, in_hand, few)
   return math.max(math.min(math.ceil(jobs / peers), few - in_hand), math.ceil((jobs + in_hand) / peers) - in_hand)
 end
 
--- What the worker has room for; `take` in claim.lua uses it up.
+-- The room of the worker; `take` in claim.lua uses it up.
 local function room_of(lanes)
   local peers, hand, room = count_peers(), a.in_hand, a.room
   return {
@@ -34,8 +34,8 @@ local function is_long(audio_seconds)
   return tonumber(audio_seconds) > a.limits.long_seconds
 end
 
--- Whether the next job of a background lane must wait until the worker has more room for it. All room is kept for it then: else
--- small jobs of another lane would take each bit of it as it comes free. A long job beside a long one is skipped instead.
+-- Whether the next job of a background lane must wait until the worker has more room. If so, all room is kept for this job: else
+-- small jobs of another lane would take each bit of room as it comes free. A long job that meets a long one is skipped instead.
 local function must_wait_for_room(lane, room, has_long)
   local id = redis.call('LINDEX', lane.queue, 0)
   local seconds = id and redis.call('HGET', key('job', id), 'audio_seconds')

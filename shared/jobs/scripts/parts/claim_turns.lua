@@ -1,7 +1,7 @@
--- Nobody starves: a lane that has been passed over often enough gets the next turn.
+-- No lane starves: a lane that has been passed over as often as its patience allows gets the next turn.
 -- uses: claim_lanes
 
--- The lanes whose turn it is, the one that has waited longest by its own patience first.
+-- The lanes whose turn it is. The first is the lane that has waited longest, measured by its own patience.
 local function lanes_in_turn(lanes)
   local due = {}
   for _, lane in ipairs(lanes) do
@@ -15,7 +15,7 @@ local function lanes_in_turn(lanes)
   return due
 end
 
--- Note for each lane that still waits how many jobs of other lanes were started meanwhile. One that was served starts anew.
+-- Note for each lane with waiting jobs how many jobs of other lanes were started meanwhile. A lane that was served starts anew.
 local function note_passed_over(lanes, started)
   for _, lane in ipairs(lanes) do
     if lane.taken > 0 or lane.waiting == 0 then

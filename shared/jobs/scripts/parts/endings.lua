@@ -1,11 +1,11 @@
 -- How a job ends, and how it gets a new life.
 -- uses: lanes executions pieces access
 
--- An end up to this size is told to all gateways: the one that waits for it need not ask, the others throw it away.
+-- An ended job up to this size is published to all gateways. A gateway that waits for it need not ask; the others drop it.
 local MOST_TOLD_BYTES = 16384
 
--- What read.lua would answer, as JSON; empty if it is large, or may not be true any more when it is heard: a job that comes back
--- to life must be looked at.
+-- read.lua's answer for the job, as JSON. Empty if it is large, or if the job can be revived: then the answer may be outdated
+-- when a gateway gets it, so the gateway must read the job.
 local function told_of(job)
   if MOVES[job.state].queued or redis.call('STRLEN', key('transcript', job.id)) > MOST_TOLD_BYTES then
     return ''
@@ -14,15 +14,15 @@ local function told_of(job)
   return #told <= MOST_TOLD_BYTES and told or ''
 end
 
--- An event: the job's id, and behind a line break what is told of it. Nobody can wait for a job that was answered from the cache:
--- its submit is its end.
+-- Publish the end of a job: its id, a line break, and `told_of` it. If the job was completed from the cache there is no event: no
+-- caller can wait for it, since its submit is its end.
 local function tell_of_end(job, origin)
   if origin ~= 'cache' then
     redis.call('PUBLISH', PREFIX .. ':events', job.id .. '\n' .. told_of(job))
   end
 end
 
--- RQ's tools show the job among those that ended like it, as long as RQ has a record of it.
+-- Put the job into RQ's registry of its end, so that RQ's tools show it there. Only if RQ has a record of it.
 -- Needs a.result_ttl and a.gone_ttl (seconds).
 local function show_ended(job, state, fields)
   local registry = RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
@@ -35,7 +35,7 @@ local function show_ended(job, state, fields)
   redis.call('EXPIRE', registry, a.gone_ttl)
 end
 
--- The one way into a terminal state.
+-- End a job: the only way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
   check_move(job, state)
@@ -49,7 +49,7 @@ local function settle(job, state, fields)
   redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
   redis.call('DEL', key('partial', job.id))
-  -- With its audio a file keeps the pieces that are done: a retry goes on from there.
+  -- A file keeps its checkpoints as long as its audio: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
     redis.call('EXPIRE', key('audio', job.id), a.failed_audio_ttl)
     for _, name in ipairs({ checkpoints_of(job.id) }) do
@@ -66,8 +66,8 @@ local function settle(job, state, fields)
   tell_of_end(job, fields.origin)
 end
 
--- Whether a failed or expired job can have another life. One that failed with the job that it followed has no audio of its own,
--- as long as nobody wants it again.
+-- Whether a failed or expired job still has audio, so that it can be revived. A job that failed with its leader has no audio of
+-- its own: it gets a copy of the leader's here.
 local function has_audio_again(job)
   if job.audio_of and redis.call('EXISTS', key('audio', job.id)) == 0 then
     redis.call('COPY', key('audio', job.audio_of), key('audio', job.id))
@@ -75,8 +75,8 @@ local function has_audio_again(job)
   return redis.call('EXISTS', key('audio', job.id)) == 1
 end
 
--- A failed or expired job gets a new life under its old id: its owner asked for a retry, or an operator requeued it.
--- The caller has seen that its audio is still there, and puts it into a lane or starts it.
+-- Give a failed or expired job a new life under its old id: its owner asked for a retry, or an operator requeued it.
+-- The calling script has checked that the audio is still there, and puts the job into a lane or starts it.
 -- Needs a.audio_ttl.
 local function revive(job)
   local name = key('job', job.id)
@@ -100,7 +100,7 @@ local function revive(job)
   job.state, job.attempt, job.leader = 'queued', '0', nil
 end
 
--- A dead letter that was requeued has no audio any more: it stays dead, and RQ's tools show it as such.
+-- A requeued dead letter has no audio any more: it stays failed or expired, and RQ's tools show it so again.
 local function stay_dead(job)
   show_ended(job, job.state, {})
 end

@@ -1,7 +1,7 @@
--- Executions: a worker's lease on a job, and what is noted of its attempts.
+-- Executions: a worker's lease on a job, and the notes about its attempts.
 -- uses: prelude
 
--- The worker gets a lease and a fencing token, and RQ's tools see it at work. Returns the job's hash as {field, value, ...}.
+-- Give a.worker a lease and a fencing token; RQ's tools show it at work. Returns the job's hash as {field, value, ...}.
 -- Needs a.worker, a.execution, a.lease_ms and a.audio_ttl.
 local function begin_execution(job)
   local token = redis.call('INCR', PREFIX .. ':token')
@@ -18,7 +18,7 @@ local function begin_execution(job)
   redis.call('EXPIRE', RQ .. ':execution:' .. member, a.audio_ttl)
   redis.call('ZADD', RQ .. ':executions:' .. job.id, seconds + a.audio_ttl, a.execution)
   redis.call('EXPIRE', RQ .. ':executions:' .. job.id, a.audio_ttl)
-  -- Far in the future: leases lapse in our own set, and RQ's clean-up must not fail a job that we will recover.
+  -- The score is far in the future: leases lapse in `in_flight`, and RQ's clean-up must not fail a job that we will recover.
   redis.call('ZADD', RQ .. ':wip:' .. job.lane, seconds + a.audio_ttl, member)
   redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
   redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
@@ -37,7 +37,7 @@ local function end_execution(job)
   redis.call('HDEL', key('job', job.id), 'execution')
 end
 
--- A job that runs, or waits for its pieces, belongs to another lane from now on: there it goes should it have to wait again.
+-- Move a job that runs, or waits for its pieces, to another lane. If it has to wait again, it waits there.
 local function change_lane(job, lane)
   for registry, member in pairs({ wip = job.id .. ':' .. (job.execution or ''), deferred = job.id }) do
     local score = redis.call('ZSCORE', RQ .. ':' .. registry .. ':' .. job.lane, member)
@@ -51,7 +51,7 @@ local function change_lane(job, lane)
   job.lane = lane
 end
 
--- Whose record a caller sees: the job's own, or that of the file it is a piece of.
+-- The record that a caller sees: of a piece, its file's; of any other job, its own.
 local function file_of(job)
   return job.parent and load_job(job.parent) or job
 end
@@ -65,7 +65,7 @@ local function in_piece(job, message)
   return string.format('Piece %.1f-%.1f s%s: %s', from / 1000, to / 1000, of, message)
 end
 
--- Why an attempt ended without a result; the list is part of the record, for whoever looks into a dead letter.
+-- Note why an attempt ended without a result. The notes are part of the record, for operators who look into a dead letter.
 local function note_attempt(job, code, message)
   local file = file_of(job)
   local history = file.history and cjson.decode(file.history) or {}
@@ -79,12 +79,12 @@ local function note_attempt(job, code, message)
   hset(key('job', file.id), { history = file.history })
 end
 
--- It may have ended its model process: its next attempt has a worker to itself.
+-- The job may have ended its model process: its next attempt has a worker to itself.
 local function suspect(job)
   hset(key('job', job.id), { suspect = 1 })
 end
 
--- RQ's own counters on its page of workers. A worker that RQ has forgotten gets no key anew.
+-- Add to RQ's own counters, which its page of workers shows. If RQ has no record of the worker any more, none is made.
 local function tally(job, what)
   local worker = RQ .. ':worker:' .. job.worker
   if redis.call('EXISTS', worker) == 1 then

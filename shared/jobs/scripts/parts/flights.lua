@@ -1,4 +1,4 @@
--- Flights: equal jobs that share one decode. What becomes of the followers when the leader ends.
+-- Flights: equal jobs that share one decode, and what happens to the followers when the leader ends.
 -- uses: lanes endings
 
 local function followers_of(job)
@@ -9,7 +9,7 @@ local function leads(job)
   return redis.call('GET', key('flight', job.digest)) == job.id
 end
 
--- The flight of a job is over: forget it, and return its followers' jobs for the caller to settle.
+-- End the flight of a job: delete its keys, and return its unfinished followers, which the calling script settles.
 local function close_flight(job)
   local followers = {}
   if not leads(job) then
@@ -29,8 +29,8 @@ local AUDIO_LOST = cjson.encode({
   code = 'audio_lost', message = 'The audio was kept no longer when its turn came; submit it again.', retryable = false,
 })
 
--- The leader leaves without a result that would suit the others: the first follower takes its audio and its place.
--- Must run before the leader is settled, since that drops the audio.
+-- The leader ends without a result or an error that holds for its followers: the first follower gets its audio and its place.
+-- This must run before the leader is settled, since settling deletes the audio.
 local function promote_follower(job)
   if not leads(job) then
     return
@@ -68,7 +68,7 @@ local function promote_follower(job)
   enter_lane(heir, true)
 end
 
--- An unfinished job ends without a result, for reasons of its own: those that follow it go on without it.
+-- End an unfinished job without a result, for a reason that is not its followers' (a cancel, a deadline): they go on without it.
 local function withdraw(job, state)
   job = file_of(job)
   if job.leader then
@@ -82,8 +82,8 @@ local function withdraw(job, state)
   settle(job, state, {})
 end
 
--- A job cannot be transcribed. Equal jobs that wait for it have the same audio and options, and so fail with it: decoding
--- the same bytes again for each of them would fail in the same way. `error` is JSON {code, message, retryable}.
+-- Fail a job that cannot be transcribed, and its followers with it: they have the same audio and options, and decoding the same
+-- bytes for each of them would fail in the same way. `error` is JSON {code, message, retryable}.
 local function give_up(job, error)
   local told, file = cjson.decode(error), file_of(job)
   told.message = in_piece(job, told.message)

@@ -1,7 +1,7 @@
--- How jobs enter and leave their lanes, and what is kept in step with that: load, order, deadlines, bells.
+-- How jobs enter and leave their lanes, and the keys that change with it: load, order, deadlines, bells.
 -- uses: prelude
 
--- What waits in the lanes, for backpressure and ETA. Called exactly when a job enters or leaves a lane.
+-- Count how much waits in the lanes, for backpressure and ETA. Called exactly when a job enters (1) or leaves (-1) a lane.
 local function weigh(job, sign)
   local load = PREFIX .. ':load'
   if sign < 0 then
@@ -12,7 +12,7 @@ local function weigh(job, sign)
   redis.call('HINCRBY', load, 'audio_ms', integer(sign * math.floor(tonumber(job.audio_seconds) * 1000)))
 end
 
--- Watch a job until `at` (ms), or until it must have ended if that is sooner. Neither: nothing to watch.
+-- Set the deadline of a job: `at` (ms), or the time by which it must have ended if that is sooner. With neither, it has none.
 local function watch_deadline(job, at, flag)
   local ends_at = tonumber(job.ends_by_ms)
   at = at and ends_at and math.min(at, ends_at) or at or ends_at
@@ -23,8 +23,8 @@ local function watch_deadline(job, at, flag)
   end
 end
 
--- The lane's order once more, in a form that can be asked for a place: members are ids, scores the audio (ms) that has
--- been put in before each. So a rank is how many jobs come first, and a difference of scores how much audio.
+-- Keep the lane's order in a sorted set, too, so that a job's place can be read. Members are ids; a score is the audio (ms) that
+-- entered the lane before this job. So a rank is how many jobs come first, and a difference of scores is how much audio.
 local function take_place(job, at_front)
   local order, audio_ms = key('order', job.lane), math.floor(tonumber(job.audio_seconds) * 1000)
   local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
@@ -46,7 +46,7 @@ local function enter_lane(job, at_front)
   redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   weigh(job, 1)
   take_place(job, at_front)
-  -- Whoever waits, waits with a deadline: also a job that was handed back, and whose lane nobody serves any more.
+  -- Every waiting job has a deadline: also a job that was handed back to a lane that no worker serves any more.
   watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'LT')
   -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
   local bell = key('bell', job.lane)
@@ -55,7 +55,7 @@ local function enter_lane(job, at_front)
   redis.call('EXPIRE', bell, 60)
 end
 
--- Take a job out of its lane, wherever it stands. It was weighed when it entered, even if RQ's tools have removed it since.
+-- Take a job out of its lane, at any place. `load` still counts it, even if RQ's tools have removed it from the list.
 local function leave_lane(job)
   redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id)
   weigh(job, -1)

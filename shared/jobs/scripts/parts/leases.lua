@@ -1,12 +1,12 @@
--- Which job a worker may write to, and calls that come again because their answer was lost on its way.
+-- Which job a worker may write to, and what is answered to a call that comes again because its answer was lost.
 -- uses: executions
 --
--- One rule for all of these calls. A call names the executions that it begins by `a.execution`, an id that its worker makes up, and
--- the execution that it ends by the token that the worker was given. The job's record keeps both names: `execution` as long as the
--- job is under a lease, and `ended_by` of the last call with which a worker put the job down (with its answer in `ended_as`). A call
--- that comes again finds its name there, changes nothing, and answers as before.
+-- All these calls follow one rule. A call names the executions that it begins by `a.execution`, an id that its worker makes up.
+-- It names the execution that it ends by the token that the worker was given. The job's record keeps both names: `execution`
+-- while the job is under a lease, and `ended_by` from the last call by which a worker put the job down (with that call's answer
+-- in `ended_as`). A call that comes again finds its name in the record, changes nothing, and answers as before.
 
--- The jobs that a.worker has got by an earlier call with the same a.execution: each its hash as {field, value, ...}.
+-- The jobs that a.worker has got by an earlier call with the same a.execution: for each its hash as {field, value, ...}.
 local function begun_before()
   local jobs = {}
   for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
@@ -19,8 +19,8 @@ local function begun_before()
 end
 
 -- The job that a worker may write to: running, and still under the token that the worker was given.
--- If not: nil; and, if this call has put the job down before, its answer then, which is one of the `...`. Else the write is
--- refused, and counted: it comes from a worker that lost the job to another.
+-- If not: nil; and, if the same call has put the job down before, that call's answer, which is one of `...`. Else the write is
+-- refused and counted in `refused_writes`: it comes from a worker that has lost the job.
 local function held(id, token, ...)
   local job = load_job(id)
   if job and job.state == 'running' and job.token == integer(token) then
@@ -31,14 +31,14 @@ local function held(id, token, ...)
       return nil, answer
     end
   end
-  -- A piece has no record once it is done, so that a worker that asks again cannot be told from one that comes too late.
+  -- A piece has no record once it is done. So a call that comes again cannot be told from one that comes too late: not counted.
   if job or not string.match(id, '_p%d+$') then
     count('refused_writes')
   end
   return nil
 end
 
--- The worker that has the job puts it down: its lease ends by its own call, which is answered so.
+-- End the lease of the worker that has the job, by its own call. The record keeps the call's token and its `answer`.
 local function put_down(job, answer)
   end_execution(job)
   hset(key('job', job.id), { ended_by = job.token, ended_as = answer })

@@ -1,7 +1,7 @@
--- Pieces of long files, and what they have come to.
+-- Pieces of long files, and their checkpoints.
 -- uses: lanes executions
 
--- A piece leaves no trace but its checkpoint: its file tells how it went.
+-- Remove a piece. Only its checkpoint stays; its history is in its file's record.
 local function drop_piece(piece)
   if piece.state == 'queued' then
     leave_lane(piece)
@@ -15,13 +15,13 @@ local function piece_id(file, number)
   return file.id .. '_p' .. integer(number)
 end
 
--- What the pieces of a file have come to: their transcripts, and their text for whoever watches.
+-- The two keys with the checkpoints of a file: the pieces' transcripts, and their text for callers who watch.
 local function checkpoints_of(id)
   return key('pieces', id), key('said', id)
 end
 
--- The file is about to end, or to be cut anew: whoever decodes a piece of it finds itself without a lease. Also of pieces that
--- were put and never queued nothing is left.
+-- Remove all pieces of a file that is about to end or to be cut anew. Workers that decode one of its pieces lose their lease.
+-- Audio of pieces that were put and never queued is deleted, too.
 local function drop_pieces(file)
   redis.call('SREM', PREFIX .. ':split', file.id)
   local most = math.max(tonumber(file.pieces or 0), tonumber(file.put_pieces or 0))
@@ -40,11 +40,11 @@ local function drop_pieces(file)
   redis.call('HDEL', key('job', file.id), 'pieces', 'pieces_left', 'put_pieces')
 end
 
--- So many pieces change their lane in one call: that takes Redis some 20 ms.
+-- How many pieces change their lane in one call at most: 200 take Redis some 20 ms.
 local MOST_HURRIED = 200
 
--- Somebody waits for a file that was in no hurry: its pieces that wait in another lane go to the one that it names, in their order.
--- Where there are more of them a sweep goes on.
+-- A caller now waits for a file that was in the batch lane: its waiting pieces move to the lane `pieces_lane` of the file, in
+-- their order. If there are more than MOST_HURRIED, the sweep (reconcile.lua) moves the others.
 local function hurry_pieces(file)
   local moved = 0
   for number = 1, tonumber(file.pieces or 0) do

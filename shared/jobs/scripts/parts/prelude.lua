@@ -1,13 +1,13 @@
--- What every script begins with: its arguments, the clock, the names of keys, and the job record.
+-- The beginning of every script: its arguments, the clock, the names of keys, and the job record.
 --
 -- ARGV[1]  key prefix of the fleet
 -- ARGV[2]  key prefix of RQ
--- ARGV[3]  the time as RQ writes it into its hashes
+-- ARGV[3]  the time in the form in which RQ writes it into its hashes
 -- ARGV[4]  JSON object `a`: the script's own arguments
--- Keys are built from the prefix here and not passed in KEYS: a job's followers are only known inside. One Redis
--- server (with replicas, if wanted) holds a fleet; Redis Cluster does not.
+-- The scripts build the keys from the prefix; the caller does not pass them in KEYS, since only the script knows a job's
+-- followers. So a fleet needs one Redis server (with replicas, if wanted); it cannot use Redis Cluster.
 --
--- The job hash (`job:{id}`) is the truth. RQ's keys are kept in step, so that RQ's own tools show the same picture.
+-- The job hash (`job:{id}`) is the truth. Each script also writes RQ's keys, so that RQ's own tools show the same jobs.
 
 local PREFIX, RQ, NOW_ISO = ARGV[1], ARGV[2], ARGV[3]
 local a = cjson.decode(ARGV[4])
@@ -15,7 +15,8 @@ local a = cjson.decode(ARGV[4])
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- The legal moves, as in `shared/jobs/job.py`. Callers look before they leap; a move that is not here is a bug, and loud.
+-- The legal moves, as in `shared/jobs/job.py`. Scripts check a job's state before they move it; any other move is a bug, and
+-- raises an error.
 local MOVES = {
   queued = { queued = true, running = true, completed = true, failed = true, canceled = true, expired = true },
   running = { queued = true, completed = true, failed = true, canceled = true, expired = true },
@@ -24,10 +25,10 @@ local MOVES = {
   canceled = {},
   expired = { queued = true },
 }
--- Of a job's attempts the last ones are remembered.
+-- How many notes about its attempts a job keeps: the last ones.
 local MOST_NOTES = 50
 local TERMINAL = { completed = true, failed = true, canceled = true, expired = true }
--- The registry in which RQ keeps a job of each state. Expired jobs stand with the failed ones; RQ knows no such state.
+-- The registry in which RQ keeps the jobs of each end. Expired jobs are among the failed ones, since RQ has no such state.
 local REGISTRY = { completed = 'finished', failed = 'failed', canceled = 'canceled', expired = 'failed' }
 
 local function key(kind, id)
@@ -38,7 +39,7 @@ local function integer(value)
   return string.format('%.0f', value)
 end
 
--- A field of a hash as HGETALL answers it.
+-- A field of a hash that HGETALL has answered as {field, value, ...}.
 local function field_of(flat, name)
   for i = 1, #flat, 2 do
     if flat[i] == name then
@@ -59,8 +60,8 @@ local function load_job(id)
   return job
 end
 
--- For scripts that must go through when memory is full, since they free some: Redis refuses a script only at its first
--- write, and DEL is never refused.
+-- For scripts that must run when Redis' memory is full, since they free some. Redis refuses a script only at its first write,
+-- and it never refuses DEL.
 local function even_when_full()
   redis.call('DEL', PREFIX .. ':nothing')
 end
@@ -80,7 +81,8 @@ local function hset(name, fields)
   redis.call('HSET', name, unpack(flat))
 end
 
--- What RQ's tools see of a job. One that an operator has deleted there gets no half of a record back.
+-- Write fields of RQ's record of a job, which RQ's tools show. If an operator has deleted that record, no half of it comes back.
+-- Returns true if the record is there.
 local function tell_rq(id, fields)
   local name = RQ .. ':job:' .. id
   if redis.call('EXISTS', name) == 1 then

@@ -1,8 +1,8 @@
--- How a sweep over many records goes on when it cannot handle one of them.
+-- How a sweep over many records goes on if it cannot handle one of them.
 -- uses: prelude
 
--- A record that a sweep cannot handle keeps it from no other: it is taken out of `members` and remembered among the broken.
--- Filled by `guarded`: id, error, ...
+-- The broken records of this call: id, error, ... If `guarded` cannot handle a record, it takes the id out of `members`, adds it
+-- to `broken` here and in Redis, and the sweep goes on with the next record.
 local broken = {}
 local MOST_BROKEN = 1000
 
