@@ -62,11 +62,15 @@ class Running:
         """TERM, then KILL."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(10)
+        self.leave()
+
+    def leave(self) -> None:
+        """Wait until a process that was sent TERM has ended; KILL it if it does not."""
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -216,8 +220,13 @@ class Stack:
         return int(self.urls[gateway].rsplit(":", 1)[1])
 
     def stop(self) -> None:
-        for running in [*self.workers, *self.gateways]:
-            running.stop()
+        """End all processes, all at the same time."""
+        running = [*self.workers, *self.gateways]
+        for one in running:
+            if one.process.poll() is None:
+                one.signal(signal.SIGTERM)
+        for one in running:
+            one.leave()
 
     def _launch_gateway(self, number: int, port: int, environment: dict[str, str]) -> Running:
         settings = self._settings(API_PORT=str(port), **environment)
@@ -247,10 +256,10 @@ def running_stack(
     with redis_server(folder, *redis_options) as server:
         stack = Stack(server=server, folder=folder, environment=settings)
         try:
-            for _ in range(gateways):
-                stack.start_gateway()
             for _ in range(workers):
                 stack.start_worker()
+            for _ in range(gateways):
+                stack.start_gateway()
             stack.wait_ready(workers)
             yield stack
         finally:
