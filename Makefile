@@ -28,7 +28,7 @@ format: $(VENV)/.installed-dev ## Put the code in its format and sort the import
 test: $(VENV)/.installed-dev ## All tests; real Redis, real model, real processes
 	$(PY) -m pytest tests
 
-test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here (ONLY=valkey for one)
+test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis and Valkey that is here (ONLY=valkey for one, ONLY=scripts for the scripts)
 	$(PY) -m tests.redis_versions $(ONLY)
 
 faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 12 minutes; ONLY=proof SEED=7 MINUTES=60)

@@ -13,18 +13,20 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
-#: The tests that call scripts, and those whose outcome depends on how a server fails.
-TESTS = (
+#: The tests that call scripts; and those whose outcome depends on how a server fails, and whom it lets in.
+SCRIPTS = (
     "tests/integration/test_job_*.py",
     "tests/integration/test_gateway_scripts.py",
     "tests/integration/test_operators_clicks.py",
     "tests/integration/test_leases.py",
     "tests/integration/test_lost_answers.py",
+)
+OTHERS = (
     "tests/integration/test_waiting.py",
-    "tests/faults/test_redis.py",
-    "tests/faults/test_failover.py",
     "tests/integration/test_redis_tls.py",
     "tests/integration/test_redis_users.py",
+    "tests/faults/test_redis.py",
+    "tests/faults/test_failover.py",
 )
 
 
@@ -42,8 +44,13 @@ def servers() -> list[str]:
 
 
 def main(chosen: list[str]) -> int:
-    """The first exit code that is not 0. `chosen`: words of the paths of the servers to run on (none: all servers)."""
-    files = [str(file.relative_to(ROOT)) for pattern in TESTS for file in sorted(ROOT.glob(pattern))]
+    """The first exit code that is not 0.
+
+    `chosen`: words of the paths of the servers to run on (none: all servers); `scripts` for the tests of scripts only.
+    """
+    patterns = SCRIPTS if "scripts" in chosen else SCRIPTS + OTHERS
+    files = [str(file.relative_to(ROOT)) for pattern in patterns for file in sorted(ROOT.glob(pattern))]
+    chosen = [word for word in chosen if word != "scripts"]
     for server in servers():
         if chosen and not any(word in server for word in chosen):
             continue

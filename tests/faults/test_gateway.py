@@ -65,11 +65,16 @@ def test_a_gateway_that_leaves_answers_what_is_on_its_way(zoo: Arena) -> None:
 
 
 def test_those_who_wait_cost_redis_nothing(tmp_path: Path) -> None:
-    with arena(tmp_path / "fleet", workers=0) as fleet, ThreadPoolExecutor(WAITERS) as pool:
+    limits = httpx.Limits(max_connections=WAITERS)
+    with (
+        arena(tmp_path / "fleet", workers=0) as fleet,
+        httpx.Client(base_url=fleet.stack.urls[0], limits=limits, timeout=60) as client,
+        ThreadPoolExecutor(WAITERS) as pool,
+    ):
         job_id = fleet.submit(Animal.GOOD, 1)
-        waiting = [pool.submit(httpx.get, f"{fleet.stack.urls[0]}/v1/jobs/{job_id}?wait=30", timeout=60) for _ in range(WAITERS)]
-        wait_until(lambda: _commands(fleet, 0.5) < WAITERS / 10, "everybody waits", 20)
-        assert _commands(fleet, WATCHED_SECONDS) < WAITERS / 5
+        waiting = [pool.submit(client.get, f"/v1/jobs/{job_id}?wait=30") for _ in range(WAITERS)]
+        wait_until(lambda: _requests(fleet, 0.5) < WAITERS / 10, "everybody waits", 20)
+        assert _requests(fleet, WATCHED_SECONDS) < WAITERS / 5
         fleet.client.delete(f"/v1/jobs/{job_id}").raise_for_status()
         assert {answer.result(10).json()["status"] for answer in waiting} == {"canceled"}
 
@@ -81,13 +86,13 @@ def _answers(fleet: Arena) -> bool:
         return False
 
 
-def _commands(fleet: Arena, seconds: float) -> int:
-    """How many commands Redis gets within this time."""
+def _requests(fleet: Arena, seconds: float) -> int:
+    """How often Redis is asked within this time. Commands within scripts do not count: sweeps run them, waiters or not."""
     before = _count(fleet)
-    time.sleep(seconds)  # the time over which commands are counted
+    time.sleep(seconds)  # the time over which requests are counted
     return _count(fleet) - before
 
 
 def _count(fleet: Arena) -> int:
     info: dict[str, Any] = fleet.redis.info("stats")
-    return int(info["total_commands_processed"])
+    return int(info["total_reads_processed"])

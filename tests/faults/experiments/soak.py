@@ -16,7 +16,7 @@ CLIENTS, BATCHES = 8, 10
 TTL_SECONDS = 2
 
 
-def soak(folder: Path, jobs: int = 20_000) -> Iterator[Finding]:
+def soak(folder: Path, jobs: int = 20_000, batches: int = BATCHES) -> Iterator[Finding]:
     """Run ten batches. After each, when its records have expired, measure the memory and check all keys."""
     samples: list[dict[str, float]] = []
     faults: list[str] = []
@@ -30,9 +30,9 @@ def soak(folder: Path, jobs: int = 20_000) -> Iterator[Finding]:
         GONE_TTL_SECONDS=short,
     ) as fleet:
         started = time.monotonic()
-        for batch in range(BATCHES):
-            _submit(fleet, range(batch * jobs // BATCHES, (batch + 1) * jobs // BATCHES))
-            done = (batch + 1) * jobs // BATCHES
+        for batch in range(batches):
+            _submit(fleet, range(batch * jobs // batches, (batch + 1) * jobs // batches))
+            done = (batch + 1) * jobs // batches
             wait_until(lambda done=done: fleet.totals().get("completed", 0) == done, f"{done} jobs are done", 120)  # type: ignore[misc]
             wait_until(lambda: not fleet.ledger().jobs, "their records have lapsed", 30, 0.5)
             faults += fleet.faults()
