@@ -138,7 +138,9 @@ class GatewaySettings(FleetSettings):
     max_queue_bytes: Annotated[int, Field(ge=1, description="Audio bytes that may wait before submits are answered 429.")] = (
         1_000_000_000
     )
-    max_queue_audio_seconds: Annotated[int, Field(ge=1, description="Seconds of audio that may wait, likewise.")] = 86_400
+    max_queue_audio_seconds: Annotated[
+        int, Field(ge=1, description="Seconds of audio that may wait; beyond it submits are answered 429.")
+    ] = 86_400
     max_wait_seconds: Annotated[
         float, Field(gt=0, le=600, description="Longest that a long-poll is held; proxies mostly give up after 60.")
     ] = 50.0
@@ -230,7 +232,7 @@ class WorkerSettings(FleetSettings):
         1000
     )
     recycle_above_rss_mb: Annotated[
-        int, Field(ge=0, description="Likewise when it holds more memory than this; 0: whatever it holds.")
+        int, Field(ge=0, description="Recycle the model process when it holds more memory than this, in MB; 0: never for that.")
     ] = 0
     drain_seconds: Annotated[
         float, Field(ge=0, description="After SIGTERM, how long a decode may still take before it is handed back.")

@@ -91,7 +91,7 @@ def start(command: list[str], log: Path, **environment: str) -> Running:
 def start_in(
     folder: Path, command: list[str], log: Path, environment: Mapping[str, str], *, restore_signals: bool = True
 ) -> Running:
-    """Likewise in another folder. Without `restore_signals` it ignores the signals that Python ignores."""
+    """As `start`, in another folder. Without `restore_signals` the process ignores the signals that Python ignores."""
     inherited = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
     with log.open("ab") as out:
         process = subprocess.Popen(
