@@ -149,7 +149,10 @@ class GatewaySettings(FleetSettings):
     ] = 600.0
     redis_wait_replicas: Annotated[
         int,
-        Field(ge=0, description="A change is acknowledged once so many replicas of Redis have it, and so outlives a failover."),
+        Field(
+            ge=0,
+            description="How many replicas of Redis must have a change before it is acknowledged; so it outlives a failover.",
+        ),
     ] = 0
     redis_wait_seconds: Annotated[
         float, Field(gt=0, le=10, description="How long replicas may take for that before the answer is 503.")
