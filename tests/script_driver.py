@@ -43,7 +43,7 @@ class ScriptDriver:
 
     def __init__(self, client: "redis.Redis") -> None:
         self.redis = client
-        self.claims, self.last_execution = 0, ""
+        self.claims, self.last_execution, self.submit_sha = 0, "", ""
         self.to_stitch: dict[str, str] = {}
         #: Of the last sweep: id, error, ... of the records that it could not handle.
         self.broken: list[str] = []
@@ -87,7 +87,15 @@ class ScriptDriver:
             "idempotency_ttl": 60,
             "lane_kinds": [lane.value for lane in Lane],
         }
-        verdict, *rest = self.run("submit", audio, *rq_transport.hash_fields(job_id, lane, "2.0 s wav"), **(arguments | more))
+        named = TTLS | arguments | {"has_audio": bool(audio)} | more
+        fields = rq_transport.hash_fields(job_id, lane, "2.0 s wav")
+        if not self.submit_sha:
+            self.submit_sha = scripting.text(self.redis.script_load(scripting.source("submit").text))
+        with self.redis.pipeline(transaction=True) as transaction:
+            transaction.evalsha(self.submit_sha, 0, *scripting.arguments(PREFIX, named, *fields))
+            if audio:
+                transaction.set(KEYS.audio(job_id), audio, xx=True, keepttl=True)
+            verdict, *rest = _plain(transaction.execute()[0])
         return [verdict, *(part for part in rest if not isinstance(part, list))]
 
     def claim(self, worker: str = "w1", lease_ms: int = 10_000, again: bool = False) -> dict[str, str]:
@@ -168,9 +176,28 @@ class ScriptDriver:
     def retry(self, job_id: str, tenant: str = "default", key: str = "") -> str:
         return str(self.run("retry", id=job_id, tenant=tenant, key=key, audio_ttl=600))
 
-    def renew(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
+    def publish(self, job_id: str, token: str, segments: list[str] | None = None) -> str:
         jobs = [{"id": job_id, "token": int(token), "progress_seconds": 1.5, "published": 0, "segments": segments or []}]
-        return str(self.run("renew", jobs=jobs, lease_ms=10_000, audio_ttl=600)[0])
+        return str(self.run("publish", jobs=jobs, audio_ttl=600)[0])
+
+    def beat(self, *jobs: dict[str, str], worker: str = "w1", **more: Any) -> list[Any]:
+        """The verdicts on these jobs (hashes as `claim` returns them), then whether a lease lapsed, and whether a job waits."""
+        held = [{"id": job["id"], "token": int(job["token"]), "execution": job["execution"]} for job in jobs]
+        named: dict[str, Any] = {
+            "left": [],
+            "card": ["state", "ready"],
+            "lease_ms": 10_000,
+            "ttl_ms": 30_000,
+            "model": "demo",
+            "device": "cpu",
+            "is_ready": True,
+            "revision": "r1",
+            "expected_ttl": 3600,
+            "lanes": [LANE, LONG_LANE],
+            "rq": {"state": "busy"},
+        }
+        answer: list[Any] = self.run("beat", worker=worker, jobs=held, **(named | more))
+        return answer
 
     def recover(self) -> list[list[str]]:
         poison = '{"code":"poison_job","message":"m","retryable":false}'

@@ -10,6 +10,7 @@ from redis.retry import Retry
 from setproctitle import setproctitle
 
 from shared.cpu import usable_cores
+from shared.jobs.keys import Keys
 from shared.logs import configure, get_logger
 from shared.redis_server.connection import connect
 from shared.redis_server.kind import unsuitable
@@ -18,6 +19,7 @@ from worker.chosen_engine import chosen_engine
 from worker.queue.assembly import assemble
 from worker.queue.bell import Bell
 from worker.queue.rq_worker import FleetWorker
+from worker.queue.withdrawals import Withdrawals
 from worker.supervising.presence import Presence, worker_name
 from worker.supervising.supervisor import Supervisor
 
@@ -80,7 +82,8 @@ def _supervisor(settings: WorkerSettings, redis: Redis, name: str) -> Supervisor
     queue = assemble(redis.client(), settings, name)  # type: ignore[no-untyped-call]
     presence = Presence(settings, queue.register, queue.lanes, FleetWorker(name, queue.lanes.names, redis))
     presence.arrive()
-    return Supervisor(settings, queue, presence, Bell(redis, settings, queue.lanes))
+    withdrawals = Withdrawals(redis, Keys(settings.fleet_prefix).withdrawn(name))
+    return Supervisor(settings, queue, presence, Bell(redis, settings, queue.lanes), withdrawals)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,42 @@ from shared.jobs import scripting
 LARGEST_BATCH = 16
 
 
+#: A command as its words.
+Command = Sequence[str | bytes | int]
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a script: the script's name and its ARGV."""
+    """A call of a script: the script's name and its ARGV.
+
+    `then`: a command that Redis runs after the script, in one transaction with it.
+    """
 
     script: str
     arguments: Sequence[str | bytes]
+    then: Command | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A call as it is sent, and how many replies Redis gives to it."""
+
+    sent: bytes
+    replies: int
+
+    async def answer(self, connection: Any) -> Any:
+        """Read the replies, and return the script's answer, or the first error."""
+        replies = [await _reply(connection) for _ in range(self.replies)]
+        if error := next((reply for reply in replies if isinstance(reply, ResponseError)), None):
+            return error
+        return replies[-1] if self.replies == 1 else replies[-1][0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The packed commands of one caller, and the future that gets their answers."""
+    """The packed calls of one caller, and the future that gets their answers."""
 
-    commands: Sequence[bytes]
+    calls: Sequence[_Packed]
     answers: "asyncio.Future[list[Any]]"
     #: Whether the answers must wait until replicas have the changes.
     lasting: bool
@@ -90,10 +113,10 @@ class ScriptBatches:
         self._batch.append(asked)
         return await asked.answers
 
-    def _packed(self, call: Call) -> bytes:
-        parts: Any = ("EVALSHA", self._hashes[call.script], 0, *call.arguments)  # hiredis' types allow only one part
-        packed: bytes = hiredis.pack_command(parts)
-        return packed
+    def _packed(self, call: Call) -> _Packed:
+        script = ("EVALSHA", self._hashes[call.script], 0, *call.arguments)
+        commands: Sequence[Any] = [script] if call.then is None else [("MULTI",), script, call.then, ("EXEC",)]
+        return _Packed(b"".join(map(hiredis.pack_command, commands)), len(commands))
 
     async def _deliver(self, batch: list[_Asked]) -> None:
         """Send a batch and hand out its answers. Runs after the current turn of the event loop: until then, callers may join."""
@@ -103,11 +126,11 @@ class ScriptBatches:
         replicas = self._replicas if any(asked.lasting for asked in batch) else None
         connection = await pool.get_connection()
         try:
-            commands = [command for asked in batch for command in asked.commands]
+            commands = [call.sent for asked in batch for call in asked.calls]
             await connection.send_packed_command(commands + (replicas.commands if replicas else []))
             unconfirmed = list[tuple[_Asked, list[Any]]]()
             for asked in batch:
-                answers = [await _answer(connection) for _ in asked.commands]
+                answers = [await call.answer(connection) for call in asked.calls]
                 if replicas and asked.lasting:
                     unconfirmed.append((asked, answers))
                 else:
@@ -128,7 +151,7 @@ class ScriptBatches:
                 asked.answers.set_exception(error)
 
 
-async def _answer(connection: Any) -> Any:
+async def _reply(connection: Any) -> Any:
     try:
         return await connection.read_response()
     except ResponseError as error:

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -132,15 +132,25 @@ class JobStore:
         """
         scripts = self._upload_scripts if len(audio) > SMALL_BYTES else self._scripts
         rq_fields = rq_transport.hash_fields(draft.id, draft.record["lane"], draft.description)
+        call = self._call("submit", {**self._submission(draft), "has_audio": bool(audio)}, *rq_fields)
+        if audio:
+            call = replace(call, then=("SET", self._keys.audio(draft.id), audio, "XX", "KEEPTTL"))
         try:
-            call = self._call("submit", self._submission(draft), audio, *rq_fields)
             ((verdict, *rest),) = await scripts.run(call, lasting=True)
         except ResponseError as error:
             if trouble_of(error) is Trouble.FULL:
-                raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
+                return await self._without_memory(draft, audio, error)
             raise
         new = snapshot_of(rest[0]) if verdict in ("cached", "following", "queued") else None
         return verdict, rest[0] if verdict == "replay" else None, new
+
+    async def _without_memory(self, draft: Draft, audio: bytes, error: ResponseError) -> tuple[str, str | None, Snapshot | None]:
+        """The answer when Redis takes no audio: that of a try without it, if that creates no job. Raises `QueueFull`."""
+        if audio:
+            answer = await self.submit(draft, b"")
+            if answer[0] != "need_audio":
+                return answer
+        raise QueueFull("The queue's memory is full; try again later.", FULL_MEMORY_RETRY_SECONDS) from error
 
     def _submission(self, draft: Draft) -> Mapping[str, Any]:
         settings = self._settings

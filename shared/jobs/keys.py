@@ -79,6 +79,14 @@ class Keys:
         """A channel without listeners: its messages take the way to the replicas behind a change that is waited for."""
         return f"{self.prefix}:replicated"
 
+    def withdrawn(self, worker: str) -> str:
+        """The pub/sub channel that tells a worker which of its attempts it is to give up."""
+        return f"{self.prefix}:withdrawn:{worker}"
+
+    def claimed(self, worker: str) -> str:
+        """The last claim of a worker: the id of the call, and the jobs that it took."""
+        return f"{self.prefix}:claimed:{worker}"
+
     def bell(self, lane: str) -> str:
         """The list that idle workers block on. `lane` is the name of an RQ queue."""
         return f"{self.prefix}:bell:{lane}"

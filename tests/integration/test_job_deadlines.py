@@ -39,7 +39,7 @@ def test_a_running_job_ends_at_its_deadline_and_its_worker_hears_of_it(fleet: Sc
     assert fleet.expire() == []
     pass_deadline(fleet, "a")
     assert fleet.expire() == ["a"]
-    assert (fleet.state("a"), fleet.renew("a", token), fleet.finish("a", token)) == ("expired", "stale", "stale")
+    assert (fleet.state("a"), fleet.publish("a", token), fleet.finish("a", token)) == ("expired", "stale", "stale")
     assert [note["code"] for note in json.loads(fleet.job("a")["history"])] == ["deadline_passed"]
     assert not fleet.redis.exists(KEYS.in_flight)
 

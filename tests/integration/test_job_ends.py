@@ -90,7 +90,7 @@ def test_cancelling_a_running_job_fences_its_worker_off(fleet: ScriptDriver) -> 
     fleet.submit("a")
     token = fleet.claim()["token"]
     assert fleet.cancel("a") == "canceled"
-    assert fleet.renew("a", token) == "stale"
+    assert fleet.publish("a", token) == "stale"
     assert fleet.finish("a", token) == "stale"
     assert fleet.state("a") == "canceled"
 

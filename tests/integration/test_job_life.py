@@ -1,5 +1,6 @@
 """The atomic steps of a job's life, each against a real Redis: submit, claim, renew and finish, and the keys that are left."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -43,19 +44,54 @@ def test_a_claim_leases_the_job_and_shows_in_rq(fleet: ScriptDriver) -> None:
     assert fleet.redis.zcard(KEYS.in_flight) == 1
     assert fleet.redis.hget("rq:job:a", "status") == b"started"
     assert fleet.redis.zrange(f"rq:wip:{LANE}", 0, -1) == [b"a:x1-w1"]
-    assert fleet.redis.smembers("rq:worker:w1:executions") == {b"a:x1-w1"}
 
 
-def test_rqs_page_of_workers_counts_what_they_did(fleet: ScriptDriver) -> None:
-    fleet.redis.hset("rq:worker:w1", "state", "busy")
+def test_a_beat_renews_the_leases_of_a_workers_jobs_and_tells_which_it_has_lost(fleet: ScriptDriver) -> None:
+    for name in "abc":
+        fleet.submit(name)
+    jobs = fleet.claim_several(3, lease_ms=0)
+    fleet.cancel("b")
+    verdicts, has_lapsed, anything_waits, _ = fleet.beat(*jobs)
+    assert (verdicts, has_lapsed, anything_waits) == (["ok", "stale", "ok"], 0, 0)
+    assert fleet.recover() == [[], []]
+
+
+def test_a_beat_tells_of_lapsed_leases_and_of_waiting_jobs(fleet: ScriptDriver) -> None:
+    for name in "ab":
+        fleet.submit(name)
+    fleet.claim("dead", lease_ms=0)
+    assert fleet.beat()[1:3] == [1, 1]
+    fleet.recover()
+    assert fleet.beat()[1:3] == [0, 1]
+
+
+def test_rqs_page_of_workers_shows_what_a_beat_tells(fleet: ScriptDriver) -> None:
     fleet.submit("a")
-    fleet.finish("a", fleet.claim()["token"])
-    fleet.submit("b")
-    fleet.fail("b", fleet.claim()["token"], retryable=False)
-    assert fleet.redis.hmget("rq:worker:w1", "successful_job_count", "failed_job_count") == [b"1", b"1"]
-    fleet.submit("c")
-    fleet.finish("c", fleet.claim("forgotten")["token"])
-    assert not fleet.redis.exists("rq:worker:forgotten")
+    job = fleet.claim()
+    assert fleet.beat(job)[3] == 0 and not fleet.redis.exists("rq:worker:w1"), "a worker that RQ does not know is not made"
+    fleet.redis.hset("rq:worker:w1", "state", "idle")
+    assert fleet.beat(job, rq={"state": "busy", "successful_job_count": 5})[3] == 1
+    assert fleet.redis.hmget("rq:worker:w1", "state", "successful_job_count") == [b"busy", b"5"]
+    assert fleet.redis.smembers("rq:worker:w1:executions") == {f"a:{job['execution']}".encode()}
+    assert fleet.redis.hget(f"rq:execution:a:{job['execution']}", "worker_name") == b"w1"
+    fleet.finish("a", job["token"])
+    fleet.beat(left=[f"a:{job['execution']}"])
+    assert not fleet.redis.exists("rq:worker:w1:executions", f"rq:execution:a:{job['execution']}")
+
+
+def test_a_worker_is_told_at_once_which_of_its_attempts_were_taken_from_it(fleet: ScriptDriver) -> None:
+    listener = fleet.redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    with closing(listener):
+        listener.subscribe(KEYS.withdrawn("w1"))
+        listener.get_message(timeout=5)
+        for name in "abc":
+            fleet.submit(name)
+        jobs = {job["id"]: job for job in fleet.claim_several(3)}
+        fleet.finish("a", jobs["a"]["token"])
+        fleet.hand_back("b", jobs["b"]["token"])
+        fleet.cancel("c")
+        assert listener.get_message(timeout=5)["data"] == f"c:{jobs['c']['token']}".encode()
+        assert listener.get_message(timeout=0.2) is None, "it is not told of its own calls"
 
 
 def test_jobs_removed_with_rqs_tools_leave_no_weight_behind(fleet: ScriptDriver) -> None:
@@ -74,7 +110,7 @@ def test_finishing_frees_memory_even_when_redis_is_full(fleet: ScriptDriver) -> 
         with pytest.raises(redis.ResponseError) as refused:
             fleet.submit("d")
         assert trouble_of(refused.value) is Trouble.FULL
-        assert fleet.renew("a", tokens["a"]) == "ok"
+        assert fleet.publish("a", tokens["a"]) == "ok"
         assert fleet.finish("a", tokens["a"]) == "completed"
         assert fleet.fail("b", tokens["b"], retryable=False) == "failed"
         assert fleet.hand_back("c", tokens["c"]) == 1
@@ -101,18 +137,17 @@ def test_a_stale_token_writes_nothing_and_is_counted(fleet: ScriptDriver) -> Non
     new = fleet.claim("w2")["token"]
     assert fleet.finish("a", old, '{"transcript":"wrong"}') == "stale"
     assert fleet.fail("a", old, retryable=True) == "stale"
-    assert fleet.renew("a", old) == "stale"
+    assert fleet.publish("a", old) == "stale"
     assert fleet.finish("a", new) == "completed"
     assert fleet.finish("a", new, '{"transcript":"twice"}') == "completed", "the answer to the first call may have been lost"
     assert fleet.redis.get(KEYS.transcript("a")) == b'{"transcript":"hello"}'
     assert int(fleet.redis.hget(KEYS.totals, "refused_writes") or 0) == 2
 
 
-def test_renewing_keeps_the_lease_and_collects_segments(fleet: ScriptDriver) -> None:
+def test_published_segments_are_collected_until_the_job_ends(fleet: ScriptDriver) -> None:
     fleet.submit("a")
-    token = fleet.claim(lease_ms=0)["token"]
-    assert fleet.renew("a", token, ['{"id":0}']) == "ok"
-    assert fleet.recover() == [[], []]
+    token = fleet.claim()["token"]
+    assert fleet.publish("a", token, ['{"id":0}']) == "ok"
     assert fleet.redis.lrange(KEYS.partial("a"), 0, -1) == [b'{"id":0}']
     fleet.finish("a", token)
     assert not fleet.redis.exists(KEYS.partial("a"))
@@ -148,7 +183,7 @@ def test_no_key_outlives_its_job(fleet: ScriptDriver) -> None:
     fleet.run("cancel", id="c", tenant="default", key="", **short)
     fleet.run("cancel", id="d", tenant="default", key="", **short)
     fleet.redis.delete(KEYS.bell(LANE))
-    ours = {b"test:load", b"test:pace", b"test:totals", b"test:token", b"rq:queues"}
+    ours = {b"test:load", b"test:pace", b"test:totals", b"test:token", b"rq:queues", b"test:claimed:w1"}
 
     wait_until(lambda: not keys_of(fleet) - ours, "all keys of the jobs are gone", 5)
     assert queue_key(LANE).encode() not in keys_of(fleet)

@@ -58,7 +58,7 @@ def test_a_cancelled_file_leaves_nothing_and_its_decodes_are_refused(fleet: Scri
     jobs = [fleet.claim() for _ in range(claimed)]
     assert fleet.cancel("f") == "canceled"
     assert fleet.state("f") == "canceled" and fleet.claim() == {} and nothing_left_of_pieces(fleet)
-    assert [fleet.renew(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
+    assert [fleet.publish(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
     assert [fleet.finish(job["id"], job["token"]) for job in jobs] == ["stale"] * claimed
     assert not fleet.redis.exists(KEYS.pieces("f"), KEYS.audio("f"), "test:said:f")
 

@@ -13,7 +13,7 @@ from shared.transcripts.transcript import Segment, Transcript
 from tests.script_driver import KEYS, LANE, PREFIX, ScriptDriver
 from worker.queue.assembly import QueueSide, assemble
 from worker.queue.claims import INLINE_BYTES
-from worker.queue.leases import RENEWAL_SEGMENTS
+from worker.queue.leases import MOST_SEGMENTS
 
 SMALL, LARGE = b"s" * INLINE_BYTES, b"l" * (INLINE_BYTES + 1)
 TRANSCRIPT = Transcript(
@@ -120,16 +120,16 @@ def segment(number: int) -> Segment:
     )  # fmt: skip
 
 
-def test_a_job_with_thousands_of_segments_keeps_no_lease_from_being_renewed(fleet: ScriptDriver, worker: QueueSide) -> None:
+def test_thousands_of_segments_are_published_in_parts(fleet: ScriptDriver, worker: QueueSide) -> None:
     for name in ("many", "none"):
         fleet.submit(name)
     leased = worker.claims.claim(1, []) + worker.claims.claim(1, [])
     many = leased[0]
     many.unsent.extend(segment(number) for number in range(8000))
-    assert worker.leases.renew(leased) == [True, True]
-    assert (many.published, len(many.unsent)) == (RENEWAL_SEGMENTS, 8000 - RENEWAL_SEGMENTS)
+    assert worker.leases.publish(leased) == [True, True]
+    assert (many.published, len(many.unsent)) == (MOST_SEGMENTS, 8000 - MOST_SEGMENTS)
     while many.unsent:
-        assert worker.leases.renew(leased) == [True, True]
+        assert worker.leases.publish(leased) == [True, True]
     published = fleet.redis.lrange(KEYS.partial(many.job.id), 0, -1)
     assert [Segment.model_validate_json(text).id for text in published] == list(range(8000))
     assert many.published == 8000

@@ -15,7 +15,7 @@ def test_a_renewal_that_is_sent_twice_publishes_its_segments_once(fleet: ScriptD
     fleet.submit("a")
     token = fleet.claim()["token"]
     for _ in range(2):
-        fleet.renew("a", token, ['{"id":0}'])
+        fleet.publish("a", token, ['{"id":0}'])
     assert fleet.redis.llen(KEYS.partial("a")) == 1
 
 
@@ -39,10 +39,10 @@ def test_a_submit_that_is_sent_again_is_the_same_job(fleet: ScriptDriver) -> Non
 def test_segments_that_are_sent_again_are_there_once_and_new_ones_too(fleet: ScriptDriver) -> None:
     fleet.submit("a")
     token = fleet.claim()["token"]
-    fleet.renew("a", token, ["1", "2"])
-    assert fleet.renew("a", token, ["1", "2", "3"]) == "ok"
+    fleet.publish("a", token, ["1", "2"])
+    assert fleet.publish("a", token, ["1", "2", "3"]) == "ok"
     assert fleet.redis.lrange(KEYS.partial("a"), 0, -1) == [b"1", b"2", b"3"]
-    assert fleet.renew("a", token, [str(n) for n in range(1, 20_001)]) == "ok"
+    assert fleet.publish("a", token, [str(n) for n in range(1, 20_001)]) == "ok"
     assert fleet.redis.llen(KEYS.partial("a")) == 20_000
 
 

@@ -65,7 +65,7 @@ def test_a_running_job_that_is_deleted_runs_on_and_leaves_no_half_record(fleet: 
     token = fleet.claim()["token"]
     delete(fleet, "a")
     assert fleet.reconcile() == [[], [], []]
-    assert (fleet.renew("a", token), fleet.finish("a", token)) == ("ok", "completed")
+    assert (fleet.publish("a", token), fleet.finish("a", token)) == ("ok", "completed")
     assert not fleet.redis.exists("rq:job:a")
 
 

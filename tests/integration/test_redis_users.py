@@ -19,7 +19,7 @@ from tests.processes import ROOT, RedisServer, Stack, free_port, redis_server, s
 PASSWORD = "PASSWORD"
 #: The lists that rq-dashboard shows for each queue.
 KINDS = ("queued", "started", "finished", "failed", "canceled", "deferred", "scheduled")
-WORKERS_SCRIPTS = ("claim", "renew", "put_piece", "split", "finish", "fail", "hand_back", "recover")
+WORKERS_SCRIPTS = ("claim", "beat", "publish", "put_piece", "split", "finish", "fail", "hand_back", "recover")
 
 
 def lines() -> dict[str, str]:

@@ -101,9 +101,16 @@ class Actors(ScriptDriver):
         verdict = self.split(job_id, str(token), list(cut), put_audio=False, **named)
         return verdict, int(self.to_stitch["token"]) if self.to_stitch else None
 
-    def renew_as(self, job_id: str, token: int, published: int, segments: list[str]) -> str:
+    def publish_as(self, job_id: str, token: int, published: int, segments: list[str]) -> str:
         mine = {"id": job_id, "token": token, "progress_seconds": 1.0, "published": published, "segments": segments}
-        return str(self.run("renew", jobs=[mine], lease_ms=FOREVER_MS, audio_ttl=600)[0])
+        return str(self.run("publish", jobs=[mine], audio_ttl=600)[0])
+
+    def beat_as(self, worker: str, held: list[dict[str, str]]) -> list[str]:
+        """The verdicts on the jobs that a worker believes to hold."""
+        silent = {"is_ready": False, "revision": "", "lease_ms": FOREVER_MS}
+        verdicts: list[str] = self.beat(*held, worker=worker, **silent)[0]
+        self.redis.delete(KEYS.worker(worker), KEYS.workers)
+        return verdicts
 
     def drop_put_pieces(self, job_id: str, token: int) -> int:
         return int(self.run("put_piece", b"", id=job_id, token=token, number=0, ttl=0))

@@ -35,6 +35,7 @@ class Callers(Endings):
         return self._follow(job, leader) if leader else self._queue(job)
 
     def _take_up(self, job: Record) -> None:
+        self.listed.add(job.id)
         self.records[job.id] = job
         self.in_rq.add(job.id)
         self.totals["submitted"] += 1
@@ -88,17 +89,18 @@ class Callers(Endings):
 
     def cancel(self, job_id: str) -> str:
         if job_id not in self.records:
-            return "gone" if job_id in self.gone else "unknown"
+            return "gone" if job_id in self.gone | self.listed else "unknown"
         job = self.records[job_id]
         if job.is_over:
             self.forget(job)
+            self.gone.add(job_id)
             return "erased"
         self.withdraw(job, JobState.CANCELED)
         return "canceled"
 
     def retry(self, job_id: str) -> str:
         if job_id not in self.records:
-            return "gone" if job_id in self.gone else "unknown"
+            return "gone" if job_id in self.gone | self.listed else "unknown"
         job = self.records[job_id]
         if not job.is_dead:
             return "not_retryable"

@@ -27,7 +27,7 @@ class Claims(Callers):
 
     def claim(self, claim: Claim) -> list[Record]:
         """The jobs that it brings; the same again as long as the same execution holds them."""
-        again = [r for r in self.records.values() if (r.worker, r.execution) == (claim.worker, claim.execution) and r.is_noted]
+        again = [r for r in self.records.values() if (r.worker, r.execution) == (claim.worker, claim.execution)]
         lanes = lanes_of(claim.model)
         if again or (claim.is_busy and not claim.has_long and any(self._head_is_suspect(lane) for lane in lanes)):
             return again

@@ -12,12 +12,11 @@ class Fleet(Workers):
         self.in_rq -= set(self.queues.pop(lane, []))
 
     def delete_in_rq(self, job: Record) -> None:
-        """*Delete*: out of its list and its registries, with its executions and its record."""
+        """*Delete*: out of its list and its registries, with its record. A job at work stays among the started ones until it ends."""
         line = self.queues.get(job.lane, [])
         if job.id in line:
             line.remove(job.id)
         self.in_rq.discard(job.id)
-        job.is_noted = False
 
     def requeue(self, job: Record) -> None:
         """*Requeue* of a dead letter: into its list; a claim brings it back to life."""

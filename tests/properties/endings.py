@@ -15,7 +15,6 @@ class Endings(Lanes):
         self.move(job, state)
         job.token, job.segments = None, []
         self.watched.pop(job.id, None)
-        self.gone.add(job.id)
         if not job.is_dead:
             self.audio.discard(job.id)
             self.checkpoints.pop(job.id, None)
@@ -27,7 +26,6 @@ class Endings(Lanes):
         """A new life under the same id; it leads a flight if nobody else does."""
         job.state, job.attempt, job.leader, job.is_suspect, job.ended_by = JobState.QUEUED, 0, None, False, None
         job.ended_as, job.audio_of, job.end_passed = None, None, False
-        self.gone.discard(job.id)
         self.flights.setdefault(job.digest, job.id)
         self.totals["revived"] += 1
 

@@ -22,10 +22,11 @@ class Lanes:
         #: Who holds a lease, and whether it has lapsed; for whom there is a deadline, and whether it has passed.
         self.leases: dict[str, bool] = {}
         self.watched: dict[str, bool] = {}
-        #: By id: whose audio is there, of whom RQ has a record, who has ended or been erased.
+        #: By id: whose audio is there, of whom RQ has a record, who has been erased, who has ever been taken.
         self.audio: set[str] = set()
         self.in_rq: set[str] = set()
         self.gone: set[str] = set()
+        self.listed: set[str] = set()
         self.split: set[str] = set()
         self.transcripts: dict[str, str] = {}
         #: By file: the transcripts of its pieces.
@@ -76,13 +77,13 @@ class Lanes:
     def begin_execution(self, job: Record, worker: str, execution: str) -> Record:
         """A worker gets a lease and a new token."""
         self.token += 1
-        job.token, job.worker, job.execution, job.is_noted = self.token, worker, execution, True
+        job.token, job.worker, job.execution = self.token, worker, execution
         self.leases[job.id] = False
         return job
 
     def end_execution(self, job: Record) -> None:
         self.leases.pop(job.id, None)
-        job.execution, job.is_noted = None, False
+        job.execution = None
 
     def drop_piece(self, piece: Record) -> None:
         """Nothing is left of a piece but its checkpoint."""

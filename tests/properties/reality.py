@@ -39,7 +39,7 @@ return all
 
 def expected(fleet: Fleet) -> Facts:
     """All that the model knows."""
-    noted = {(r.id, r.execution) for r in fleet.records.values() if r.is_noted}
+    noted = {(r.id, r.execution) for r in fleet.records.values() if r.execution}
     return {
         "records": {r.id: _fields(r) for r in fleet.records.values()},
         "order": _filled(fleet.order),
@@ -56,7 +56,7 @@ def expected(fleet: Fleet) -> Facts:
         "followers": _filled(fleet.followers),
         "segments": {r.id: r.segments for r in fleet.records.values() if r.segments},
         "cache": fleet.cache,
-        "ended": fleet.gone,
+        "erased": fleet.gone,
         "token": fleet.token,
         "known to RQ": fleet.in_rq,
         "at work, for RQ": noted,
@@ -138,7 +138,7 @@ class Reality:
             "followers": self.of("followers"),
             "segments": self.of("partial"),
             "cache": {name.rpartition(":")[0]: value.partition("\n")[2] for name, value in self.of("cache").items()},
-            "ended": self.names("gone"),
+            "erased": self.names("gone"),
             "token": int(self.one("token") or 0),
             "known to RQ": self.names("job", "rq"),
             "at work, for RQ": {tuple(one.split(":")) for line in self.of("wip", "rq").values() for one in line},

@@ -83,8 +83,6 @@ class Record:
     token: int | None = None
     worker: str = ""
     execution: str | None = None
-    #: RQ still has the worker's execution of this job, so that a claim that is sent again finds it.
-    is_noted: bool = False
     #: The last token with which a worker put the job down, and how that was answered.
     ended_by: int | None = None
     ended_as: str | None = None

@@ -29,7 +29,7 @@ class Workers(Claims):
 
     def begun_before(self, worker: str, execution: str) -> Record | None:
         """The file that this execution was given to put together."""
-        begun = [r for r in self.records.values() if (r.worker, r.execution) == (worker, execution) and r.is_noted]
+        begun = [r for r in self.records.values() if (r.worker, r.execution) == (worker, execution)]
         return begun[0] if begun else None
 
     def finish(self, job_id: str, token: int, worker: str, execution: str, transcript: str) -> tuple[str, Record | None]:
@@ -86,12 +86,19 @@ class Workers(Claims):
         self.totals["handed_back"] += 1
         return 1
 
-    def renew(self, job_id: str, token: int, published: int, segments: list[str]) -> str:
-        """`published`: how many segments the worker knows to have arrived."""
+    def renew(self, job_id: str, token: int) -> str:
+        """What a beat does to one of the worker's jobs."""
         job = self.records.get(job_id)
         if not job or job.state is not JobState.RUNNING or job.token != token:
             return "stale"
         self.leases[job_id] = False
+        return "ok"
+
+    def publish(self, job_id: str, token: int, published: int, segments: list[str]) -> str:
+        """`published`: how many segments the worker knows to have arrived."""
+        job = self.records.get(job_id)
+        if not job or job.state is not JobState.RUNNING or job.token != token:
+            return "stale"
         job.segments = job.segments[:published] + segments
         return "ok"
 

@@ -20,7 +20,7 @@ class Deed(Enum):
     FAIL = "fail for good"
     TRY_AGAIN = "fail, as it may once in a while"
     HAND_BACK = "hand back"
-    RENEW = "renew, twice without an answer, each time with more segments"
+    PUBLISH = "publish segments, twice without an answer, each time with more of them"
     #: What is no long file is finished instead.
     CUT = "cut"
     CUT_ELSEWHERE = "cut at other places"
@@ -82,7 +82,7 @@ class WorkersPlay(CallersPlay):
         """A worker that was believed dead, or that did not hear an answer, goes on with a job that it holds no longer."""
         outdated = self.outdated()
         hold = outdated[pick % len(outdated)]
-        self._renew(hold, 0, is_lost=False)
+        self._publish(hold, 0, is_lost=False)
         for deed in deeds:
             self.do(hold, deed)
 
@@ -90,9 +90,9 @@ class WorkersPlay(CallersPlay):
         """One of the things that can become of a job."""
         if deed in (Deed.FINISH, Deed.FINISH_TWICE):
             self.finish_job(hold, twice=deed is Deed.FINISH_TWICE)
-        elif deed is Deed.RENEW:
+        elif deed is Deed.PUBLISH:
             for more in (1, 0, 2):
-                self._renew(hold, more, is_lost=more < 2)
+                self._publish(hold, more, is_lost=more < 2)
         elif deed is Deed.HAND_BACK:
             self._hand_back(hold)
         else:
@@ -195,20 +195,27 @@ class WorkersPlay(CallersPlay):
         self.both([sorted(p) for p in self.actors.recover()], [sorted(p) for p in self.fleet.recover()], "recover")
         assert not self.actors.broken
 
+    @rule(worker=WORKER)
+    def beat(self, worker: str) -> None:
+        """A worker beats with all that it believes to hold."""
+        holds = [h for h in self.holds if h.worker == worker]
+        held = [{"id": h.id, "token": str(h.token), "execution": h.execution} for h in holds]
+        self.both(self.actors.beat_as(worker, held), [self.fleet.renew(h.id, h.token) for h in holds], "beat")
+
     @precondition(lambda self: self.current())
     @rule(pick=PICK, news=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=3))
-    def renew(self, pick: int, news: list[tuple[int, bool]]) -> None:
-        """Renewals in a row, each with so many new segments, and whether its answer is lost."""
+    def publish(self, pick: int, news: list[tuple[int, bool]]) -> None:
+        """Calls in a row, each with so many new segments, and whether its answer is lost."""
         if hold := self.picked(pick):
             for more, is_lost in news:
-                self._renew(hold, more, is_lost=is_lost)
+                self._publish(hold, more, is_lost=is_lost)
 
-    def _renew(self, hold: Hold, more: int, *, is_lost: bool) -> None:
-        """Segments whose renewal was not answered are sent again, before those that have come since."""
+    def _publish(self, hold: Hold, more: int, *, is_lost: bool) -> None:
+        """Segments whose call was not answered are sent again, before those that have come since."""
         hold.segments += [f"{hold.token}:{len(hold.segments) + n}" for n in range(more)]
         unsent = hold.segments[hold.published :]
-        must = self.fleet.renew(hold.id, hold.token, hold.published, unsent)
-        self.both(self.actors.renew_as(hold.id, hold.token, hold.published, unsent), must, "renew")
+        must = self.fleet.publish(hold.id, hold.token, hold.published, unsent)
+        self.both(self.actors.publish_as(hold.id, hold.token, hold.published, unsent), must, "publish")
         if not is_lost:
             hold.published = len(hold.segments)
 

@@ -1,7 +1,6 @@
 """Which decodes count as stuck when several share one model, and what happens to results that Redis refuses."""
 
 import time
-from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -59,10 +58,6 @@ class RefusingLeases:
     def stitch(self, _held: LeasedJob) -> Transcript:
         raise self.error
 
-    def renew(self, leased: Sequence[LeasedJob]) -> list[bool]:
-        self.renewed = [h.job.id for h in leased]
-        return [True] * len(leased)
-
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -76,7 +71,6 @@ def tick(in_flight: InFlight, clock: list[float], seconds: int) -> None:
     """Call what the supervisor calls, ten times a second."""
     for _ in range(10 * seconds):
         clock[0] += 0.1
-        in_flight.renew(clock[0])
         in_flight.write_back.write()
 
 
@@ -88,7 +82,7 @@ def test_a_result_refused_by_our_own_mistake_is_tried_ever_less_often_and_given_
         in_flight.conclude(f"{name}:1", FAILED)
     assert (leases.written, leases.tries) == (["good"], 1)
     tick(in_flight, clock, 2)
-    assert (leases.tries, leases.renewed, in_flight.busy) == (2, ["refused"], True)
+    assert (leases.tries, [held.job.id for held in in_flight.held()], in_flight.busy) == (2, ["refused"], True)
     tick(in_flight, clock, 300)
     assert (leases.tries, in_flight.busy) == (10, False), "its lease lapses, and the recovery sweep takes it back"
 

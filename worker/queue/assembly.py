@@ -28,7 +28,7 @@ def assemble(redis: Redis, settings: WorkerSettings, worker: str) -> QueueSide:
     leases = Leases(redis, scripts, settings, lanes)
     return QueueSide(
         lanes=lanes,
-        claims=Claims(scripts, settings, lanes, leases),
+        claims=Claims(redis, scripts, settings, lanes, leases),
         leases=leases,
         register=Register(redis, scripts, settings, lanes, worker),
     )

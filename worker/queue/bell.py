@@ -10,9 +10,11 @@ from shared.settings import WorkerSettings
 from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import now_ms
 
-#: Longest wait for one ring. A ring is lost if the worker that popped it dies before it claims: that delays a job no longer than
-#: this.
-RING_SECONDS = 1.0
+#: Longest wait for one ring: shorter than the connection waits for an answer. A ring is lost if the worker that popped it dies
+#: before it claims. Then the next beat of an idle worker finds the job.
+RING_SECONDS = 4.0
+#: How long the thread waits before it listens again, after Redis was away.
+AGAIN_SECONDS = 1.0
 
 
 class Rang:
@@ -32,7 +34,7 @@ class Bell:
         threading.Thread(target=self._serve, args=(deliver,), name="bell", daemon=True).start()
 
     def listen(self) -> None:
-        """Deliver one `Rang` when the bell rings, or after `RING_SECONDS` without a ring; later while Redis is away."""
+        """Deliver one `Rang` when the bell rings, or after Redis was away."""
         self._wanted.set()
 
     def stop(self) -> None:
@@ -40,12 +42,13 @@ class Bell:
         self._stopped.set()
         self._wanted.set()
 
-    def wait(self) -> None:
-        """Block until the bell of a served lane rings, for `RING_SECONDS` at most."""
+    def wait(self) -> bool:
+        """Block until the bell of a served lane rings, for `RING_SECONDS` at most. Returns whether it rang."""
         route = self._lanes.route
         foreign = () if self._others_are_there() else route.foreign
         mine = [lane for lane in route.lanes if lane not in route.foreign]
-        self._redis.blpop([self._keys.bell(self._lanes.name_of(lane)) for lane in (*mine, *foreign)], timeout=RING_SECONDS)
+        bells = [self._keys.bell(self._lanes.name_of(lane)) for lane in (*mine, *foreign)]
+        return self._redis.blpop(bells, timeout=RING_SECONDS) is not None
 
     def _serve(self, deliver: Callable[[Rang], None]) -> None:
         while True:
@@ -53,11 +56,16 @@ class Bell:
             if self._stopped.is_set():
                 return
             self._wanted.clear()
-            try:
-                self.wait()
-            except RedisError:
-                self._stopped.wait(RING_SECONDS)
+            self._wait_for_ring()
             deliver(Rang())
+
+    def _wait_for_ring(self) -> None:
+        """Wait until the bell rings, Redis goes away, or the thread is to end."""
+        try:
+            while not self._stopped.is_set() and not self.wait():
+                pass
+        except RedisError:
+            self._stopped.wait(AGAIN_SECONDS)
 
     def _others_are_there(self) -> bool:
         """Whether workers on the other device were heard of within a lease: they answer the bells of the foreign lanes."""

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import uuid4
 
+from redis import Redis
+
 from shared.jobs import scripting
 from shared.jobs.job import Job
 from shared.jobs.lanes import Lane
+from shared.jobs.rq_transport import queue_key
 from shared.settings import WorkerSettings
 from worker.queue.leased_job import LeasedJob
 from worker.queue.leases import Leases
@@ -18,8 +21,8 @@ from worker.queue.script_runner import ScriptRunner
 LONG_SECONDS = 300
 #: Most bytes of audio that one claim brings (a single job may be larger): no lease is renewed while the worker fetches them.
 FETCH_BYTES = 32_000_000
-#: Audio up to this size comes with the claim: to copy it costs less than another round trip.
-INLINE_BYTES = 256 * 1024
+#: Audio up to this size comes with the claim. A script copies the values that it reads: larger audio costs less as a read.
+INLINE_BYTES = 8 * 1024
 LIMITS = {
     "window_seconds": WINDOW_SECONDS,
     "long_seconds": LONG_SECONDS,
@@ -31,8 +34,8 @@ LIMITS = {
 class Claims:
     """Claims jobs for one worker. Every method raises `redis.RedisError` when Redis is away."""
 
-    def __init__(self, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, leases: Leases) -> None:
-        self._scripts, self._settings, self._lanes, self._leases = scripts, settings, lanes, leases
+    def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, leases: Leases) -> None:
+        self._redis, self._scripts, self._settings, self._lanes, self._leases = redis, scripts, settings, lanes, leases
         self._execution = uuid4().hex
 
     def claim(self, room: int, in_hand: Sequence[Job]) -> list[LeasedJob]:
@@ -45,6 +48,10 @@ class Claims:
         # A claim without an answer is sent again with the same id: the script then answers with the same jobs, not with more.
         self._execution = uuid4().hex
         return [leased for flat, audio in answers if (leased := self._leases.read(scripting.text_hash(flat), audio))]
+
+    def anything_waits(self) -> bool:
+        """Whether a job waits in a lane of this worker: one cheap command, before a claim that may be in vain."""
+        return bool(self._redis.exists(*map(queue_key, self._lanes.names)))
 
     def _served(self) -> dict[str, object]:
         """The script's argument `lanes`: the lanes that this worker serves."""

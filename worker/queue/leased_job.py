@@ -11,11 +11,13 @@ from shared.transcripts.transcript import Segment
 class LeasedJob:
     """A job under this worker's lease, and its progress.
 
-    `unsent`: segments that the next renewal publishes. `published`: how many segments earlier renewals have published.
+    `unsent`: segments that are not published yet. `published`: how many segments are.
     """
 
     job: Job
     token: int
+    #: The id of this attempt in RQ's tools, and the id of the call that gave the lease (parts/leases.lua).
+    execution: str = ""
     done_seconds: float = 0.0
     unsent: list[Segment] = field(default_factory=list)
     published: int = 0
@@ -26,6 +28,11 @@ class LeasedJob:
     #: The id of RQ's execution record of the file that this job's result may give this worker to stitch. It never changes, so
     #: that a repeated call gets the same answer.
     next_execution: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def shown(self) -> str:
+        """The name of this attempt in RQ's tools."""
+        return f"{self.job.id}:{self.execution}"
 
     @property
     def attempt_id(self) -> str:

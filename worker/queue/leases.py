@@ -1,4 +1,4 @@
-"""What a worker does to a job that it holds: renew, split, finish, fail, hand back. Lua scripts, each fenced by the token."""
+"""What a worker does to a job that it holds: publish, split, finish, fail, hand back. Lua scripts, each fenced by the token."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,9 +23,9 @@ from worker.queue.script_runner import ScriptRunner
 
 #: How long the audio of a piece is kept while its file is not split yet.
 UNSPLIT_TTL_SECONDS = 3600
-#: Most segments of a job that one renewal publishes; others wait for the next one. A job with many segments must not make the
-#: renewal so slow that leases lapse.
-RENEWAL_SEGMENTS = 500
+#: Most segments of a job that one call publishes; others wait for the next one. A job with many segments must not hold the
+#: supervisor up for so long that leases lapse.
+MOST_SEGMENTS = 500
 
 
 class PiecesLost(Exception):
@@ -53,7 +53,13 @@ class Leases:
         """
         try:
             job = Job.from_hash(stored)
-            return LeasedJob(job=job, token=int(stored["token"]), done_seconds=job.progress_seconds, audio=audio)
+            return LeasedJob(
+                job=job,
+                token=int(stored["token"]),
+                execution=stored["execution"],
+                done_seconds=job.progress_seconds,
+                audio=audio,
+            )
         except ValidationError:
             self._refuse(stored)
             return None
@@ -71,12 +77,12 @@ class Leases:
         fetched: Any = iter(self._redis.mget(absent) if absent else [])
         return [next(fetched) if h.audio is None else h.audio for h in leased]
 
-    def renew(self, leased: Sequence[LeasedJob]) -> list[bool]:
-        """Renew the leases and publish progress. False for each job that is no longer this worker's.
+    def publish(self, leased: Sequence[LeasedJob]) -> list[bool]:
+        """Publish the jobs' progress and new segments. False for each job that is no longer this worker's.
 
-        After a renewal that fails, the next one sends the same segments again, followed by newer ones.
+        After a call that fails, the next one sends the same segments again, followed by newer ones.
         """
-        batches = [h.unsent[:RENEWAL_SEGMENTS] for h in leased]
+        batches = [h.unsent[:MOST_SEGMENTS] for h in leased]
         jobs = [
             {
                 "id": h.job.id,
@@ -87,7 +93,7 @@ class Leases:
             }
             for h, batch in zip(leased, batches, strict=True)
         ]
-        verdicts = self._scripts.run("renew", jobs=jobs, **self._scripts.lease)
+        verdicts = self._scripts.run("publish", jobs=jobs, audio_ttl=self._settings.audio_ttl_seconds())
         for h, batch in zip(leased, batches, strict=True):
             h.published += len(batch)
             del h.unsent[: len(batch)]

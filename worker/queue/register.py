@@ -1,5 +1,6 @@
-"""The list of workers in Redis, and the recovery of jobs whose worker died."""
+"""The beats by which a worker lives and keeps its leases, and the recovery of jobs whose worker died."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
@@ -8,13 +9,28 @@ from shared.jobs import scripting
 from shared.jobs.job import JobError
 from shared.jobs.keys import Keys
 from shared.settings import WorkerSettings
+from worker.queue.leased_job import LeasedJob
 from worker.queue.routing import ServedLanes
-from worker.queue.script_runner import ScriptRunner, now_ms
+from worker.queue.script_runner import ScriptRunner
 
 #: How long gateways still expect a model after its last worker was heard of.
 MODEL_EXPECTED_SECONDS = 3600
-#: Most lapsed jobs that one sweep handles. The next sweep follows about a second later.
-SWEEP_LIMIT, SWEEP_EVERY_MS = 50, 1000
+#: Most lapsed jobs that one sweep handles. The next sweep follows at the next beat.
+SWEEP_LIMIT = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What Redis answers to a beat."""
+
+    #: The jobs that are no longer this worker's.
+    stale: Sequence[LeasedJob]
+    #: A lease of any worker has lapsed: there are jobs to recover.
+    has_lapsed: bool
+    #: A job waits in a lane of this worker.
+    anything_waits: bool
+    #: RQ has a record of this worker.
+    is_known_to_rq: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,53 +44,49 @@ class Swept:
 
 
 class Register:
-    """This worker's entry, and the recovery sweep. Every method raises `redis.RedisError` when Redis is away."""
+    """This worker's beats, and the recovery sweep. Every method raises `redis.RedisError` when Redis is away."""
 
     def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
+        #: The executions that RQ's tools were shown at the last beat.
+        self._shown: set[str] = set()
 
-    def announce(self, card: dict[str, str], revision: str) -> None:
-        """Write that this worker is alive, and with which model. Drop workers that have been silent for 30 leases.
+    def beat(self, card: Mapping[str, str], revision: str, held: Sequence[LeasedJob], rq_fields: Mapping[str, object]) -> Heard:
+        """Say that this worker lives, and renew the leases of the jobs that it holds. Returns what Redis answers (beat.lua).
 
-        `revision`: of the loaded model; empty before it is known.
+        `revision`: of the loaded model; empty before it is known. `rq_fields`: for RQ's record of the worker.
         """
-        ttl_ms = int(3 * self._settings.lease_seconds * 1000)
-        now = now_ms(self._redis)
-        with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(self._keys.worker(self._worker), items=[part for pair in card.items() for part in pair])
-            pipeline.pexpire(self._keys.worker(self._worker), ttl_ms)
-            # A beat in the future was written before the clock was set back. A living worker beats again.
-            pipeline.zremrangebyscore(self._keys.workers, now + ttl_ms, "+inf")
-            pipeline.zadd(self._keys.workers, {self._worker: now})
-            pipeline.zremrangebyscore(self._keys.workers, "-inf", now - 10 * ttl_ms)
-            kind = self._keys.workers_on(self._lanes.device, self._settings.model_name)
-            if card["state"] == "ready":
-                pipeline.zremrangebyscore(kind, now + ttl_ms, "+inf")
-                pipeline.zadd(kind, {self._worker: now})
-                pipeline.zremrangebyscore(kind, "-inf", now - 10 * ttl_ms)
-                pipeline.pexpire(kind, ttl_ms)
-            else:
-                pipeline.zrem(kind, self._worker)
-            if revision:
-                revisions = self._keys.revisions(self._settings.model_name)
-                pipeline.zadd(revisions, {self._settings.cache_revision(revision): now})
-                pipeline.zremrangebyscore(revisions, "-inf", now - 10 * ttl_ms)
-                pipeline.expire(revisions, MODEL_EXPECTED_SECONDS)
-            pipeline.execute()
+        shown = {leased.shown for leased in held}
+        verdicts, lapsed, waiting, is_known = self._scripts.run(
+            "beat",
+            jobs=[{"id": leased.job.id, "token": leased.token, "execution": leased.execution} for leased in held],
+            left=sorted(self._shown - shown),
+            card=[part for pair in card.items() for part in pair],
+            ttl_ms=int(3 * self._settings.lease_seconds * 1000),
+            model=self._settings.model_name,
+            device=self._lanes.device,
+            is_ready=card["state"] == "ready",
+            revision=self._settings.cache_revision(revision) if revision else "",
+            expected_ttl=MODEL_EXPECTED_SECONDS,
+            lanes=self._lanes.names,
+            rq=rq_fields,
+            **self._scripts.lease,
+        )
+        self._shown = shown
+        stale = [leased for leased, verdict in zip(held, verdicts, strict=True) if scripting.text(verdict) != "ok"]
+        return Heard(stale=stale, has_lapsed=bool(lapsed), anything_waits=bool(waiting), is_known_to_rq=bool(is_known))
 
     def leave(self) -> None:
         """Remove this worker's entry."""
         with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.delete(self._keys.worker(self._worker))
+            pipeline.delete(self._keys.worker(self._worker), self._keys.claimed(self._worker))
             pipeline.zrem(self._keys.workers, self._worker)
             pipeline.zrem(self._keys.workers_on(self._lanes.device, self._settings.model_name), self._worker)
             pipeline.execute()
 
-    def recover(self) -> Swept | None:
-        """Recover the jobs that dead workers held. None if another worker did so within the last second."""
-        if not self._scripts.run("take_turn", what="sweeping", every_ms=SWEEP_EVERY_MS):
-            return None
+    def recover(self) -> Swept:
+        """Recover the jobs that dead workers held. Several workers may do so at the same time: each job is recovered once."""
         poison = JobError(
             code="poison_job",
             message=f"The job was lost with its worker {self._settings.max_attempts} times and is given up; "

@@ -1,12 +1,20 @@
 """The receive side of RQ: RQ's own tools show the worker. Its jobs come and go through `claims` and `leases`."""
 
+from collections.abc import Mapping
+
 from redis import Redis
 from rq.serializers import JSONSerializer
 from rq.worker.base import BaseWorker, WorkerStatus
 
 
+def rq_fields(*, is_busy: bool, succeeded: int, failed: int) -> Mapping[str, object]:
+    """What RQ's page of workers shows of a worker. Its beats write this (beat.lua)."""
+    state = WorkerStatus.BUSY if is_busy else WorkerStatus.IDLE
+    return {"state": state.value, "successful_job_count": succeeded, "failed_job_count": failed}
+
+
 class FleetWorker(BaseWorker):
-    """Registers, beats and leaves as an RQ worker. It does not use RQ's own loop, which blocks on one job."""
+    """Registers and leaves as an RQ worker. It does not use RQ's own loop, which blocks on one job."""
 
     def __init__(self, name: str, lanes: list[str], connection: Redis) -> None:
         super().__init__(lanes, name=name, connection=connection, serializer=JSONSerializer)
@@ -19,13 +27,6 @@ class FleetWorker(BaseWorker):
         """Register as idle."""
         self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.IDLE)
-        self.heartbeat(ttl_seconds)
-
-    def beat(self, ttl_seconds: int, busy: bool) -> None:
-        """Stay visible for `ttl_seconds` more. If the record is gone (Redis was emptied), write it anew."""
-        if not self.connection.exists(self.key):
-            self.register_birth()  # type: ignore[no-untyped-call]
-        self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
         self.heartbeat(ttl_seconds)
 
     def leave(self) -> None:

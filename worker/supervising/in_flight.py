@@ -1,7 +1,7 @@
 """The jobs that a worker holds: under lease and decoding, or decoded and not yet written back."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from redis import RedisError
@@ -16,8 +16,8 @@ from worker.supervising.busy_clock import BusyClock
 from worker.supervising.decodes import Decode, DecodeResult
 from worker.supervising.write_back import WriteBack
 
-#: How often leases are renewed and progress is published; also how soon a cancelled decode is noticed.
-RENEW_SECONDS = 0.25
+#: How often progress is published.
+PUBLISH_SECONDS = 0.25
 
 _LOG = get_logger(__name__)
 
@@ -30,7 +30,7 @@ class InFlight:
         #: By attempt: a job that was given up may be claimed again while its earlier attempt is still stopping.
         self.decodes: dict[str, Decode] = {}
         self.write_back = WriteBack(leases, master)
-        self._renewed_at = 0.0
+        self._published_at = 0.0
         self._clock = BusyClock()
 
     @property
@@ -58,8 +58,8 @@ class InFlight:
         return self.decodes[leased.attempt_id]
 
     def progress(self, event: Progress | Moved) -> None:
-        """Note that a decode moves, and its new segment if there is one. A later renewal publishes the segment."""
-        decode = self._ours(event.attempt_id)
+        """Note that a decode moves, and its new segment if there is one. `publish` publishes the segment."""
+        decode = self.our(event.attempt_id)
         if decode is None:
             return
         decode.moved_at = time.monotonic()
@@ -69,7 +69,7 @@ class InFlight:
 
     def put_piece(self, event: CutPiece) -> None:
         """Store a piece of a long file. If Redis refuses it (no memory), this worker will decode the file whole."""
-        decode = self._ours(event.attempt_id)
+        decode = self.our(event.attempt_id)
         if decode is None or decode.unsplittable:
             return
         decode.moved_at = time.monotonic()
@@ -83,7 +83,8 @@ class InFlight:
         except RedisError as error:
             _LOG.warning("store_away", step="put_piece", error=type(error).__name__)
 
-    def _ours(self, attempt_id: str) -> Decode | None:
+    def our(self, attempt_id: str) -> Decode | None:
+        """The decode of this attempt, if it is under way and was not told to stop."""
         decode = self.decodes.get(attempt_id)
         return decode if decode is not None and decode.withdrawn_at is None else None
 
@@ -137,14 +138,23 @@ class InFlight:
         withdrawn = [decode.withdrawn_at for decode in self.decodes.values() if decode.withdrawn_at is not None]
         return max((now - since for since in withdrawn), default=0.0)
 
-    def renew(self, now: float) -> list[Decode]:
-        """Renew all leases if it is time. Returns the decodes of jobs that are no longer this worker's."""
-        ours, unwritten = self.ours(), self.write_back.leased()
-        if now - self._renewed_at < RENEW_SECONDS or not (ours or unwritten):
+    def held(self) -> list[LeasedJob]:
+        """The jobs whose leases must be renewed: all that are still this worker's, decoding or not written yet."""
+        return [decode.leased for decode in self.ours()] + self.write_back.leased()
+
+    def publish(self, now: float) -> list[Decode]:
+        """Publish new segments if there are some and it is time. Returns the decodes of jobs that are no longer this worker's."""
+        if now - self._published_at < PUBLISH_SECONDS:
             return []
-        verdicts = self._leases.renew([decode.leased for decode in ours] + unwritten)
-        self._renewed_at = now
-        return [decode for decode, is_ours in zip(ours, verdicts, strict=False) if not is_ours]
+        self._published_at = now
+        news = [decode for decode in self.ours() if decode.leased.unsent]
+        verdicts = self._leases.publish([decode.leased for decode in news]) if news else []
+        return [decode for decode, is_ours in zip(news, verdicts, strict=True) if not is_ours]
+
+    def decodes_of(self, stale: Sequence[LeasedJob]) -> list[Decode]:
+        """The decodes of these jobs, if they are still under way and were not told to stop."""
+        attempts = {leased.attempt_id for leased in stale}
+        return [decode for decode in self.ours() if decode.leased.attempt_id in attempts]
 
     def hand_back_all(self) -> None:
         """Write the results, and hand back the jobs that are still decoding: other workers take them, the attempt uncounted."""

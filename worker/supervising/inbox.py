@@ -5,6 +5,7 @@ from queue import SimpleQueue
 
 from worker.messages import CutPiece, FromModel
 from worker.queue.bell import Rang
+from worker.queue.withdrawals import Withdrawn
 from worker.supervising.model_handle import ModelDied
 
 #: Most pieces of long files (about 0.5 MB each) in the inbox. A model process cuts pieces faster than Redis stores them.
@@ -15,7 +16,7 @@ class StopAsked:
     """The supervisor received SIGTERM or SIGINT."""
 
 
-Event = FromModel | ModelDied | Rang | StopAsked
+Event = FromModel | ModelDied | Rang | Withdrawn | StopAsked
 
 
 class Inbox:

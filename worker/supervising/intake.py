@@ -58,10 +58,17 @@ class Intake:
             self._bell.listen()
 
     def top_up(self, now: float) -> None:
-        """If it is time, claim jobs that no idle worker has claimed by now."""
-        if self._in_flight.decodes and now - self._topped_up_at > TOP_UP_SECONDS:
-            self._topped_up_at = now
-            self.claim()
+        """If it is time and there is room, claim jobs that no idle worker has claimed by now."""
+        if not self._in_flight.decodes or now - self._topped_up_at <= TOP_UP_SECONDS or not self._room():
+            return
+        self._topped_up_at = now
+        try:
+            anything_waits = self._queue.claims.anything_waits()
+        except RedisError as error:
+            _LOG.warning("store_away", step="top_up", error=type(error).__name__)
+        else:
+            if anything_waits:
+                self.claim()
 
     def _room(self) -> int:
         if self._closed or not self._model.has_room or self._in_flight.has_suspect:

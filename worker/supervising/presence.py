@@ -1,20 +1,22 @@
-"""How the fleet sees this worker: its card in Redis, and its entry among RQ's workers. Also runs the recovery sweep."""
+"""How the fleet sees this worker: its beats, its card, and its entry among RQ's workers. Also runs the recovery sweep."""
 
 import os
 import socket
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Transcript
 from worker.messages import Ready
-from worker.queue.register import Register
+from worker.queue.leased_job import LeasedJob
+from worker.queue.register import Heard, Register
 from worker.queue.routing import ServedLanes
-from worker.queue.rq_worker import FleetWorker
+from worker.queue.rq_worker import FleetWorker, rq_fields
 
-#: How often this worker tries the recovery sweep. A lock lets only one worker of the fleet sweep in a second.
-SWEEP_SECONDS = 1.0
+#: A worker beats this often, or every fifth of a lease if that is sooner.
+BEAT_SECONDS = 1.0
 
 #: Weight of the latest decode in the average of the real-time factor.
 SPEED_SHARE = 0.1
@@ -28,18 +30,20 @@ def worker_name() -> str:
 
 
 class Presence:
-    """Announces this worker with a beat every fifth of a lease; a change of state makes the next beat due at once.
+    """Announces this worker, and renews its leases, with a beat every second; a change of state makes the next beat due at once.
 
-    `arrive`, `beat`, `sweep` and `leave` call Redis, and raise `RedisError` when Redis is away.
+    `arrive`, `beat` and `leave` call Redis, and raise `RedisError` when Redis is away.
     """
 
     def __init__(self, settings: WorkerSettings, register: Register, lanes: ServedLanes, rq_worker: FleetWorker) -> None:
         self._settings, self._register, self._lanes, self._rq_worker = settings, register, lanes, rq_worker
-        self._beat_every_seconds = settings.lease_seconds / 5
+        self._beat_every_seconds = min(BEAT_SECONDS, settings.lease_seconds / 5)
         self._beaten_at = float("-inf")
-        self._swept_at = 0.0
+        self._sweeps_from = 0.0
         self.postpone_sweep()
         self._revision, self._real_time_factor = "", 0.0
+        #: For RQ's page of workers: how many decodes ended well, and how many did not.
+        self._succeeded, self._failed = 0, 0
         self._card = {
             "model": settings.model_name,
             "revision": "",
@@ -53,7 +57,7 @@ class Presence:
     def arrive(self) -> None:
         """Announce this worker as loading."""
         self._rq_worker.arrive(self._ttl_seconds())
-        self._register.announce(self._card, self._revision)
+        self._register.beat(self._card, self._revision, (), {})
 
     def ready(self, event: Ready) -> None:
         """The model is ready: from now on the fleet counts on this worker."""
@@ -62,7 +66,8 @@ class Presence:
         self._change(state="ready", revision=event.revision, device=event.device)
 
     def decoded(self, transcript: Transcript) -> None:
-        """Add the real-time factor of a decode to the running average that the card shows."""
+        """Count a decode, and add its real-time factor to the running average that the card shows."""
+        self._succeeded += 1
         if transcript.duration > 0:
             factor = transcript.transcribe_ms / 1000 / transcript.duration
             self._real_time_factor += SPEED_SHARE * (factor - self._real_time_factor) if self._real_time_factor else factor
@@ -76,25 +81,36 @@ class Presence:
         """The worker is draining: the fleet no longer counts on it."""
         self._change(state="draining")
 
-    def beat(self, busy: bool) -> None:
-        """Announce that this worker is alive, if it is time."""
+    def failed(self) -> None:
+        """Count a decode that failed."""
+        self._failed += 1
+
+    def beat(self, held: Sequence[LeasedJob]) -> Heard | None:
+        """Say that this worker lives and holds these jobs, if it is time. Recovers the jobs of dead workers if there are any.
+
+        None if it is not time.
+        """
         now = time.monotonic()
         if now - self._beaten_at < self._beat_every_seconds:
-            return
-        self._register.announce(self._card, self._revision)
-        self._rq_worker.beat(self._ttl_seconds(), busy)
+            return None
+        for_rq = rq_fields(is_busy=bool(held), succeeded=self._succeeded, failed=self._failed)
+        heard = self._register.beat(self._card, self._revision, held, for_rq)
         self._beaten_at = now
+        if not heard.is_known_to_rq:
+            self._rq_worker.arrive(self._ttl_seconds())
+        if heard.has_lapsed and now >= self._sweeps_from:
+            self._sweep()
+        return heard
 
-    def sweep(self) -> None:
-        """Recover the jobs that dead workers held, if it is time and no other worker has just done so."""
-        now = time.monotonic()
-        if now - self._swept_at < SWEEP_SECONDS:
-            return
-        self._swept_at = now
+    def beat_soon(self) -> None:
+        """The next beat is due at once."""
+        self._beaten_at = float("-inf")
+
+    def _sweep(self) -> None:
         swept = self._register.recover()
-        if swept and (swept.requeued or swept.failed):
+        if swept.requeued or swept.failed:
             _LOG.warning("recovered", requeued=swept.requeued, failed=swept.failed)
-        if swept and swept.broken:
+        if swept.broken:
             _LOG.error("broken_records", jobs=swept.broken)
 
     def postpone_sweep(self) -> None:
@@ -102,7 +118,7 @@ class Presence:
 
         All leases may have lapsed while Redis was away, or before this worker started.
         """
-        self._swept_at = time.monotonic() + self._settings.lease_seconds
+        self._sweeps_from = time.monotonic() + self._settings.lease_seconds
 
     def leave(self) -> None:
         """Remove this worker's entries."""
@@ -112,7 +128,7 @@ class Presence:
     def _change(self, **fields: str) -> None:
         """Note a change. The next beat, which is now due at once, publishes it."""
         self._card |= fields
-        self._beaten_at = float("-inf")
+        self.beat_soon()
 
     def _ttl_seconds(self) -> int:
         return int(3 * self._settings.lease_seconds)

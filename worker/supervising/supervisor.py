@@ -1,7 +1,7 @@
 """The supervisor: one loop that claims jobs, keeps their leases, watches the model process and writes results back.
 
 The loop never waits for a decode. It gets everything as an event from one inbox: messages of the model process, its death,
-rings of the bell, signals. Between events it ticks: renew leases, write results, beat, recover jobs.
+rings of the bell, withdrawn jobs, signals. Between events it ticks: beat, publish progress, write results.
 """
 
 import signal
@@ -31,6 +31,7 @@ from worker.messages import (
 )
 from worker.queue.assembly import QueueSide
 from worker.queue.bell import Bell, Rang
+from worker.queue.withdrawals import Withdrawals, Withdrawn
 from worker.supervising.decodes import Decode, DecodeResult
 from worker.supervising.in_flight import InFlight
 from worker.supervising.inbox import Event, Inbox, StopAsked
@@ -49,8 +50,10 @@ _LOG = get_logger(__name__)
 class Supervisor:
     """Runs the loop until the worker is told to stop. `run` returns the exit code."""
 
-    def __init__(self, settings: WorkerSettings, queue: QueueSide, presence: Presence, bell: Bell) -> None:
-        self._settings, self._presence, self._bell = settings, presence, bell
+    def __init__(
+        self, settings: WorkerSettings, queue: QueueSide, presence: Presence, bell: Bell, withdrawals: Withdrawals
+    ) -> None:
+        self._settings, self._presence, self._bell, self._withdrawals = settings, presence, bell, withdrawals
         self._inbox = Inbox()
         self._in_flight = InFlight(queue.leases, queue.leases.master)
         self._model = ModelKeeper(settings, self._inbox.put)
@@ -64,6 +67,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._inbox.put(StopAsked()))
         self._bell.start(self._inbox.put)
+        self._withdrawals.start(self._inbox.put)
         try:
             while self._exit_code is None:
                 try:
@@ -82,6 +86,8 @@ class Supervisor:
         match event:
             case Rang():
                 self._intake.claim()
+            case Withdrawn():
+                self._withdrawn(event)
             case Progress() | Moved() | CutPiece() | CutDone() | Done() | Failed() | Stopped():
                 self._decoding(event)
             case Able() | Unable():
@@ -110,6 +116,12 @@ class Supervisor:
                 self._in_flight.forget(event.attempt_id)
                 self._intake.claim()
 
+    def _withdrawn(self, event: Withdrawn) -> None:
+        if event.attempt_id is None:
+            self._presence.beat_soon()
+        elif decode := self._in_flight.our(event.attempt_id):
+            self._give_up(decode)
+
     def _ended(self, event: Done | Failed) -> None:
         """Conclude a decode that succeeded or failed."""
         self._model.job_done()
@@ -119,6 +131,7 @@ class Supervisor:
         else:
             error = JobError(code=event.code, message=event.message, retryable=event.retryable)
             result = DecodeResult(error=error, is_unreadable=event.is_unreadable)
+            self._presence.failed()
         self._in_flight.conclude(event.attempt_id, result)
         self._intake.go_on()
 
@@ -174,7 +187,7 @@ class Supervisor:
     def _tick(self, now: float) -> None:
         # Leases come first. After a step that Redis refused (a full Redis refuses some), the next steps are still tried; after a
         # lost connection they would fail, too.
-        for step in (self._renew, self._in_flight.write_back.write, self._beat, self._presence.sweep):
+        for step in (self._beat, self._publish, self._in_flight.write_back.write):
             try:
                 step()
             except RedisError as error:
@@ -188,18 +201,24 @@ class Supervisor:
         if self._stops_asked and (not self._in_flight.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
 
-    def _renew(self) -> None:
-        now = time.monotonic()
-        for decode in self._in_flight.renew(now):
-            self._give_up(decode, now)
-
     def _beat(self) -> None:
-        self._presence.beat(busy=bool(self._in_flight.decodes))
+        heard = self._presence.beat(self._in_flight.held())
+        if heard is None:
+            return
+        for decode in self._in_flight.decodes_of(heard.stale):
+            self._give_up(decode)
+        if heard.anything_waits and not self._in_flight.decodes:
+            # The bell has rung for this job, but the worker that heard it has died, or cannot take it.
+            self._intake.claim()
 
-    def _give_up(self, decode: Decode, now: float) -> None:
+    def _publish(self) -> None:
+        for decode in self._in_flight.publish(time.monotonic()):
+            self._give_up(decode)
+
+    def _give_up(self, decode: Decode) -> None:
         """Ask the decode of a job that is no longer this worker's to stop. `_end_overdue` kills the process if it does not."""
         _LOG.info("job_withdrawn", **decode.leased.job.log_context())
-        decode.withdrawn_at = now
+        decode.withdrawn_at = time.monotonic()
         self._model.send(Stop(attempt_id=decode.leased.attempt_id))
 
     def _end_overdue(self, now: float) -> None:
@@ -246,6 +265,7 @@ class Supervisor:
     def _leave(self) -> None:
         """In this order: stop the bell, kill the model process (no more work in vain), hand the jobs back, remove the entries."""
         self._bell.stop()
+        self._withdrawals.stop()
         self._model.close(timeout_seconds=5.0)
         try:
             self._in_flight.hand_back_all()

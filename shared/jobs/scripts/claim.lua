@@ -28,26 +28,34 @@
 --   .window_seconds  how much audio the model hears at a time
 --   .long_seconds    audio above this is long
 --   .inline_bytes    audio up to this size comes with the answer; the worker fetches larger audio by itself, since a script
---                    copies the values that it reads
+--                    copies the values that it reads: for 96 KB this costs three times as much as a GET
 --   .fetch_bytes     take no more jobs once their audio adds up to this size (the worker fetches it in one answer)
 -- a.worker     the worker that gets the leases
 -- a.lease_ms   how long a lease lasts unless renewed; a worker that is silent for longer is not counted among the workers
 -- a.audio_ttl  seconds that the audio is kept from now on
--- a.execution  a fresh id for RQ's execution record; the same id again if the last claim got no answer
+-- a.execution  a fresh id for this claim; the same id again if the last claim got no answer
 -- a.result_ttl, a.failed_audio_ttl, a.gone_ttl   seconds
 --
 -- Returns for each job {its hash as {field, value, ...}, its audio (nil if it is large, or gone)}; an empty list if no job waits.
 -- uses: executions leases flights claim_lanes claim_turns claim_room claim_verdicts
-local taken, has_long = {}, a.in_hand.has_long
+local taken, claimed, has_long = {}, { a.execution }, a.in_hand.has_long
 
 local function hand_out(flat)
   local audio = key('audio', field_of(flat, 'id'))
   taken[#taken + 1] = { flat, redis.call('STRLEN', audio) <= a.limits.inline_bytes and redis.call('GET', audio) }
 end
 
--- The answer to an earlier claim was lost: give it again.
-for _, flat in ipairs(begun_before()) do
-  hand_out(flat)
+-- `claimed:{worker}` keeps the last claim of each worker: its a.execution, and the ids of the jobs that it took. If the same
+-- claim comes again, its answer was lost: give it again.
+local last_claim = key('claimed', a.worker)
+local last = cjson.decode(redis.call('GET', last_claim) or '[]')
+if last[1] == a.execution then
+  for i = 2, #last do
+    local flat = begun_before(last[i])
+    if flat then
+      hand_out(flat)
+    end
+  end
 end
 if #taken > 0 then
   return taken
@@ -63,10 +71,10 @@ local function start(job)
   if not job.pieces then
     fields.progress_seconds = 0
   end
-  hset(key('job', job.id), fields)
   watch_deadline(job, nil, 'CH')
   redis.call('DEL', key('partial', job.id))
-  hand_out(begin_execution(job))
+  hand_out(begin_execution(job, fields))
+  claimed[#claimed + 1] = job.id
 end
 
 -- Start a job and use up the room that it takes. Returns true if this claim may take no job after it.
@@ -75,7 +83,7 @@ local function take(job, lane, is_dead)
     revive(job)
     job.suspect = nil
   else
-    weigh(job, -1)
+    leave_place(job)
   end
   start(job)
   lane.taken = lane.taken + 1
@@ -153,8 +161,21 @@ local function serve()
   end
 end
 
+-- Tokens that are left when a lane is empty would wake workers in vain.
+local function hush()
+  for _, lane in ipairs(lanes) do
+    if lane.taken > 0 and redis.call('EXISTS', lane.queue) == 0 then
+      redis.call('DEL', key('bell', lane.name))
+    end
+  end
+end
+
 if not must_run_dry(lanes) then
   serve()
   note_passed_over(lanes, #taken)
+  hush()
+end
+if #claimed > 1 then
+  redis.call('SET', last_claim, cjson.encode(claimed), 'PX', math.max(1000, 10 * a.lease_ms))
 end
 return taken

@@ -16,7 +16,6 @@ end
 local error = cjson.decode(a.error)
 -- The history says `model_died` for each death: `poison_job` is the verdict after the last attempt.
 note_attempt(job, error.code == 'poison_job' and 'model_died' or error.code, error.message)
-tally(job, 'failed_job_count')
 if error.code == 'poison_job' or error.code == 'no_progress' then
   suspect(job)
 end

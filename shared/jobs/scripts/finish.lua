@@ -24,9 +24,10 @@
 local PACE_MS = 300000
 
 even_when_full()
-local again = begun_before()
-if #again > 0 then
-  return { 'stitch', again[1] }
+local file_id = string.match(a.id, '^(.*)_p%d+$')
+local again = file_id and begun_before(file_id)
+if again then
+  return { 'stitch', again }
 end
 local job, before = held(a.id, a.token, 'completed')
 local transcript = ARGV[5]
@@ -58,7 +59,6 @@ if job.parent then
   redis.call('EXPIRE', said, a.audio_ttl)
   redis.call('HINCRBYFLOAT', key('job', file.id), 'progress_seconds', job.audio_seconds)
   note_pace()
-  tally(job, 'successful_job_count')
   count('pieces_decoded')
   count_windows()
   drop_piece(job)
@@ -66,16 +66,15 @@ if job.parent then
     return { 'piece' }
   end
   redis.call('SREM', PREFIX .. ':split', file.id)
-  return { 'stitch', begin_execution(file) }
+  return { 'stitch', begin_execution(file, {}) }
 end
 
 local function nothing_waits()
-  for _, lane in ipairs(a.lanes) do
-    if redis.call('LLEN', RQ .. ':queue:' .. lane) > 0 then
-      return 0
-    end
+  local queues = {}
+  for i, lane in ipairs(a.lanes) do
+    queues[i] = RQ .. ':queue:' .. lane
   end
-  return 1
+  return redis.call('EXISTS', unpack(queues)) == 0 and 1 or 0
 end
 
 local followers = close_flight(job)
@@ -107,6 +106,5 @@ if not job.pieces then
   note_pace()
   count_windows()
 end
-tally(job, 'successful_job_count')
 count('decoded')
 return { 'completed', nothing_waits() }

@@ -13,9 +13,9 @@
 -- again. Returns {'stale'} for a stale token, {'missing'} if the audio of a piece is not there, {'split'}; or
 -- {'stitch', the file's hash} if all pieces are done.
 -- uses: executions pieces lanes leases
-local again = begun_before()
-if #again > 0 then
-  return { 'stitch', again[1] }
+local again = begun_before(a.id)
+if again then
+  return { 'stitch', again }
 end
 local file, before = held(a.id, a.token, 'split')
 if not file then
@@ -75,9 +75,8 @@ hset(key('job', file.id), { pieces = #a.pieces, pieces_left = left, cut = a.cut,
 redis.call('DEL', key('partial', file.id))
 count('files_split')
 if left == 0 then
-  return { 'stitch', begin_execution(file) }
+  return { 'stitch', begin_execution(file, {}) }
 end
-redis.call('HDEL', key('job', file.id), 'token')
 -- RQ calls a job that waits for other jobs `deferred`.
 tell_rq(file.id, { status = 'deferred' })
 redis.call('SADD', PREFIX .. ':split', file.id)

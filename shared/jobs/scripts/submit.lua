@@ -11,15 +11,19 @@
 -- a.start_deadline_ms           how long the job may wait to be started
 -- a.deadline_ms                 null, or how long the job may take in all
 -- a.audio_ttl, a.result_ttl, a.failed_audio_ttl, a.gone_ttl, a.idempotency_ttl   seconds
--- ARGV[5]        the audio; empty to try without it first (cheap if the cache or a flight can answer)
--- ARGV[6..]      field, value, ... of RQ's own hash for the job
+-- a.has_audio    whether the audio comes with this call. If not, the call is a try (cheap if the cache or a flight can answer)
+-- ARGV[5..]      field, value, ... of RQ's own hash for the job, which says that the job is queued
+--
+-- The audio itself is no argument: a script would copy it twice, which costs as much as to store it. The caller sends a
+-- transaction: this script, then `SET audio:{id} <audio> XX KEEPTTL`. If the script wants the audio, it leaves an empty value
+-- there for that command to fill; else the command does nothing.
 --
 -- a.lane_kinds   the kinds of lanes, the most urgent first
 --
 -- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with read.lua's answer for the new job;
 -- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
 -- uses: access executions pieces lanes endings
-local job, audio = a.job, ARGV[5]
+local job = a.job
 
 local idempotency = a.idempotency ~= cjson.null and a.idempotency or nil
 local idempotency_key = idempotency and key('idempotency', job.tenant .. ':' .. idempotency.key)
@@ -85,7 +89,7 @@ if leader and is_followed_enough() then
 end
 
 if not cached and not leader then
-  if audio == '' then
+  if not a.has_audio then
     return { 'need_audio' }
   end
   local waiting = redis.call('HMGET', PREFIX .. ':load', 'bytes', 'audio_ms')
@@ -94,22 +98,22 @@ if not cached and not leader then
     count('refused_full')
     return { 'full', bytes, audio_ms }
   end
-  -- This is the first write, and the largest: when Redis' memory is full, this one fails, and nothing is left behind.
-  redis.call('SET', key('audio', job.id), audio, 'EX', a.audio_ttl)
+  -- This is the first write: when Redis' memory is full, this one fails, and nothing is left behind.
+  redis.call('SET', key('audio', job.id), '', 'EX', a.audio_ttl)
 end
 
 job.state = 'queued'
-job.created_at_ms = integer(NOW)
+job.created_at_ms, job.queued_at_ms = integer(NOW), integer(NOW)
 job.start_deadline_ms = a.start_deadline_ms
 if a.deadline_ms ~= cjson.null then
   job.deadline_ms = a.deadline_ms
   job.ends_by_ms = integer(NOW + a.deadline_ms)
 end
 hset(key('job', job.id), job)
-redis.call('HSET', RQ .. ':job:' .. job.id, unpack(ARGV, 6))
+redis.call('HSET', RQ .. ':job:' .. job.id, unpack(ARGV, 5))
 redis.call('ZADD', key('jobs', job.tenant), NOW, job.id)
 redis.call('ZREMRANGEBYSCORE', key('jobs', job.tenant), '-inf', NOW - a.gone_ttl * 1000)
-redis.call('EXPIRE', key('jobs', job.tenant), a.gone_ttl)
+keep_for(key('jobs', job.tenant), 2 * a.gone_ttl)
 count('submitted')
 if idempotency then
   redis.call('HSET', idempotency_key, 'id', job.id, 'digest', idempotency.digest)
@@ -143,5 +147,5 @@ end
 
 count('cache_misses')
 redis.call('SET', key('flight', job.digest), job.id)
-enter_lane(job, false)
+enter_lane(job, false, true)
 return { 'queued', view(job) }

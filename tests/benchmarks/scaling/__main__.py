@@ -47,9 +47,8 @@ from tests.processes import ROOT, redis_server
 from tests.report import machine
 from tests.script_driver import PREFIX
 from worker.queue.bell import RING_SECONDS
-from worker.supervising.in_flight import RENEW_SECONDS
 from worker.supervising.intake import TOP_UP_SECONDS
-from worker.supervising.presence import SWEEP_SECONDS
+from worker.supervising.presence import BEAT_SECONDS
 
 #: Redis options as in docker-compose.yml and `make up`.
 AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
@@ -173,7 +172,7 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
         "all_idle": 100 * MANY_WORKERS * idle.cpu_us / 1e6, "all_busy": 100 * MANY_WORKERS * busy.cpu_us / 1e6,
         "capacity": "\n".join(capacity_row(window, job.plus(busy, service), service) for window, service in times.items()),
         "waiting": waiting / 1e3, "done": done / 1e3, "gone": gone, "memory": "\n".join(memory_rows(waiting, done, gone)),
-        "takes": takes, "gateways": math.ceil(BURST * max(SECONDS) / takes / FULL), "beat": s.lease_seconds / 5,
+        "takes": takes, "gateways": math.ceil(BURST * max(SECONDS) / takes / FULL),
         "batch": s.whisper_batch_size, "withheld": withheld,
     }  # fmt: skip
 
@@ -197,7 +196,7 @@ def page() -> str:
     times = service_times()
     constants = {
         "machine": machine(), "jobs": JOBS, "rounds": ROUNDS, "clip": CLIP_BYTES, "wait": WAIT_SECONDS, "many": MANY_WORKERS,
-        "renew": RENEW_SECONDS, "top_up": TOP_UP_SECONDS, "ring": RING_SECONDS, "sweep": SWEEP_SECONDS, "core": 100 * FULL,
+        "beat": BEAT_SECONDS, "top_up": TOP_UP_SECONDS, "ring": RING_SECONDS, "core": 100 * FULL,
         "top": max(SECONDS), "small": GIGABYTES[0], "large": GIGABYTES[1],
     }  # fmt: skip
     return template.format(**times, **constants, **redis_values(times), **queue_values(times))

@@ -1,6 +1,6 @@
 """The cost in Redis of each step of a job's life, measured on a real server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -14,17 +14,26 @@ from tests.script_driver import KEYS, PREFIX, ScriptDriver
 from worker.queue.assembly import QueueSide, assemble
 from worker.queue.bell import RING_SECONDS, Bell
 from worker.queue.leased_job import LeasedJob
-from worker.queue.rq_worker import FleetWorker
-from worker.supervising.in_flight import RENEW_SECONDS
+from worker.queue.rq_worker import FleetWorker, rq_fields
 from worker.supervising.intake import TOP_UP_SECONDS
-from worker.supervising.presence import SWEEP_SECONDS
+from worker.supervising.presence import BEAT_SECONDS
 
 JOBS, CLIP_SECONDS, CLIP_BYTES = 400, 3, 44 + 3 * 16_000 * 2
-RENEW, NOTHING, RING, SWEEP, BEAT = (
-    "renew the leases of a full batch", "claim when nothing waits", "wait for the bell", "try to sweep", "beat"
+BEAT, BUSY_BEAT, PUBLISH, LOOK, RING, NOTHING = (
+    "beat of an idle worker", "beat with a full batch, its leases renewed", "publish a segment", "look whether a job waits",
+    "wait for the bell", "claim in vain",
 )  # fmt: skip
 JOB, IDLE, BUSY = "**a job, submit to result**", "**an idle worker, a second**", "**a busy worker, a second**"
 LANES = [lane.value for lane in Lane]
+TEXT = "and then she asked whether anybody had seen the keys"
+SEGMENT = Segment(
+    id=0, start=0.0, end=2.96, text=TEXT, confidence=0.8312, avg_logprob=-0.1849, no_speech_prob=0.0127,
+    compression_ratio=1.1304, tokens=list(range(50_364, 50_382)),
+)  # fmt: skip
+TRANSCRIPT = Transcript(
+    transcript=TEXT, language="en", language_probability=1, duration=3.0, segments=[SEGMENT], preprocess_ms=3.2,
+    transcribe_ms=212.4, model="demo", model_revision="0" * 12, device="cpu",
+)  # fmt: skip
 
 
 class Cost(NamedTuple):
@@ -77,23 +86,23 @@ class Probe:
 
     def finish(self, leased: LeasedJob) -> None:
         """Finish a job with a transcript of usual size."""
-        text = "and then she asked whether anybody had seen the keys"
-        segment = Segment(id=0, start=0, end=3, text=text, confidence=1, avg_logprob=0, no_speech_prob=0, compression_ratio=1)
-        transcript = Transcript(
-            transcript=text, language="en", language_probability=1, duration=3, segments=[segment], preprocess_ms=1,
-            transcribe_ms=1, model="demo", model_revision="0" * 40, device="cpu",
-        )  # fmt: skip
-        self.workers[0].leases.finish(leased, transcript)
+        self.workers[0].leases.finish(leased, TRANSCRIPT)
 
     def read(self, job_id: str, done: bool) -> None:
         """Read a job as a poll does."""
         answer = self.fleet.run("read", id=job_id, tenant="default", lane_kinds=LANES)
         assert (answer[1] is not None) == done
 
-    def beat(self, worker: QueueSide) -> None:
-        """Announce a worker as it does itself, to the fleet and to RQ's tools."""
-        worker.register.announce({"model": "demo", "state": "ready", "host": "localhost", "pid": "1"}, "revision")
-        self.entry.beat(60, busy=True)
+    def beat(self, worker: QueueSide, held: Sequence[LeasedJob] = ()) -> None:
+        """Announce a worker that holds these jobs as it does itself, to the fleet and to RQ's tools."""
+        card = {"model": "demo", "state": "ready", "host": "localhost", "pid": "1", "device": "cpu", "revision": "0" * 12}
+        heard = worker.register.beat(card, "0" * 12, held, rq_fields(is_busy=bool(held), succeeded=1, failed=0))
+        assert not heard.stale
+
+    def publish(self, leased: LeasedJob) -> None:
+        """Publish one more segment of a job."""
+        leased.unsent.append(SEGMENT)
+        assert self.workers[0].leases.publish([leased]) == [True]
 
     def _counters(self) -> Cost:
         info: dict[str, Any] = self.client.info("all")
@@ -107,14 +116,16 @@ def step_costs(probe: Probe) -> dict[str, Cost]:
     costs = {"submit": probe.cost(lambda n: probe.submit(ids[n]))}
     costs["read while it waits"] = probe.cost(lambda n: probe.read(ids[n], done=False))
     costs["claim, fetch the audio"] = probe.cost(lambda n: leased.append(probe.claim(n)))
-    costs[RENEW] = probe.cost(lambda n: worker.leases.renew(leased[n * probe.batch :][: probe.batch]), JOBS // probe.batch)
+    own = leased[: probe.batch]
+    costs[BUSY_BEAT] = probe.cost(lambda _: probe.beat(worker, own))
+    costs[PUBLISH] = probe.cost(lambda _: probe.publish(own[0]))
+    costs[LOOK] = probe.cost(lambda _: worker.claims.anything_waits())
     costs[NOTHING] = probe.cost(lambda _: worker.claims.claim(1, [leased[0].job]))
     costs["finish"] = probe.cost(lambda n: probe.finish(leased[n]))
     costs["read the result"] = probe.cost(lambda n: probe.read(ids[n], done=True))
     probe.client.lpush(KEYS.bell(worker.lanes.names[0]), *[1] * JOBS)
     bell = Bell(probe.client, probe.settings, worker.lanes)
     costs[RING] = probe.cost(lambda _: bell.wait())
-    costs[SWEEP] = probe.cost(lambda _: worker.register.recover())
     costs[BEAT] = probe.cost(lambda _: probe.beat(worker))
     return costs
 
@@ -123,11 +134,11 @@ def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
     """The costs of the steps in a round, and their sums."""
     costs = step_costs(probe)
     job = Cost()
-    for name in costs.keys() - {RENEW, NOTHING, RING, SWEEP, BEAT}:
+    for name in costs.keys() - {BEAT, BUSY_BEAT, PUBLISH, LOOK, RING, NOTHING}:
         job = job.plus(costs[name])
-    both = Cost().plus(costs[BEAT], 5 / lease_seconds).plus(costs[SWEEP], 1 / SWEEP_SECONDS)
-    idle = both.plus(costs[RING], 1 / RING_SECONDS).plus(costs[NOTHING], 1 / RING_SECONDS)
-    busy = both.plus(costs[RENEW], 1 / RENEW_SECONDS).plus(costs[NOTHING], 1 / TOP_UP_SECONDS)
+    beats = 1 / min(BEAT_SECONDS, lease_seconds / 5)
+    idle = Cost().plus(costs[BEAT], beats).plus(costs[RING], 1 / RING_SECONDS)
+    busy = Cost().plus(costs[BUSY_BEAT], beats).plus(costs[LOOK], 1 / TOP_UP_SECONDS).plus(costs[PUBLISH])
     return costs | {JOB: job, IDLE: idle, BUSY: busy}
 
 

@@ -34,26 +34,28 @@ end
 -- A job as its owner sees it, all parts at the same moment; nil if it is completed and its transcript is kept no longer.
 -- For a waiting job it needs a.lane_kinds: the kinds of lanes, the most urgent first.
 local function view(job)
-  local transcript = redis.call('GET', key('transcript', job.id))
+  local transcript = job.state == 'completed' and redis.call('GET', key('transcript', job.id))
   if job.state == 'completed' and not transcript then
     return nil
   end
   return {
     redis.call('HGETALL', key('job', job.id)),
     transcript,
-    redis.call('LRANGE', key('partial', job.id), 0, -1),
+    job.state == 'running' and redis.call('LRANGE', key('partial', job.id), 0, -1) or {},
     job.state == 'queued' and ahead_of(job),
     job.pieces and job.state == 'running' and redis.call('HGETALL', key('said', job.id)) or {},
   }
 end
 
 -- The job that a caller may touch; or nil and the script's answer: 'gone' for this tenant's job that is no more, else 'unknown'.
+-- The list of a tenant's jobs keeps an id for longer than its record; of a job that was erased, `gone` keeps it.
 -- Needs a.id and a.tenant.
 local function owned()
   local job = load_job(a.id)
   if job and job.tenant == a.tenant then
     return job
   end
-  local gone = not job and redis.call('GET', key('gone', a.id)) == a.tenant
+  local gone = not job
+    and (redis.call('ZSCORE', key('jobs', a.tenant), a.id) or redis.call('GET', key('gone', a.id)) == a.tenant)
   return nil, gone and 'gone' or 'unknown'
 end

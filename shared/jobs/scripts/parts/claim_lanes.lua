@@ -19,27 +19,31 @@ end
 
 -- `waiting`: how many jobs wait in the lane; `passed_over`: how many jobs of other lanes were started meanwhile, nil for none;
 -- `taken`: how many jobs this claim has taken from the lane.
-local function lane_called(name, patience)
+local function lane_called(name, patience, passed_over)
   return {
     name = name,
     queue = RQ .. ':queue:' .. name,
     patience = patience,
     is_urgent = name == a.lanes.urgent,
     waiting = redis.call('LLEN', RQ .. ':queue:' .. name),
-    passed_over = tonumber(redis.call('HGET', PREFIX .. ':load', 'passed:' .. name) or nil),
+    passed_over = tonumber(passed_over or nil),
     taken = 0,
   }
 end
 
 -- The lanes that this worker serves now, in the order in which it serves them.
 local function lanes_served_now()
-  local foreign, lanes = {}, {}
+  local foreign, lanes, counters = {}, {}, {}
   for _, name in ipairs(a.lanes.foreign) do
     foreign[name] = true
   end
   for i, name in ipairs(a.lanes.names) do
+    counters[i] = 'passed:' .. name
+  end
+  local passed_over = redis.call('HMGET', PREFIX .. ':load', unpack(counters))
+  for i, name in ipairs(a.lanes.names) do
     if not foreign[name] or needs_help(name) then
-      lanes[#lanes + 1] = lane_called(name, a.lanes.patience[i])
+      lanes[#lanes + 1] = lane_called(name, a.lanes.patience[i], passed_over[i])
     end
   end
   return lanes

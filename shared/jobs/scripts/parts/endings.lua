@@ -32,7 +32,7 @@ local function show_ended(job, state, fields)
     redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
   end
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
-  redis.call('EXPIRE', registry, a.gone_ttl)
+  keep_for(registry, a.gone_ttl)
 end
 
 -- End a job: the only way into a terminal state.
@@ -44,22 +44,23 @@ local function settle(job, state, fields)
   fields.state = state
   fields.finished_at_ms = integer(NOW)
   hset(key('job', job.id), fields)
-  redis.call('HDEL', key('job', job.id), 'token')
   redis.call('EXPIRE', key('job', job.id), a.result_ttl)
-  redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
-  redis.call('DEL', key('partial', job.id))
   -- A file keeps its checkpoints as long as its audio: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
     redis.call('EXPIRE', key('audio', job.id), a.failed_audio_ttl)
     for _, name in ipairs({ checkpoints_of(job.id) }) do
       redis.call('EXPIRE', name, a.failed_audio_ttl)
     end
+    redis.call('DEL', key('partial', job.id))
   else
-    redis.call('DEL', key('audio', job.id), checkpoints_of(job.id))
+    redis.call('DEL', key('audio', job.id), key('partial', job.id), checkpoints_of(job.id))
   end
 
-  redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
+  -- RQ showed a follower as deferred.
+  if job.leader then
+    redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
+  end
   show_ended(job, state, { ended_at = NOW_ISO })
   count(state)
   job.state = state
@@ -88,7 +89,6 @@ local function revive(job)
     hset(name, { ends_by_ms = job.ends_by_ms })
   end
   redis.call('PERSIST', name)
-  redis.call('DEL', key('gone', job.id))
   redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
   for _, name in ipairs({ checkpoints_of(job.id) }) do
     redis.call('EXPIRE', name, a.audio_ttl)

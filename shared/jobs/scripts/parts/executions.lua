@@ -1,40 +1,38 @@
 -- Executions: a worker's lease on a job, and the notes about its attempts.
 -- uses: prelude
 
--- Give a.worker a lease and a fencing token; RQ's tools show it at work. Returns the job's hash as {field, value, ...}.
+-- Give a.worker a lease and a fencing token, and write `fields` into the job's hash. Returns that hash as {field, value, ...}.
+-- RQ's tools show the job at work: in its registry of started jobs from now on, and on the worker's own line from the worker's
+-- next beat on (beat.lua).
 -- Needs a.worker, a.execution, a.lease_ms and a.audio_ttl.
-local function begin_execution(job)
-  local token = redis.call('INCR', PREFIX .. ':token')
-  hset(key('job', job.id), { token = token, worker = a.worker, execution = a.execution })
+local function begin_execution(job, fields)
+  local audio = key('audio', job.id)
+  fields.token, fields.worker, fields.execution = redis.call('INCR', PREFIX .. ':token'), a.worker, a.execution
+  hset(key('job', job.id), fields)
   redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
-  redis.call('EXPIRE', key('audio', job.id), a.audio_ttl)
+  keep_for(audio, a.audio_ttl)
 
-  local member, seconds = job.id .. ':' .. a.execution, NOW / 1000
   tell_rq(job.id, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
-  redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
-  hset(RQ .. ':execution:' .. member, {
-    id = a.execution, job_id = job.id, worker_name = a.worker, created_at = seconds, last_heartbeat = seconds,
-  })
-  redis.call('EXPIRE', RQ .. ':execution:' .. member, a.audio_ttl)
-  redis.call('ZADD', RQ .. ':executions:' .. job.id, seconds + a.audio_ttl, a.execution)
-  redis.call('EXPIRE', RQ .. ':executions:' .. job.id, a.audio_ttl)
+  -- RQ showed a file as deferred while it waited for its pieces.
+  if job.pieces then
+    redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
+  end
   -- The score is far in the future: leases lapse in `in_flight`, and RQ's clean-up must not fail a job that we will recover.
-  redis.call('ZADD', RQ .. ':wip:' .. job.lane, seconds + a.audio_ttl, member)
-  redis.call('SADD', RQ .. ':worker:' .. a.worker .. ':executions', member)
-  redis.call('EXPIRE', RQ .. ':worker:' .. a.worker .. ':executions', a.audio_ttl)
+  redis.call('ZADD', RQ .. ':wip:' .. job.lane, NOW / 1000 + a.audio_ttl, job.id .. ':' .. a.execution)
   return redis.call('HGETALL', key('job', job.id))
 end
 
+-- End the lease of a job, if it is under one. If its worker has not asked for this itself, it is told to stop the decode.
 local function end_execution(job)
-  redis.call('ZREM', PREFIX .. ':in_flight', job.id)
   if not job.execution then
     return
   end
-  local member = job.id .. ':' .. job.execution
-  redis.call('ZREM', RQ .. ':wip:' .. job.lane, member)
-  redis.call('DEL', RQ .. ':execution:' .. member, RQ .. ':executions:' .. job.id)
-  redis.call('SREM', RQ .. ':worker:' .. job.worker .. ':executions', member)
-  redis.call('HDEL', key('job', job.id), 'execution')
+  redis.call('ZREM', PREFIX .. ':in_flight', job.id)
+  redis.call('ZREM', RQ .. ':wip:' .. job.lane, job.id .. ':' .. job.execution)
+  redis.call('HDEL', key('job', job.id), 'execution', 'token')
+  if not a.token or a.id ~= job.id then
+    redis.call('PUBLISH', key('withdrawn', job.worker), job.id .. ':' .. job.token)
+  end
 end
 
 -- Move a job that runs, or waits for its pieces, to another lane. If it has to wait again, it waits there.
@@ -82,12 +80,4 @@ end
 -- The job may have ended its model process: its next attempt has a worker to itself.
 local function suspect(job)
   hset(key('job', job.id), { suspect = 1 })
-end
-
--- Add to RQ's own counters, which its page of workers shows. If RQ has no record of the worker any more, none is made.
-local function tally(job, what)
-  local worker = RQ .. ':worker:' .. job.worker
-  if redis.call('EXISTS', worker) == 1 then
-    redis.call('HINCRBY', worker, what, 1)
-  end
 end

@@ -2,14 +2,22 @@
 -- uses: prelude
 
 -- Count how much waits in the lanes, for backpressure and ETA. Called exactly when a job enters (1) or leaves (-1) a lane.
-local function weigh(job, sign)
-  local load = PREFIX .. ':load'
-  if sign < 0 then
-    redis.call('ZREM', key('order', job.lane), job.id)
+-- Returns the audio (ms) that had entered the lane before the job, if it enters at the end.
+local function weigh(job, sign, at_front)
+  local load, through = PREFIX .. ':load', 'through:' .. job.lane
+  local before = redis.call('HMGET', load, 'jobs', 'bytes', 'audio_ms', through)
+  local audio_ms = math.floor(tonumber(job.audio_seconds) * 1000)
+  local entered = tonumber(before[4] or 0)
+  local fields = {
+    jobs = integer((before[1] or 0) + sign),
+    bytes = integer((before[2] or 0) + sign * tonumber(job.size_bytes)),
+    audio_ms = integer((before[3] or 0) + sign * audio_ms),
+  }
+  if sign > 0 and not at_front then
+    fields[through] = integer(entered + audio_ms)
   end
-  redis.call('HINCRBY', load, 'jobs', sign)
-  redis.call('HINCRBY', load, 'bytes', sign * tonumber(job.size_bytes))
-  redis.call('HINCRBY', load, 'audio_ms', integer(sign * math.floor(tonumber(job.audio_seconds) * 1000)))
+  hset(load, fields)
+  return entered
 end
 
 -- Set the deadline of a job: `at` (ms), or the time by which it must have ended if that is sooner. With neither, it has none.
@@ -23,40 +31,54 @@ local function watch_deadline(job, at, flag)
   end
 end
 
--- Keep the lane's order in a sorted set, too, so that a job's place can be read. Members are ids; a score is the audio (ms) that
--- entered the lane before this job. So a rank is how many jobs come first, and a difference of scores is how much audio.
+-- Count the job, and keep the lane's order in a sorted set, too, so that a job's place can be read. Members are ids; a score is
+-- the audio (ms) that entered the lane before this job. So a rank is how many jobs come first, and a difference of scores is how
+-- much audio.
 local function take_place(job, at_front)
-  local order, audio_ms = key('order', job.lane), math.floor(tonumber(job.audio_seconds) * 1000)
-  local first = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
-  local score
-  if at_front and first then
-    score = tonumber(first) - audio_ms
-  else
-    score = redis.call('HINCRBY', PREFIX .. ':load', 'through:' .. job.lane, audio_ms) - audio_ms
+  local order = key('order', job.lane)
+  local first = at_front and redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')[2]
+  local entered = weigh(job, 1, first)
+  if first then
+    entered = tonumber(first) - math.floor(tonumber(job.audio_seconds) * 1000)
   end
-  redis.call('ZADD', order, score, job.id)
+  redis.call('ZADD', order, entered, job.id)
 end
 
-local function enter_lane(job, at_front)
-  check_move(job, 'queued')
-  hset(key('job', job.id), { state = 'queued', queued_at_ms = integer(NOW) })
-  redis.call('HDEL', key('job', job.id), 'token', 'leader')
-  tell_rq(job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
+-- Wake an idle worker, if one listens to the lane's bell: then the bell's list is empty, since each listener takes a token.
+-- Tokens that no worker takes are no more than the jobs that wait, and a hundred at most. `waiting`: how many jobs wait.
+local function ring(lane, waiting)
+  local bell = key('bell', lane)
+  if redis.call('LLEN', bell) < math.min(waiting, 100) and redis.call('LPUSH', bell, 1) == 1 then
+    redis.call('EXPIRE', bell, 60)
+  end
+end
+
+-- Put a job into its lane. `is_new`: its record, and RQ's, say already that it is queued.
+local function enter_lane(job, at_front, is_new)
+  if not is_new then
+    check_move(job, 'queued')
+    hset(key('job', job.id), { state = 'queued', queued_at_ms = integer(NOW) })
+    if job.leader then
+      redis.call('HDEL', key('job', job.id), 'leader')
+    end
+    tell_rq(job.id, { status = 'queued', enqueued_at = NOW_ISO, origin = job.lane })
+  end
   redis.call('SADD', RQ .. ':queues', RQ .. ':queue:' .. job.lane)
-  redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
-  weigh(job, 1)
+  local waiting = redis.call(at_front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. job.lane, job.id)
   take_place(job, at_front)
   -- Every waiting job has a deadline: also a job that was handed back to a lane that no worker serves any more.
   watch_deadline(job, NOW + tonumber(job.start_deadline_ms), 'LT')
-  -- One token wakes one idle worker. Lost tokens cost at most the worker's idle timeout; a hundred are enough.
-  local bell = key('bell', job.lane)
-  redis.call('LPUSH', bell, 1)
-  redis.call('LTRIM', bell, 0, 99)
-  redis.call('EXPIRE', bell, 60)
+  ring(job.lane, waiting)
+end
+
+-- Count that a job has left its lane's list, and remove its place.
+local function leave_place(job)
+  redis.call('ZREM', key('order', job.lane), job.id)
+  weigh(job, -1)
 end
 
 -- Take a job out of its lane, at any place. `load` still counts it, even if RQ's tools have removed it from the list.
 local function leave_lane(job)
   redis.call('LREM', RQ .. ':queue:' .. job.lane, 1, job.id)
-  weigh(job, -1)
+  leave_place(job)
 end

@@ -6,16 +6,13 @@
 -- while the job is under a lease, and `ended_by` from the last call by which a worker put the job down (with that call's answer
 -- in `ended_as`). A call that comes again finds its name in the record, changes nothing, and answers as before.
 
--- The jobs that a.worker has got by an earlier call with the same a.execution: for each its hash as {field, value, ...}.
-local function begun_before()
-  local jobs = {}
-  for _, member in ipairs(redis.call('SMEMBERS', RQ .. ':worker:' .. a.worker .. ':executions')) do
-    local id, execution = string.match(member, '^(.*):([^:]*)$')
-    if execution == a.execution then
-      jobs[#jobs + 1] = redis.call('HGETALL', key('job', id))
-    end
+-- Whether this job is under a lease that a.worker got by an earlier call with the same a.execution. Then: its hash as
+-- {field, value, ...}.
+local function begun_before(id)
+  local known = redis.call('HMGET', key('job', id), 'execution', 'worker')
+  if known[1] == a.execution and known[2] == a.worker then
+    return redis.call('HGETALL', key('job', id))
   end
-  return jobs
 end
 
 -- The job that a worker may write to: running, and still under the token that the worker was given.

@@ -23,11 +23,12 @@ end
 -- Remove all pieces of a file that is about to end or to be cut anew. Workers that decode one of its pieces lose their lease.
 -- Audio of pieces that were put and never queued is deleted, too.
 local function drop_pieces(file)
-  redis.call('SREM', PREFIX .. ':split', file.id)
   local most = math.max(tonumber(file.pieces or 0), tonumber(file.put_pieces or 0))
   if most == 0 then
     return
   end
+  redis.call('SREM', PREFIX .. ':split', file.id)
+  redis.call('ZREM', RQ .. ':deferred:' .. file.lane, file.id)
   for number = 1, most do
     local id = piece_id(file, number)
     local piece = load_job(id)

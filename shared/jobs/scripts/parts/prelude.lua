@@ -91,6 +91,14 @@ local function tell_rq(id, fields)
   end
 end
 
+-- Make a key last for at least half of `seconds` from now on, and for no longer than `seconds`. To set the time anew at each step
+-- would cost a write more than to look first.
+local function keep_for(name, seconds)
+  if redis.call('TTL', name) * 2 < seconds then
+    redis.call('EXPIRE', name, seconds)
+  end
+end
+
 local function count(what)
   redis.call('HINCRBY', PREFIX .. ':totals', what, 1)
 end
