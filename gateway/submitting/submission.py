@@ -129,21 +129,21 @@ class Submitter:
 
     def _draft(self, prepared: Prepared, tenant: str, model: str, idempotency_key: str | None) -> Draft:
         asked, info = prepared.submission, prepared.info
-        options = asked.options().canonical()
+        options = asked.options()
         record = {
             "id": prepared.job_id,
             "tenant": tenant,
-            "options": options,
+            "options": options.stored(),
             "model": model,
             "lane": self._keys.lane(model, lane_for(asked.priority, info.seconds, self._settings.long_above_seconds)),
             "priority": asked.priority.value,
-            "digest": _sha256(tenant, prepared.sha256, options, model),
+            "digest": _sha256(tenant, prepared.sha256, options.canonical(), model),
             "sha256": prepared.sha256,
             "audio_format": info.container.value,
             "audio_seconds": round(info.seconds, 3),
             "size_bytes": prepared.audio.size_bytes,
             "attempt": 0,
-            "audio": info.report().model_dump_json(),
+            "audio": info.report().model_dump_json(exclude_defaults=True),
         }
         if info.warnings:
             record["warnings"] = json.dumps([warning.plain() for warning in info.warnings])

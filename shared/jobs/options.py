@@ -81,8 +81,12 @@ class TranscriptionOptions(BaseModel):
         return value or None
 
     def canonical(self) -> str:
-        """The options as JSON. Equal options give the same string, however the caller wrote them."""
+        """The options as JSON, for the cache key. Equal options give the same string, however the caller wrote them."""
         return self.model_dump_json(exclude={name for name in _NEW_FIELDS if self._is_default(name)})
+
+    def stored(self) -> str:
+        """The options as JSON for the job's record, without those that have their default: records must be small."""
+        return self.model_dump_json(exclude_defaults=True)
 
     def _is_default(self, name: str) -> bool:
         return bool(getattr(self, name) == type(self).model_fields[name].default)

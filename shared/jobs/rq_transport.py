@@ -28,7 +28,6 @@ def hash_fields(job_id: str, lane: str, description: str) -> list[str | bytes]:
         "description": description,
         "created_at": created,
         "enqueued_at": created,
-        "timeout": "-1",
     }
     return [part for field in fields.items() for part in field]
 

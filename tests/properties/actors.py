@@ -60,6 +60,7 @@ class Actors(ScriptDriver):
         }
         limits: dict[str, Any] = {"most_followers": MOST_FOLLOWERS, "max_bytes": MOST_BYTES, "max_audio_ms": MOST_AUDIO_MS}
         limits |= {"start_deadline_ms": FOREVER_MS, "deadline_ms": FOREVER_MS * 2 if upload.has_end else None}
+        limits |= {"pieces_lane": lanes_of(upload.model)[1]}
         audio = b"R" * upload.clip.size
         return str(self.submit(job_id, audio=audio, lane=upload.lane, use_cache=upload.use_cache, job=job, **limits)[0])
 

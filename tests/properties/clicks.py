@@ -12,7 +12,7 @@ class Fleet(Workers):
         self.in_rq -= set(self.queues.pop(lane, []))
 
     def delete_in_rq(self, job: Record) -> None:
-        """*Delete*: out of its list and its registries, with its record. A job at work stays among the started ones until it ends."""
+        """*Delete*: out of its list and its registries, with its record. A job at work stays a started one until it ends."""
         line = self.queues.get(job.lane, [])
         if job.id in line:
             line.remove(job.id)

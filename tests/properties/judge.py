@@ -1,6 +1,7 @@
 """What must hold whatever the model says: judged from what was in Redis after each step."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from shared.jobs.job import LEGAL_MOVES, JobState
 from tests.properties.reality import Facts
@@ -33,8 +34,8 @@ class Judge:
         assert token > self.tokens.get(job_id, 0), "tokens only grow"
         self.tokens[job_id] = token
 
-    def look(self, facts: Facts, ends: list[str]) -> None:
-        """Judge one moment, and the ends that were told since the last."""
+    def look(self, facts: Facts, ends: list[str], digests: Mapping[str, str]) -> None:
+        """Judge one moment, and the ends that were told since the last. `digests`: by job, that of its upload."""
         jobs = facts["records"]
         self.ends.update(ends)
         for job_id, job in jobs.items():
@@ -43,7 +44,7 @@ class Judge:
             assert self._is_reachable(job_id, facts), f"nobody will ever come for {job_id}: {job}"
         for job_id, transcript in facts["transcripts"].items():
             assert self.transcripts.setdefault(job_id, transcript) == transcript, f"{job_id} was written twice"
-            assert transcript.startswith(jobs[job_id]["digest"] + " "), f"{job_id} has the transcript of another"
+            assert transcript.startswith(digests[job_id] + " "), f"{job_id} has the transcript of another"
         for job_id, state in self.states.items():
             assert (state is JobState.COMPLETED) == (job_id in facts["transcripts"]), f"{job_id} is {state}"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from shared.jobs.job import JobState
 from shared.jobs.scripting import text, text_hash
 from tests.properties.clicks import Fleet
 from tests.properties.records import Record
@@ -82,7 +83,7 @@ def _fields(job: Record) -> dict[str, str]:
         "pieces": job.pieces,
         "pieces_left": job.pieces_left,
         "put_pieces": job.put or None,
-        "digest": job.digest,
+        "digest": job.digest if job.state is not JobState.COMPLETED else None,
         "model": job.model,
     }
     return {name: str(value) for name, value in known.items() if value is not None}

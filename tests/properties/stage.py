@@ -115,7 +115,7 @@ class Stage(RuleBasedStateMachine):
         ends = self.actors.told_ends(len(self.fleet.ends))
         assert sorted(ends) == sorted(self.fleet.ends), f"the ends of {ends} were told, and must be {self.fleet.ends}"
         self.fleet.ends.clear()
-        self.judge.look(facts, ends)
+        self.judge.look(facts, ends, {job_id: upload.digest for job_id, upload in self.uploads.items()})
         self._unfinished_jobs_do_not_expire_and_all_else_does(seen)
 
     def _unfinished_jobs_do_not_expire_and_all_else_does(self, seen: Reality) -> None:

@@ -25,7 +25,7 @@ def read_by_rq(fields: dict[str, bytes]) -> RqJob:
 def test_rq_reads_the_job_as_if_it_had_written_it() -> None:
     job = read_by_rq(stored(ID, LANE, "3.0 s wav"))
     assert (job.func_name, job.args, job.kwargs) == (FUNCTION, [ID], {})
-    assert (job.origin, job.description, job.timeout) == (LANE, "3.0 s wav", -1)
+    assert (job.origin, job.description, job.get_status(refresh=False)) == (LANE, "3.0 s wav", "queued")
 
 
 def test_jobs_share_nothing_but_the_form() -> None:
@@ -42,7 +42,7 @@ def test_rq_reads_absent_fields_as_those_that_it_writes_empty() -> None:
     as_rq_writes = {as_text(field): _bytes(value) for field, value in written.to_dict().items()}
     as_we_write = stored(ID, LANE, "x")
     theirs, ours = read_by_rq(as_rq_writes).to_dict(), read_by_rq(as_we_write).to_dict()
-    told = {"data", "status", "created_at", "enqueued_at"}
+    told = {"data", "status", "created_at", "enqueued_at", "timeout"}
     assert {field: ours.get(field) for field in theirs if field not in told} == {
         field: value for field, value in theirs.items() if field not in told
     }

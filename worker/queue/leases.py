@@ -89,7 +89,7 @@ class Leases:
                 "token": h.token,
                 "progress_seconds": h.done_seconds,
                 "published": h.published,
-                "segments": [s.model_dump_json() for s in batch],
+                "segments": [s.model_dump_json(exclude_defaults=True) for s in batch],
             }
             for h, batch in zip(leased, batches, strict=True)
         ]
@@ -126,7 +126,7 @@ class Leases:
                     "piece": piece.name,
                     "seconds": (piece.end_ms - piece.start_ms) / 1000,
                     "size_bytes": size_bytes,
-                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).canonical(),
+                    "options": _options_of(piece, job.options.model_copy(update={"language": cut.language})).stored(),
                 }
                 for piece, size_bytes in pieces
             ],
@@ -150,7 +150,7 @@ class Leases:
         return self._written(
             self._scripts.run(
                 "finish",
-                transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(),
+                transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(exclude_defaults=True),
                 id=leased.job.id,
                 token=leased.token,
                 revision=decoded_as,

@@ -110,7 +110,7 @@ end
 
 -- Whether recover.lua has anything to do. A lease that ends far in the future was given before the clock was set back.
 local function any_lapsed()
-  local in_time = redis.call('ZCOUNT', IN_FLIGHT, integer(NOW), integer(NOW + 2 * a.lease_ms))
+  local in_time = redis.call('ZCOUNT', IN_FLIGHT, '(' .. integer(NOW), integer(NOW + 2 * a.lease_ms))
   return in_time < redis.call('ZCARD', IN_FLIGHT) and 1 or 0
 end
 

@@ -51,7 +51,7 @@ from worker.supervising.intake import TOP_UP_SECONDS
 from worker.supervising.presence import BEAT_SECONDS
 
 #: Redis options as in docker-compose.yml and `make up`.
-AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
+AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--hash-max-ziplist-value", "512")
 ROUNDS = 3
 #: Simulated seconds for each mean rate of submits (per second).
 SECONDS = {1: 36_000, 10: 14_400, 100: 3_600, 1_000: 600}

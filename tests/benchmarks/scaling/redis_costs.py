@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import redis
 
+from shared.audio.report import AudioReport, Level, Track
 from shared.jobs.lanes import Lane
 from shared.jobs.options import TranscriptionOptions
 from shared.settings import WorkerSettings
@@ -25,6 +26,7 @@ BEAT, BUSY_BEAT, PUBLISH, LOOK, RING, NOTHING = (
 )  # fmt: skip
 JOB, IDLE, BUSY = "**a job, submit to result**", "**an idle worker, a second**", "**a busy worker, a second**"
 LANES = [lane.value for lane in Lane]
+TRACK = Track(track=1, codec="pcm_s16le", channels=1, sample_rate_hz=16_000, default=True)
 TEXT = "and then she asked whether anybody had seen the keys"
 SEGMENT = Segment(
     id=0, start=0.0, end=2.96, text=TEXT, confidence=0.8312, avg_logprob=-0.1849, no_speech_prob=0.0127,
@@ -33,6 +35,7 @@ SEGMENT = Segment(
 TRANSCRIPT = Transcript(
     transcript=TEXT, language="en", language_probability=1, duration=3.0, segments=[SEGMENT], preprocess_ms=3.2,
     transcribe_ms=212.4, model="demo", model_revision="0" * 12, device="cpu",
+    audio=AudioReport(tracks=[TRACK], level=Level(rms_dbfs=-21.4, peak_dbfs=-0.1, clipped_share=0.0)),
 )  # fmt: skip
 
 
@@ -72,8 +75,13 @@ class Probe:
 
     def submit(self, job_id: str, size: int = CLIP_BYTES) -> None:
         """Submit a job with a record of usual size."""
-        options = TranscriptionOptions().model_dump_json()
-        job = {"audio_seconds": CLIP_SECONDS, "options": options, "sha256": "0" * 64, "digest": uuid4().hex * 2}
+        job = {
+            "audio_seconds": CLIP_SECONDS,
+            "options": TranscriptionOptions(language="en").stored(),
+            "audio": AudioReport(tracks=[TRACK]).model_dump_json(exclude_defaults=True),
+            "sha256": uuid4().hex * 2,
+            "digest": uuid4().hex * 2,
+        }
         limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, **self.settings.terminal_ttls()}
         assert self.fleet.submit(job_id, audio=bytes(size), job=job, **limits) == ["queued"]
 

@@ -35,6 +35,9 @@ local function show_ended(job, state, fields)
   keep_for(registry, a.gone_ttl)
 end
 
+-- Fields of a record that nobody reads once the job has completed: a finished job is kept for long, and must be small.
+local UNTIL_COMPLETED = { 'digest', 'start_deadline_ms', 'queued_at_ms' }
+
 -- End a job: the only way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).
 local function settle(job, state, fields)
@@ -44,6 +47,9 @@ local function settle(job, state, fields)
   fields.state = state
   fields.finished_at_ms = integer(NOW)
   hset(key('job', job.id), fields)
+  if state == 'completed' then
+    redis.call('HDEL', key('job', job.id), unpack(UNTIL_COMPLETED))
+  end
   redis.call('EXPIRE', key('job', job.id), a.result_ttl)
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
   -- A file keeps its checkpoints as long as its audio: a retry goes on from there.

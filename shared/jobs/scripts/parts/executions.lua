@@ -12,7 +12,7 @@ local function begin_execution(job, fields)
   redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
   keep_for(audio, a.audio_ttl)
 
-  tell_rq(job.id, { status = 'started', started_at = NOW_ISO, last_heartbeat = NOW_ISO, worker_name = a.worker })
+  tell_rq(job.id, { status = 'started', started_at = NOW_ISO, worker_name = a.worker })
   -- RQ showed a file as deferred while it waited for its pieces.
   if job.pieces then
     redis.call('ZREM', RQ .. ':deferred:' .. job.lane, job.id)
