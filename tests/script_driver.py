@@ -184,7 +184,6 @@ class ScriptDriver:
         """The verdicts on these jobs (hashes as `claim` returns them), then whether a lease lapsed, and whether a job waits."""
         held = [{"id": job["id"], "token": int(job["token"]), "execution": job["execution"]} for job in jobs]
         named: dict[str, Any] = {
-            "left": [],
             "card": ["state", "ready"],
             "lease_ms": 10_000,
             "ttl_ms": 30_000,

@@ -75,7 +75,6 @@ def test_rqs_page_of_workers_shows_what_a_beat_tells(fleet: ScriptDriver) -> Non
     assert fleet.redis.smembers("rq:worker:w1:executions") == {f"a:{job['execution']}".encode()}
     assert fleet.redis.hget(f"rq:execution:a:{job['execution']}", "worker_name") == b"w1"
     fleet.finish("a", job["token"])
-    fleet.beat(left=[f"a:{job['execution']}"])
     assert not fleet.redis.exists("rq:worker:w1:executions", f"rq:execution:a:{job['execution']}")
 
 

@@ -30,11 +30,6 @@ class LeasedJob:
     next_execution: str = field(default_factory=lambda: uuid4().hex)
 
     @property
-    def shown(self) -> str:
-        """The name of this attempt in RQ's tools."""
-        return f"{self.job.id}:{self.execution}"
-
-    @property
     def attempt_id(self) -> str:
         """The name of this attempt for the model process. Other attempts of the same job have other names."""
         return f"{self.job.id}:{self.token}"

@@ -49,19 +49,15 @@ class Register:
     def __init__(self, redis: Redis, scripts: ScriptRunner, settings: WorkerSettings, lanes: ServedLanes, worker: str) -> None:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
-        #: The executions that RQ's tools were shown at the last beat.
-        self._shown: set[str] = set()
 
     def beat(self, card: Mapping[str, str], revision: str, held: Sequence[LeasedJob], rq_fields: Mapping[str, object]) -> Heard:
         """Say that this worker lives, and renew the leases of the jobs that it holds. Returns what Redis answers (beat.lua).
 
         `revision`: of the loaded model; empty before it is known. `rq_fields`: for RQ's record of the worker.
         """
-        shown = {leased.shown for leased in held}
         verdicts, lapsed, waiting, is_known = self._scripts.run(
             "beat",
             jobs=[{"id": leased.job.id, "token": leased.token, "execution": leased.execution} for leased in held],
-            left=sorted(self._shown - shown),
             card=[part for pair in card.items() for part in pair],
             ttl_ms=int(3 * self._settings.lease_seconds * 1000),
             model=self._settings.model_name,
@@ -73,7 +69,6 @@ class Register:
             rq=rq_fields,
             **self._scripts.lease,
         )
-        self._shown = shown
         stale = [leased for leased, verdict in zip(held, verdicts, strict=True) if scripting.text(verdict) != "ok"]
         return Heard(stale=stale, has_lapsed=bool(lapsed), anything_waits=bool(waiting), is_known_to_rq=bool(is_known))
 

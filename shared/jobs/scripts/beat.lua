@@ -4,7 +4,6 @@
 -- a.worker       the worker's name
 -- a.lease_ms     how long the leases last, from now
 -- a.jobs         the jobs that the worker holds: list of {id, token, execution}
--- a.left         executions (`{job}:{execution}`) that RQ's tools were shown at the last beat, and that have ended since
 -- a.card         field, value, ... of the worker's card
 -- a.ttl_ms       how long the card is kept after the last beat
 -- a.model, a.device   the model, and the kind of device it runs on
@@ -66,13 +65,9 @@ local function announce()
   end
 end
 
--- RQ's page of workers shows a job for each execution of a worker.
+-- RQ's page of workers shows a job for each execution of a worker. Shorter jobs than a beat do not come there.
 local function show_at_work(held)
   local index = RQ .. ':worker:' .. a.worker .. ':executions'
-  for _, member in ipairs(a.left) do
-    redis.call('DEL', RQ .. ':execution:' .. member)
-    redis.call('SREM', index, member)
-  end
   for _, mine in ipairs(held) do
     local member = mine.id .. ':' .. mine.execution
     local name, seconds = RQ .. ':execution:' .. member, NOW / 1000

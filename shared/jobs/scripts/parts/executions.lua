@@ -27,8 +27,11 @@ local function end_execution(job)
   if not job.execution then
     return
   end
+  local member = job.id .. ':' .. job.execution
   redis.call('ZREM', PREFIX .. ':in_flight', job.id)
-  redis.call('ZREM', RQ .. ':wip:' .. job.lane, job.id .. ':' .. job.execution)
+  redis.call('ZREM', RQ .. ':wip:' .. job.lane, member)
+  redis.call('DEL', RQ .. ':execution:' .. member)
+  redis.call('SREM', RQ .. ':worker:' .. job.worker .. ':executions', member)
   redis.call('HDEL', key('job', job.id), 'execution', 'token')
   if not a.token or a.id ~= job.id then
     redis.call('PUBLISH', key('withdrawn', job.worker), job.id .. ':' .. job.token)
