@@ -91,10 +91,13 @@ def test_a_long_poll_survives_a_reconnect(durable: Arena) -> None:
 
 def test_a_full_redis_refuses_submits_and_keeps_what_is_queued(durable: Arena) -> None:
     durable.stack.workers.pop().stop()
-    kept = durable.submit(Animal.GOOD, 1)
+    key = {"Idempotency-Key": "before"}
+    kept = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 1), headers=key).json()["job_id"]
     client = durable.redis
     keys = lasting_keys(client)
     client.config_set("maxmemory", "1")
+    again = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 1), headers=key)
+    assert (again.status_code, again.json()["job_id"]) == (202, kept), "a submit that is sent again needs no memory"
     refused = durable.client.post("/v1/jobs", content=clip(Animal.GOOD, 2))
     assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
     assert lasting_keys(client) == keys

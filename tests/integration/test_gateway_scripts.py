@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from redis.exceptions import ResponseError
 from gateway.fleet.connections import connect
 from gateway.fleet.script_batches import LARGEST_BATCH, Call, ScriptBatches
 from shared.jobs import scripting
+from shared.redis_server.trouble import Trouble, trouble_of
 from tests.processes import RedisServer, free_port
 
 NOBODY = {"id": "00000000-0000-7000-8000-000000000000", "tenant": "default"}
@@ -86,3 +88,37 @@ async def test_without_a_server_every_caller_is_told() -> None:
     answers = await asyncio.gather(*(scripts.run(LOOK) for _ in range(3)), return_exceptions=True)
     await redis.aclose()
     assert all(isinstance(answer, RedisConnectionError) for answer in answers)
+
+
+def storing(name: str, value: str) -> Call:
+    """A script and a command in one transaction, as a submit and its audio."""
+    return replace(LOOK, then=("SET", name, value))
+
+
+async def test_a_script_and_a_command_are_one_step_and_the_script_answers(redis: "Redis") -> None:
+    scripts = ScriptBatches(redis, ["read"])
+    await scripts.load()
+    answers = await asyncio.gather(*(scripts.run(storing(f"a{n}", "x"), LOOK) for n in range(3)), scripts.run(LOOK))
+    assert answers == [["unknown", "unknown"]] * 3 + [["unknown"]]
+    assert await redis.mget("a0", "a1", "a2") == ["x"] * 3
+
+
+async def test_a_transaction_with_a_forgotten_script_is_run_again(redis: "Redis") -> None:
+    await redis.script_flush()
+    assert await ScriptBatches(redis, ["read"]).run(storing("b", "x")) == ["unknown"]
+    assert await redis.get("b") == "x"
+
+
+async def test_a_server_without_memory_runs_no_half_of_a_transaction(redis: "Redis") -> None:
+    scripts = ScriptBatches(redis, ["read", "take_turn"])
+    await scripts.load()
+    turn = Call("take_turn", scripting.arguments("scripts", {"what": "storing", "every_ms": 9000}), ("SET", "c", "x"))
+    await redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(ResponseError) as refused:
+            await scripts.run(turn)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert trouble_of(refused.value) is Trouble.FULL
+    assert await redis.exists("c", "scripts:storing") == 0
+    assert await scripts.run(LOOK) == ["unknown"], "no reply is left on the connection"

@@ -15,6 +15,7 @@ LANES_KINDS = ("order",)
 MORTAL_KINDS = (
     "revisions",
     "bell",
+    "claimed",
     "worker",
     "cached",
     "cache",
