@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 
 from pydantic import SecretStr
@@ -12,9 +12,11 @@ from starlette.requests import Request
 
 from gateway.app import create_app
 from gateway.fleet.store import Snapshot, snapshot_of
+from gateway.following.waiting import Watch
 from gateway.services import Services
 from gateway.submitting.bodies import Upload
 from gateway.submitting.uploaded import UploadedAudio
+from shared.errors import JobGone, UnknownJob
 from shared.jobs.job import JobState
 from shared.settings import GatewaySettings
 from tests.benchmarks.redis_load.instant_model import clip, text_of
@@ -35,10 +37,10 @@ async def gateway(redis_url: str, model: str) -> AsyncIterator["Generator"]:
 
 
 class Generator:
-    """Submits distinct clips. `acknowledged` holds the number of each clip by the id of its job; `ends`, how many have ended."""
+    """Submits distinct clips. `acknowledged`: the numbers of the clips by the ids of their jobs. `ends`: how many have ended."""
 
     def __init__(self, services: Services) -> None:
-        self.services = services
+        self._services = services
         self.acknowledged: dict[str, int] = {}
         self.ends = 0
         self._numbers: Iterator[int] = count()
@@ -46,7 +48,11 @@ class Generator:
 
     async def ready_supervisors(self) -> int:
         """How many supervisors are ready now."""
-        return sum(worker.is_ready for worker in await self.services.fleet.workers())
+        return sum(worker.is_ready for worker in await self._services.fleet.workers())
+
+    async def supervisors_used(self) -> int:
+        """How many supervisors have decoded the jobs so far."""
+        return len({snapshot.job.worker async for _, snapshot in self._all_read() if snapshot})
 
     async def keep_busy(self, under_way: int, size_bytes: int) -> None:
         """Keep this many jobs of this size under way until `stop`. Returns when the last of them has ended."""
@@ -62,47 +68,60 @@ class Generator:
             await self.one_job(size_bytes)
 
     async def one_job(self, size_bytes: int, hold_ms: int = 0) -> None:
-        """Submit a job as `POST /v1/jobs?wait=` does, and wait for its end.
-
-        Raises `TimeoutError` if it has not ended in time, and `AssertionError` if it has not ended well.
-        """
+        """Submit a job as `POST /v1/jobs?wait=` does, and wait for its end, but not forever: `faults` finds those without one."""
         number = next(self._numbers)
-        request = Request({"type": "http"})
         upload = Upload(audio=UploadedAudio(clip(number, size_bytes, hold_ms)), fields={"language": "en"})
-        submitter, waiters = self.services.submitter, self.services.waiters
-        prepared = await submitter.prepare(request, upload)
-        with waiters.watch(prepared.job_id) as watch:
-            snapshot = await submitter.submit(prepared, TENANT, None)
+        prepared = await self._services.submitter.prepare(Request({"type": "http"}), upload)
+        with self._services.waiters.watch(prepared.job_id) as watch:
+            snapshot = await self._services.submitter.submit(prepared, TENANT, None)
             self.acknowledged[prepared.job_id] = number
-            while not snapshot.job.state.is_terminal:
-                await asyncio.wait_for(watch.woken.wait(), END_SECONDS + hold_ms / 1000)
-                watch.woken.clear()
-                told = watch.told
-                snapshot = snapshot_of(json.loads(told)) if told else await self.services.store.read(prepared.job_id, TENANT)
-        assert fault(snapshot, number) is None, fault(snapshot, number)
-        self.ends += 1
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._end(snapshot, watch), END_SECONDS + hold_ms / 1000)
+                self.ends += 1
+
+    async def _end(self, snapshot: Snapshot, watch: Watch) -> None:
+        job = snapshot.job
+        while not job.state.is_terminal:
+            await watch.woken.wait()
+            watch.woken.clear()
+            told = snapshot_of(json.loads(watch.told)) if watch.told else await self._services.store.read(job.id, TENANT)
+            job = told.job
 
     async def faults(self) -> Counter[str]:
         """Read all acknowledged jobs from Redis. What is wrong with them, and with how many."""
         found = Counter[str]()
-        ids = list(self.acknowledged)
-        for start in range(0, len(ids), READ_AT_ONCE):
-            some = ids[start : start + READ_AT_ONCE]
-            snapshots = await asyncio.gather(*(self.services.store.read(job_id, TENANT) for job_id in some))
-            found.update(filter(None, (fault(s, self.acknowledged[s.job.id]) for s in snapshots)))
-        totals = (await self.services.fleet.stats())["totals"]
-        if totals.get("completed") != len(ids):
-            found[f"{totals.get('completed')} ends counted by the fleet"] = len(ids)
+        async for number, snapshot in self._all_read():
+            if wrong := fault(snapshot, number):
+                found[wrong] += 1
+        ended = (await self._services.fleet.stats())["totals"].get("completed", 0)
+        if ended != len(self.acknowledged):
+            found["more or fewer ends than jobs"] = abs(ended - len(self.acknowledged))
         return found
 
+    async def _all_read(self) -> AsyncIterator[tuple[int, Snapshot | None]]:
+        """The number of each acknowledged clip, with its job as Redis has it now, or None if Redis has none."""
+        jobs = list(self.acknowledged.items())
+        for start in range(0, len(jobs), READ_AT_ONCE):
+            some = jobs[start : start + READ_AT_ONCE]
+            read = await asyncio.gather(*(self._read(job_id) for job_id, _ in some))
+            for (_, number), snapshot in zip(some, read, strict=True):
+                yield number, snapshot
 
-def fault(ended: Snapshot, number: int) -> str | None:
+    async def _read(self, job_id: str) -> Snapshot | None:
+        try:
+            return await self._services.store.read(job_id, TENANT)
+        except (UnknownJob, JobGone):
+            return None
+
+
+def fault(ended: Snapshot | None, number: int) -> str | None:
     """What is wrong with a job that should have been decoded once, and have the transcript of the clip with this number."""
-    job = ended.job
-    if job.state is not JobState.COMPLETED:
-        return job.state.value
-    if job.attempt != 1:
+    if ended is None:
+        return "lost"
+    if ended.job.state is not JobState.COMPLETED:
+        return str(ended.job.state.value)
+    if ended.job.attempt != 1:
         return "decoded more than once"
     if ended.transcript is None or ended.transcript.transcript != text_of(number):
-        return "another transcript"
+        return "with another transcript"
     return None

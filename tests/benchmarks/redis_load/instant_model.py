@@ -60,11 +60,14 @@ class InstantModel:
 
     def kill(self) -> None:
         """Forget all clips that are held."""
-        self.close(0.0)
+        self._forget()
         self._deliver(ModelDied(generation=self.generation, cause="SIGKILL", rss_bytes=0))
 
-    def close(self, timeout_seconds: float) -> None:
+    def close(self, timeout_seconds: float) -> None:  # noqa: ARG002 - there is no process to wait for
         """Forget all clips that are held, without a word."""
+        self._forget()
+
+    def _forget(self) -> None:
         for timer in self._held.values():
             timer.cancel()
 
