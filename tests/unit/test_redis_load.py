@@ -73,3 +73,4 @@ def test_jobs_per_second_are_extrapolated_by_the_main_threads_share() -> None:
     cost = Counters(time=20, main_thread=5, redis=6, rewriting=1, supervisors=9, generator=2, commands=1000)
     load = Load(size="8 KB", setting="always", jobs=4000, cost=cost, disk=Disk(waiting=1, looks=4))
     assert (load.per_second, load.share, load.on_own_core, load.disk.share) == (200, 0.25, 800, 0.25)
+    assert load.beside_idle(0.05) == pytest.approx(200 * 0.95 / 0.2)

@@ -35,17 +35,18 @@ def redis_load(folder: Path) -> Iterator[Finding]:
 
 def _rate(load: Load, seen: Measured) -> str:
     return (
-        f"{load.on_own_core:.0f} jobs/s extrapolated, {FULL * load.on_own_core:.0f} at {FULL:.0%} of the core: "
-        f"{load.per_second:.0f} jobs/s by {seen.supervisors} supervisors took {load.share:.0%} of a core for Redis' main thread"
+        f"{load.on_own_core:.0f} jobs/s extrapolated ({FULL * load.on_own_core:.0f} at {FULL:.0%} of the core; at most "
+        f"{load.beside_idle(seen.idle_share):.0f} if what idle supervisors cost is set apart): {load.per_second:.0f} jobs/s by "
+        f"{seen.supervisors} supervisors took {load.share:.0%} of a core for Redis' main thread"
     )
 
 
 def _costs(load: Load, seen: Measured) -> str:
-    """Milliseconds per job, with and without the cost of the supervisors when they are idle; and the shares of the others."""
+    """What a job costs Redis, with and without the cost of the supervisors when they are idle; and the shares of the others."""
     cost = load.cost
-    whole, waiting = cost.redis / load.jobs, seen.idle * seen.supervisors * cost.time / load.jobs
+    whole, idle = cost.redis / load.jobs, seen.idle_share * cost.time / load.jobs
     return (
-        f"{1000 * whole:.2f} ms and {cost.commands / load.jobs:.0f} commands a job, {1000 * (whole - waiting):.2f} ms without "
+        f"{1000 * whole:.2f} ms and {cost.commands / load.jobs:.0f} commands a job, {1000 * (whole - idle):.2f} ms without "
         f"what idle supervisors cost; Redis waited for the disk {load.disk.share:.0%} of the time; cores of its children "
         f"{cost.rewriting / cost.time:.2f}, of the supervisors {cost.supervisors / cost.time:.2f}, of the gateway "
         f"{cost.generator / cost.time:.2f}"

@@ -52,8 +52,18 @@ class Load:
 
     @property
     def on_own_core(self) -> float:
-        """Jobs per second of a Redis that has a core of its own: extrapolated."""
+        """Jobs per second of a Redis that has a core of its own: extrapolated, as if the supervisors' beats grew with the jobs.
+
+        A lower bound: the fewer jobs a disturbed machine gets through, the more of the beats counts for each.
+        """
         return self.per_second / self.share
+
+    def beside_idle(self, idle_share: float) -> float:
+        """The same if supervisors take this share of the core, as when they are idle, however many jobs there are.
+
+        An upper bound: supervisors that have jobs look for others less often.
+        """
+        return self.per_second * (1 - idle_share) / (self.share - idle_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +79,11 @@ class Measured:
     acknowledged: int
     #: What is wrong with jobs that were acknowledged, and with how many.
     faults: dict[str, int]
+
+    @property
+    def idle_share(self) -> float:
+        """The share of a core that all supervisors take of Redis while they are idle."""
+        return self.idle * self.supervisors
 
 
 def measure(folder: Path) -> Measured:
