@@ -11,6 +11,7 @@ from tests.benchmarks.abuse import abuse
 from tests.benchmarks.durability import durability
 from tests.benchmarks.long_files import long_files
 from tests.benchmarks.overhead import growth, overhead
+from tests.benchmarks.redis_load.findings import redis_load
 from tests.benchmarks.replication import replication
 from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "throughput": throughput,
     "long": long_files,
     "sizing": sizing,
+    "redis_load": redis_load,
     "abuse": abuse,
 }
 
