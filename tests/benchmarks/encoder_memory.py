@@ -138,7 +138,8 @@ def _shape(name: str, size: Size) -> tuple[int, ...]:
 
 
 def _random(shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
+    values: np.ndarray[Any, np.dtype[np.float32]] = np.random.default_rng(0).standard_normal(shape, np.float32)
+    return values / np.float32(shape[-1] ** 0.5)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
