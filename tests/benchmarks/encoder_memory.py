@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from ctranslate2.specs import WhisperSpec
 from ctranslate2.specs.model_spec import index_spec
+from numpy.typing import NDArray
 
 from shared.settings import DEMO_MODEL
 from worker.process_memory import resident_bytes
@@ -137,9 +138,10 @@ def _shape(name: str, size: Size) -> tuple[int, ...]:
     return next((shape for ending, shape in shapes.items() if name.endswith(ending)), (width,))
 
 
-def _random(shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    values: np.ndarray[Any, np.dtype[np.float32]] = np.random.default_rng(0).standard_normal(shape, np.float32)
-    return values / np.float32(shape[-1] ** 0.5)
+def _random(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = np.random.default_rng(0).standard_normal(shape, np.float32)
+    values /= np.float32(shape[-1] ** 0.5)
+    return values
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
