@@ -16,6 +16,8 @@ class EngineSettings:
     num_workers: int
     batch_size: int
     encoder_window: str
+    encoder: str
+    encoder_precision: str
     beam_size: int
     language: str | None
     log_level: str

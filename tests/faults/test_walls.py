@@ -121,7 +121,7 @@ def test_no_file_stays_open_in_the_gateway(fleet: Arena) -> None:
         list(pool.map(lambda n: _post(fleet, contents[n % 4]), range(20)))
         before = gateway.num_fds()
         list(pool.map(lambda n: _post(fleet, contents[n % 4]), range(100)))
-    # It may have opened a few more connections to Redis, which it keeps. A leak would be 25 files: each content was sent so often.
+    # It may keep a few more connections to Redis. A leak would be 25 files: each content was sent so often.
     wait_until(lambda: gateway.num_fds() < before + 25, "it has about as many files open as before", 10)
 
 

@@ -56,6 +56,6 @@ def test_a_worker_that_was_last_heard_of_at_the_old_time_counts_no_more(fleet: S
     for name in (KEYS.workers, kind):
         fleet.redis.zadd(name, {"dead": now_ms(fleet) + HOUR_MS})
     register = Register(fleet.redis, ScriptRunner(fleet.redis, settings, "alive"), settings, lanes, "alive")
-    register.beat({"state": "ready"}, "r1", (), {})
+    register.beat({"state": "ready"}, "r1", (), {}, is_ready=True)
     for name in (KEYS.workers, kind):
         assert fleet.redis.zrange(name, 0, -1) == [b"alive"]

@@ -90,7 +90,7 @@ def short_sighted() -> ShortSighted:
 
 
 def adaptive(model: ShortSighted) -> AdaptiveWindow:
-    return AdaptiveWindow(BatchingModel(cast("Any", model), max_batch=8), shorten=True)
+    return AdaptiveWindow(BatchingModel(cast("Any", model), cast("Any", model), max_batch=8), shorten=True)
 
 
 def test_what_is_not_believed_is_made_anew_in_the_full_window_and_counted(short_sighted: ShortSighted) -> None:

@@ -29,8 +29,8 @@ class Heard:
     has_lapsed: bool
     #: A job waits in a lane of this worker.
     anything_waits: bool
-    #: RQ has a record of this worker.
-    is_known_to_rq: bool
+    #: Redis has the worker's card, and RQ's record of it. Not so after it was emptied.
+    is_known: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,19 @@ class Register:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
 
-    def beat(self, card: Mapping[str, str], revision: str, held: Sequence[LeasedJob], rq_fields: Mapping[str, object]) -> Heard:
+    def beat(
+        self,
+        card: Mapping[str, str],
+        cache_revision: str,
+        held: Sequence[LeasedJob],
+        rq_fields: Mapping[str, object],
+        *,
+        is_ready: bool,
+    ) -> Heard:
         """Say that this worker lives, and renew the leases of the jobs that it holds. Returns what Redis answers (beat.lua).
 
-        `revision`: of the loaded model; empty before it is known. `rq_fields`: for RQ's record of the worker.
+        `card`: what has changed on this worker's card, or all of it. `cache_revision`: under which this worker caches; empty before
+        it is known. `rq_fields`: for RQ's record of the worker. `is_ready`: the fleet can count on this worker.
         """
         verdicts, lapsed, waiting, is_known = self._scripts.run(
             "beat",
@@ -62,15 +71,15 @@ class Register:
             ttl_ms=int(3 * self._settings.lease_seconds * 1000),
             model=self._settings.model_name,
             device=self._lanes.device,
-            is_ready=card["state"] == "ready",
-            revision=self._settings.cache_revision(revision) if revision else "",
+            is_ready=is_ready,
+            revision=cache_revision,
             expected_ttl=MODEL_EXPECTED_SECONDS,
             lanes=self._lanes.names,
             rq=rq_fields,
             **self._scripts.lease,
         )
         stale = [leased for leased, verdict in zip(held, verdicts, strict=True) if scripting.text(verdict) != "ok"]
-        return Heard(stale=stale, has_lapsed=bool(lapsed), anything_waits=bool(waiting), is_known_to_rq=bool(is_known))
+        return Heard(stale=stale, has_lapsed=bool(lapsed), anything_waits=bool(waiting), is_known=bool(is_known))
 
     def leave(self) -> None:
         """Remove this worker's entry."""

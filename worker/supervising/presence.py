@@ -3,13 +3,13 @@
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Transcript
-from worker.messages import Ready
+from worker.messages import ChosenEncoder, Ready
 from worker.queue.leased_job import LeasedJob
 from worker.queue.register import Heard, Register
 from worker.queue.routing import ServedLanes
@@ -41,13 +41,16 @@ class Presence:
         self._beaten_at = float("-inf")
         self._sweeps_from = 0.0
         self.postpone_sweep()
-        self._revision, self._real_time_factor = "", 0.0
+        self._cache_revision, self._real_time_factor = "", 0.0
         #: For RQ's page of workers: how many decodes ended well, and how many did not.
         self._succeeded, self._failed = 0, 0
+        #: The card as Redis has it.
+        self._told: dict[str, str] = {}
         self._card = {
             "model": settings.model_name,
             "revision": "",
             "device": "",
+            **_about(ChosenEncoder(name="", precision="")),
             "state": "loading",
             "host": socket.gethostname(),
             "pid": str(os.getpid()),
@@ -57,13 +60,14 @@ class Presence:
     def arrive(self) -> None:
         """Announce this worker as loading."""
         self._rq_worker.arrive(self._ttl_seconds())
-        self._register.beat(self._card, self._revision, (), {})
+        self._beat((), {})
 
     def ready(self, event: Ready) -> None:
         """The model is ready: from now on the fleet counts on this worker."""
-        self._revision = event.revision
+        encoder = event.encoder
+        self._cache_revision = self._settings.cache_revision(event.revision, encoder.name, encoder.precision)
         self._lanes.runs_on(event.device)
-        self._change(state="ready", revision=event.revision, device=event.device)
+        self._change(state="ready", revision=event.revision, device=event.device, **_about(encoder))
 
     def decoded(self, transcript: Transcript) -> None:
         """Count a decode, and add its real-time factor to the running average that the card shows."""
@@ -94,12 +98,22 @@ class Presence:
         if now - self._beaten_at < self._beat_every_seconds:
             return None
         for_rq = rq_fields(is_busy=bool(held), succeeded=self._succeeded, failed=self._failed)
-        heard = self._register.beat(self._card, self._revision, held, for_rq)
+        heard = self._beat(held, for_rq)
         self._beaten_at = now
-        if not heard.is_known_to_rq:
+        if not heard.is_known:
             self._rq_worker.arrive(self._ttl_seconds())
+            self._told = {}
         if heard.has_lapsed and now >= self._sweeps_from:
             self._sweep()
+        return heard
+
+    def _beat(self, held: Sequence[LeasedJob], for_rq: Mapping[str, object]) -> Heard:
+        """Beat, and send what has changed on the card since it was sent last."""
+        card = dict(self._card)
+        news = {field: value for field, value in card.items() if self._told.get(field) != value}
+        is_ready = card["state"] == "ready"
+        heard = self._register.beat(news, self._cache_revision, held, for_rq, is_ready=is_ready)
+        self._told = card
         return heard
 
     def beat_soon(self) -> None:
@@ -132,3 +146,13 @@ class Presence:
 
     def _ttl_seconds(self) -> int:
         return int(3 * self._settings.lease_seconds)
+
+
+def _about(encoder: ChosenEncoder) -> dict[str, str]:
+    """The card's fields on the encoder: which, why, and the milliseconds for a window that were measured for each."""
+    ms = ", ".join(f"{name} {value:.0f} ms" for name, value in encoder.ms.items())
+    return {
+        "encoder": encoder.name,
+        "encoder_precision": encoder.precision,
+        "encoder_why": f"{encoder.why}: {ms}" if ms else encoder.why,
+    }

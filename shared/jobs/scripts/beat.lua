@@ -4,7 +4,7 @@
 -- a.worker       the worker's name
 -- a.lease_ms     how long the leases last, from now
 -- a.jobs         the jobs that the worker holds: list of {id, token, execution}
--- a.card         field, value, ... of the worker's card
+-- a.card         field, value, ... of the worker's card, as far as they have changed
 -- a.ttl_ms       how long the card is kept after the last beat
 -- a.model, a.device   the model, and the kind of device it runs on
 -- a.is_ready     whether the fleet can count on the worker
@@ -14,8 +14,8 @@
 -- a.rq           fields of RQ's record of the worker: its state and its counters
 --
 -- Returns {verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased),
--- 1 if a lease of any worker has lapsed (recover.lua has work), 1 if a job waits in a lane of the worker, 1 if RQ knows the
--- worker}; 0 otherwise.
+-- 1 if a lease of any worker has lapsed (recover.lua has work), 1 if a job waits in a lane of the worker, 1 if its card and RQ's
+-- record of it are there}; 0 otherwise.
 -- uses: prelude
 even_when_full()
 local IN_FLIGHT, SECONDS = PREFIX .. ':in_flight', math.ceil(a.ttl_ms / 1000)
@@ -46,9 +46,12 @@ local function stand_in(workers)
   redis.call('ZREMRANGEBYSCORE', workers, '-inf', NOW - MOST_SILENT_MS)
 end
 
+-- Returns whether the worker's card is there.
 local function announce()
-  redis.call('HSET', key('worker', a.worker), unpack(a.card))
-  redis.call('PEXPIRE', key('worker', a.worker), a.ttl_ms)
+  if #a.card > 0 then
+    redis.call('HSET', key('worker', a.worker), unpack(a.card))
+  end
+  local has_card = redis.call('PEXPIRE', key('worker', a.worker), a.ttl_ms) == 1
   stand_in(PREFIX .. ':workers')
   local of_kind = key('workers', a.device .. ':' .. a.model)
   if a.is_ready then
@@ -63,6 +66,7 @@ local function announce()
     redis.call('ZREMRANGEBYSCORE', revisions, '-inf', NOW - MOST_SILENT_MS)
     keep_for(revisions, a.expected_ttl)
   end
+  return has_card
 end
 
 -- RQ's page of workers shows a job for each execution of a worker. Shorter jobs than a beat do not come there.
@@ -86,13 +90,13 @@ end
 local function show_in_rq(held)
   local name = RQ .. ':worker:' .. a.worker
   if redis.call('EXISTS', name) == 0 then
-    return 0
+    return false
   end
   a.rq.last_heartbeat = NOW_ISO
   hset(name, a.rq)
   redis.call('EXPIRE', name, SECONDS)
   show_at_work(held)
-  return 1
+  return true
 end
 
 local function any_waits()
@@ -110,6 +114,5 @@ local function any_lapsed()
 end
 
 local verdicts, held = renew()
-announce()
-local is_known = show_in_rq(held)
-return { verdicts, any_lapsed(), any_waits(), is_known }
+local has_card, is_in_rq = announce(), show_in_rq(held)
+return { verdicts, any_lapsed(), any_waits(), has_card and is_in_rq and 1 or 0 }

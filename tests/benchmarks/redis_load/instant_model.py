@@ -9,7 +9,19 @@ from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.wav import PcmEncoding, wav_of_pcm
 from shared.transcripts.transcript import Segment, Transcript
 from worker.engine_settings import EngineSettings
-from worker.messages import Able, Canary, Done, FromModel, FromSupervisor, Progress, Ready, Stop, Stopped, Transcribe
+from worker.messages import (
+    Able,
+    Canary,
+    ChosenEncoder,
+    Done,
+    FromModel,
+    FromSupervisor,
+    Progress,
+    Ready,
+    Stop,
+    Stopped,
+    Transcribe,
+)
 from worker.supervising.model_handle import ModelDied
 
 #: The first samples of a clip: its number, and for how many ms the model holds it.
@@ -45,7 +57,15 @@ class InstantModel:
     def __init__(self, settings: EngineSettings, generation: int, deliver: Callable[[FromModel | ModelDied], None]) -> None:
         self._name, self.generation, self._deliver = settings.name, generation, deliver
         self._held: dict[str, threading.Timer] = {}
-        deliver(Ready(model=settings.name, revision="instant", device="cpu", load_seconds=0.0))
+        deliver(
+            Ready(
+                model=settings.name,
+                revision="instant",
+                device="cpu",
+                encoder=ChosenEncoder(name="", precision=""),
+                load_seconds=0.0,
+            )
+        )
 
     def send(self, message: FromSupervisor) -> None:
         """Answer a message of the supervisor."""

@@ -103,8 +103,8 @@ class Probe:
 
     def beat(self, worker: QueueSide, held: Sequence[LeasedJob] = ()) -> None:
         """Announce a worker that holds these jobs as it does itself, to the fleet and to RQ's tools."""
-        card = {"model": "demo", "state": "ready", "host": "localhost", "pid": "1", "device": "cpu", "revision": "0" * 12}
-        heard = worker.register.beat(card, "0" * 12, held, rq_fields(is_busy=bool(held), succeeded=1, failed=0))
+        for_rq = rq_fields(is_busy=bool(held), succeeded=1, failed=0)
+        heard = worker.register.beat({"real_time_factor": "0.1"} if held else {}, "0" * 12, held, for_rq, is_ready=True)
         assert not heard.stale
 
     def publish(self, leased: LeasedJob) -> None:

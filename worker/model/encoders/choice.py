@@ -1,0 +1,156 @@
+"""Chooses the encoder of a worker: the one that the settings name, or the fastest one on this machine with this model."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from ctranslate2.models import Whisper
+from numpy.typing import NDArray
+
+from shared.logs import get_logger
+from worker.engine_settings import EngineSettings
+from worker.messages import ChosenEncoder
+from worker.model.encoders.ctranslate2_encoder import CTranslate2Encoder
+from worker.model.encoders.encoder import Encoder, EncoderUnavailable
+from worker.model.encoders.openvino_encoder import OpenVinoEncoder, Precision, has_bfloat16
+
+#: Lengths of the measured windows, in frames: a full one, a short one such as adaptive windows have, and the one of the check.
+FULL_FRAMES, SHORT_FRAMES, CHECK_FRAMES = 3000, 560, 400
+#: OpenVINO's encoding may differ so much from CTranslate2's, relative to its length. On speech, int8 differs by 0.01.
+LARGEST_DISTANCE = 0.1
+#: An encoder is taken in place of one that is preferred if it needs less than this share of its time. Between two that are about
+#: equal, the choice must not depend on what else the machine does at that moment.
+CLEARLY_FASTER = 0.9
+#: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
+#: so many times as long as the fastest one drops out.
+LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 1.0, 2.0
+#: If a window may take longer than this, a shorter one is measured.
+LONGEST_WINDOW_MS = 3000
+
+_LOG = get_logger(__name__)
+
+
+def choose_encoder(model: Whisper, folder: Path, settings: EngineSettings) -> tuple[Encoder, ChosenEncoder]:
+    """The encoder to use, and what to tell of it.
+
+    `model`: the loaded model, from `folder`. Raises `EncoderUnavailable` if the settings demand OpenVINO and it cannot be used.
+    """
+    candidates, why = _candidates(CTranslate2Encoder(model), model, folder, settings)
+    ms: dict[str, float] = {}
+    if len(candidates) > 1:
+        frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
+        ms = measured({label(one): one for one in candidates}, model.n_mels, frames)
+        candidates, why = [preferred(candidates, ms)], "measured"
+    told = ChosenEncoder(name=candidates[0].name, precision=candidates[0].precision, why=why, ms=ms)
+    _LOG.info("encoder_chosen", encoder=told.name, precision=told.precision, why=why, ms=ms)
+    return candidates[0], told
+
+
+def _candidates(own: CTranslate2Encoder, model: Whisper, folder: Path, settings: EngineSettings) -> tuple[Sequence[Encoder], str]:
+    """The encoders that the settings allow and that work here, the preferred ones first; if it is a single one, also why."""
+    if model.device != "cpu":
+        return [own], "the model runs on a GPU"
+    if settings.encoder == "ctranslate2":
+        return [own], "WHISPER_ENCODER"
+    try:
+        others = _openvino(own, model.n_mels, folder, settings)
+    except EncoderUnavailable as error:
+        if settings.encoder == "openvino":
+            raise
+        return [own], str(error)
+    return (others, "WHISPER_ENCODER") if settings.encoder == "openvino" else ([*others, own], "")
+
+
+def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -> list[Encoder]:
+    """OpenVINO's encoders that work here, in the precisions to choose from."""
+    window, reasons = sample(mels, CHECK_FRAMES), []
+    expected = _float32(own.encode(window))
+    for group in precisions(settings.encoder_precision, own.precision, has_bf16=has_bfloat16()):
+        working: list[Encoder] = []
+        for precision in group:
+            try:
+                working.append(OpenVinoEncoder(folder, precision, settings.cpu_threads))
+                check(working[-1], window, expected)
+            except EncoderUnavailable as error:
+                working = [one for one in working if one.precision != precision]
+                reasons.append(str(error))
+        if working:
+            return working
+    raise EncoderUnavailable(" ".join(dict.fromkeys(reasons)))
+
+
+def precisions(wanted: str, compute_type: str, *, has_bf16: bool) -> list[list[Precision]]:
+    """Groups of precisions to choose from; a later group is for machines where none of the earlier ones works.
+
+    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder.
+    """
+    if wanted == "bf16":
+        return [["bf16"]]
+    if wanted == "f32":
+        return [["f32"]]
+    int8 = wanted == "int8" or compute_type.startswith("int8")
+    in_bf16: list[Precision] = ["bf16", "int8_bf16"] if int8 else ["bf16"]
+    in_f32: list[Precision] = ["f32", "int8_f32"] if int8 else ["f32"]
+    groups = [in_bf16, in_f32] if has_bf16 else [in_f32]
+    return [group[1:] for group in groups] if wanted == "int8" else groups
+
+
+def check(encoder: Encoder, window: ctranslate2.StorageView, expected: NDArray[np.float32]) -> None:
+    """Raise `EncoderUnavailable` if the encoder fails, or if its encoding of the window is far from what is expected."""
+    about = f"The {encoder.name} encoder in {encoder.precision}"
+    try:
+        encoded = _float32(encoder.encode(window))
+    except RuntimeError as error:
+        raise EncoderUnavailable(f"{about} does not work here.") from error
+    distance = float(np.linalg.norm(encoded - expected) / np.linalg.norm(expected)) if encoded.shape == expected.shape else 1.0
+    if not distance <= LARGEST_DISTANCE:  # nor is NaN
+        raise EncoderUnavailable(f"{about} is wrong by {distance:.0%} here.")
+
+
+def measured(encoders: Mapping[str, Encoder], mels: int, frames: int) -> dict[str, float]:
+    """Milliseconds for a window of so many frames: measured in turns, the best of each encoder.
+
+    If one may take longer than `LONGEST_WINDOW_MS`, as in large models, a window of `CHECK_FRAMES` is measured.
+    """
+    window, short = sample(mels, frames), sample(mels, CHECK_FRAMES)
+    if max(_ms(one, short) for one in encoders.values()) * frames / CHECK_FRAMES > LONGEST_WINDOW_MS:
+        window = short
+    best = dict.fromkeys(encoders, float("inf"))
+    running, started = list(encoders), time.monotonic()
+    for number in range(1, MOST_ROUNDS + 1):
+        for name in running:
+            best[name] = min(best[name], _ms(encoders[name], window))
+        running = [name for name in running if best[name] < HOPELESS * min(best.values())]
+        if len(running) < 2 or (number >= LEAST_ROUNDS and time.monotonic() - started > MOST_SECONDS):
+            break
+    return {name: round(ms, 1) for name, ms in best.items()}
+
+
+def preferred(candidates: Sequence[Encoder], ms: Mapping[str, float]) -> Encoder:
+    """The first candidate than which no other one is clearly faster."""
+    return next(one for one in candidates if min(ms.values()) >= CLEARLY_FASTER * ms[label(one)])
+
+
+def label(encoder: Encoder) -> str:
+    """Name and precision, for people."""
+    return f"{encoder.name} {encoder.precision}"
+
+
+def _ms(encoder: Encoder, window: ctranslate2.StorageView) -> float:
+    started = time.perf_counter()
+    encoder.encode(window)
+    return (time.perf_counter() - started) * 1000
+
+
+def sample(mels: int, frames: int) -> ctranslate2.StorageView:
+    """A window of noise in the range of log-mel features, the same one each time."""
+    values: NDArray[Any] = np.random.default_rng(0).uniform(-1, 1, (1, mels, frames))
+    return ctranslate2.StorageView.from_array(values.astype(np.float32))
+
+
+def _float32(view: ctranslate2.StorageView) -> NDArray[np.float32]:
+    """A copy of the values."""
+    return np.array(view if view.dtype == ctranslate2.DataType.float32 else view.to(ctranslate2.DataType.float32))
