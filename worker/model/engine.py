@@ -20,7 +20,7 @@ from shared.jobs.options import Task, TranscriptionOptions
 from shared.transcripts.transcript import Segment, Transcript, Word, join_text
 from worker.engine_settings import EngineSettings
 from worker.model.batching import BatchingModel
-from worker.model.encoder_window import AdaptiveWindow
+from worker.model.encoder_window import ShortWindowModel
 from worker.model.engine_protocol import Language, Listener, Nobody
 from worker.model.speech import Speech
 
@@ -55,7 +55,7 @@ class Engine:
         # thread there are no pauses, and two calls would only compete for the processor's cache.
         alone = self.device == "cpu" and settings.cpu_threads == 1
         shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
-        self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
+        self._windows = ShortWindowModel(shared, settings.encoder_window)
         self._model.model = self._windows
 
     def canary(self) -> None:
