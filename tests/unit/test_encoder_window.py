@@ -148,3 +148,17 @@ def test_a_trimmed_window_has_the_language_of_the_full_one() -> None:
     with model.caller(lambda: None, urgent=True):
         assert model.detect_language(model.encode(three_seconds())) == [[("<|en|>", 0.9)]]
     assert (short_sighted.encoded, short_sighted.asked) == ([FULL_POSITIONS], [FULL_POSITIONS])
+
+
+@pytest.mark.parametrize("kind", ["full", "trimmed", "adaptive"])
+def test_a_window_whose_language_was_detected_is_not_encoded_again(kind: EncoderWindow) -> None:
+    far_sighted = FarSighted()
+    model = windowed(far_sighted, kind)
+    with model.caller(lambda: None, urgent=True) as counts:
+        for _ in range(2):
+            encoded = model.encode(three_seconds())
+        model.generate(encoded, [[1, 2, 3, 4]])
+    assert (len(far_sighted.encoded), counts.all) == (1, 1)
+    with model.caller(lambda: None, urgent=True):
+        model.encode(three_seconds())
+    assert len(far_sighted.encoded) == 2

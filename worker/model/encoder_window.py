@@ -87,13 +87,18 @@ class ShortWindowModel:
     @contextmanager
     def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[WindowCounts]:
         """As `BatchingModel.caller`. The yielded counts are of the windows of this transcription."""
-        self._thread.counts = WindowCounts(self._kind)
+        self._thread.counts, self._thread.window = WindowCounts(self._kind), None
         with self._model.caller(check, urgent):
             yield self._thread.counts
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
-        """The encoding of a padded window (1, mels, 3000), as short as its content and the margin allow."""
-        padded = np.asarray(features)
+        """The encoding of a padded window (1, mels, 3000), as short as its content and the margin allow.
+
+        A window that the thread has just encoded, to detect its language, is not encoded again.
+        """
+        padded, last = np.asarray(features), self._thread.window
+        if last is not None and np.array_equal(padded, np.asarray(last.features)):
+            return last.encoded
         content = content_frames(padded)
         size = None if self._kind == "full" else short_size(content, padded.shape[-1])
         full = None
