@@ -18,6 +18,8 @@ class EngineSettings:
     num_workers: int
     batch_size: int
     encoder_window: EncoderWindow
+    encoder: str
+    encoder_precision: str
     beam_size: int
     language: str | None
     log_level: str

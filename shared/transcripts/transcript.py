@@ -61,6 +61,9 @@ class Transcript(BaseModel):
     model: str
     model_revision: str
     device: str
+    #: `ctranslate2` or `openvino`, and what it calculated in. None if a worker of an earlier release decoded or stitched it.
+    encoder: str | None = None
+    encoder_precision: str | None = None
     #: `full`, `trimmed` or `adaptive` (all windows were short), or `mixed`; how many windows were short; how many of these were
     #: decoded again.
     encoder_window: str = "full"

@@ -96,7 +96,7 @@ def three_seconds() -> ctranslate2.StorageView:
 
 
 def windowed(model: ShortSighted, kind: EncoderWindow) -> ShortWindowModel:
-    return ShortWindowModel(BatchingModel(cast("Any", model), max_batch=8), kind)
+    return ShortWindowModel(BatchingModel(cast("Any", model), cast("Any", model), max_batch=8), kind)
 
 
 def heard(model: ShortWindowModel, temperatures: Sequence[float] = (0.0,)) -> tuple[list[list[int]], WindowCounts]:

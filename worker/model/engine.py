@@ -23,6 +23,7 @@ from shared.transcripts.transcript import Segment, Transcript, Word, join_text
 from worker.engine_settings import EngineSettings
 from worker.model.batching import BatchingModel
 from worker.model.encoder_window import ShortWindowModel
+from worker.model.encoders.choice import choose_encoder
 from worker.model.engine_protocol import Language, Listener, Nobody
 from worker.model.speech import Speech
 
@@ -59,7 +60,10 @@ class Engine:
         # In each call, threads pause to wait for each other; a second call at the same time fills these pauses. With a single
         # thread there are no pauses, and two calls would only compete for the processor's cache.
         alone = self.device == "cpu" and settings.cpu_threads == 1
-        shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
+        encoder, self.encoder = choose_encoder(self._model.model, Path(path), settings)
+        shared = BatchingModel(
+            self._model.model, encoder, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once
+        )
         self._windows = ShortWindowModel(shared, settings.encoder_window)
         self._model.model = self._windows
 
@@ -134,6 +138,8 @@ class Engine:
             model=self.settings.name,
             model_revision=self.revision,
             device=self.device,
+            encoder=self.encoder.name,
+            encoder_precision=self.encoder.precision,
         )
 
 
