@@ -78,8 +78,13 @@ def test_the_advice_names_what_to_set_and_what_is_faster_but_worse() -> None:
         "  WHISPER_ENCODER_WINDOW=trimmed",
         "2.0 times as fast; 100.0 % of the words agree.",
         "Faster, but not as accurate: openvino, adaptive.",
+        "Only 10 words were compared: more audio gives a better answer.",
     ]
-    assert advice([FIRST], recordings(None))[-1] == "Nothing that hears as well is 1.2 times as fast."
+
+
+def test_the_advice_to_change_nothing() -> None:
+    first = measured("ctranslate2", "full", 10.0, [SAID] * 30)
+    assert advice([first], recordings(*[None] * 30))[-1] == "Nothing that hears as well is 1.2 times as fast."
 
 
 def test_recordings_whose_words_differ_are_listed_the_worst_first_and_once() -> None:

@@ -10,6 +10,8 @@ from worker.calibrate.recordings import Recording
 LEAST_AGREEMENT, MOST_MORE_ERRORS = 0.98, 0.003
 #: What gains less than this over the first configuration is not worth a change.
 LEAST_SPEEDUP = 1.2
+#: With fewer words than this, one word more or less changes the verdict.
+FEW_WORDS = 300
 #: Of two configurations that are so close, the one that changes less is recommended.
 CLOSE = 1.1
 
@@ -47,4 +49,7 @@ def advice(measured: Sequence[Measured], recordings: Sequence[Recording]) -> lis
         agreement = 100 * chosen.against(first).agreement
         lines.append(f"{first.seconds / chosen.seconds:.1f} times as fast; {agreement:.1f} % of the words agree.")
     refused = [one for one in measured if one.seconds < chosen.seconds and not is_accurate(one, first, recordings)]
-    return lines + [f"Faster, but not as accurate: {one.configuration.encoder}, {one.configuration.window}." for one in refused]
+    lines += [f"Faster, but not as accurate: {one.configuration.encoder}, {one.configuration.window}." for one in refused]
+    if (words := first.against(first).words) < FEW_WORDS:
+        lines.append(f"Only {words} words were compared: more audio gives a better answer.")
+    return lines
