@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.audio.request import READING_REVISION
 from shared.redis_server.address import parsed
 from shared.transcripts.languages import language_code
+from shared.transcripts.transcript import EncoderWindow
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 #: Where the gateway's routes are: a prefix that a proxy adds must not hide one.
@@ -211,8 +212,11 @@ class WorkerSettings(FleetSettings):
         ),
     ] = 8
     whisper_encoder_window: Annotated[
-        Literal["full", "adaptive"],
-        Field(description="full: exact. adaptive: short audio is encoded without most of its padding; measure with calibrate."),
+        EncoderWindow,
+        Field(
+            description="full: exact. trimmed: encoded as with full, but most of short audio's padding is kept from the decoder. "
+            "adaptive: kept from the encoder, too. Measure with calibrate."
+        ),
     ] = "full"
     whisper_encoder: Annotated[
         Literal["auto", "openvino", "ctranslate2"],

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ctranslate2
-import numpy as np
 from ctranslate2.models import Whisper, WhisperGenerationResult
 
 from shared.logs import get_logger
 from worker.model.encoders.encoder import Encoder
+from worker.model.encodings import joined
 
 #: How long a call waits for calls of transcriptions that are under way, but are neither in the encoder nor here.
 LINGER_SECONDS = 0.005
@@ -224,7 +224,7 @@ class BatchingModel:
 
     def _answer(self, batch: list[_Call]) -> None:
         try:
-            encoded = batch[0].encoded if len(batch) == 1 else _joined([call.encoded for call in batch])
+            encoded = batch[0].encoded if len(batch) == 1 else joined([call.encoded for call in batch])
             results = self._model.generate(encoded, [call.prompt for call in batch], **batch[0].options)
             for call, result in zip(batch, results, strict=True):
                 call.outcome = result
@@ -236,12 +236,3 @@ class BatchingModel:
             _LOG.warning("shared_call_failed", calls=len(batch), error=type(error).__name__, hint="a lower WHISPER_BATCH_SIZE?")
             for call in batch:
                 self._answer([call])
-
-
-def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
-    """Join encodings of shape (1, positions, width) into one of shape (count, positions, width)."""
-    kind = encoded[0].dtype
-    # numpy knows no bfloat16. Widening to float32 and narrowing again loses nothing.
-    readable = [view.to(ctranslate2.DataType.float32) if kind == ctranslate2.DataType.bfloat16 else view for view in encoded]
-    joined = ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in readable]))
-    return joined if joined.dtype == kind else joined.to(kind)

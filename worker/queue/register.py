@@ -61,8 +61,8 @@ class Register:
     ) -> Heard:
         """Say that this worker lives, and renew the leases of the jobs that it holds. Returns what Redis answers (beat.lua).
 
-        `card`: what has changed on this worker's card, or all of it. `cache_revision`: under which this worker caches; empty before
-        it is known. `rq_fields`: for RQ's record of the worker. `is_ready`: the fleet can count on this worker.
+        `card`: what has changed on this worker's card, or all of it. `cache_revision`: under which this worker caches; empty
+        while it is unknown. `rq_fields`: for RQ's record of the worker. `is_ready`: the fleet can count on this worker.
         """
         verdicts, lapsed, waiting, is_known = self._scripts.run(
             "beat",
