@@ -63,7 +63,7 @@ def _tokens(file: BinaryIO, tokenizer: Tokenizer) -> None:
     """The words as bytes. A single space must be among them: whisper.cpp asks for its number."""
     file.write(struct.pack("<i", WORDS))
     for number in range(WORDS):
-        word = word_bytes(tokenizer.id_to_token(number))
+        word = word_bytes(str(tokenizer.id_to_token(number)))
         file.write(struct.pack("<i", len(word)) + word)
 
 
@@ -100,9 +100,9 @@ def _embeddings(rows: Floats, tokenizer: Tokenizer) -> Floats:
     """Each token's row where whisper.cpp looks for it. Tokens that the model lacks never come up, and get zeros."""
     placed = np.zeros((ROWS, WIDTH), np.float32)
     placed[:WORDS] = rows[:WORDS]
-    placed[END] = rows[tokenizer.token_to_id("<|endoftext|>")]
-    placed[START] = rows[tokenizer.token_to_id("<|startoftranscript|>")]
-    first = tokenizer.token_to_id("<|0.00|>")
+    numbers = tokenizer.get_vocab()
+    placed[END], placed[START] = rows[numbers["<|endoftext|>"]], rows[numbers["<|startoftranscript|>"]]
+    first = numbers["<|0.00|>"]
     placed[FIRST_TIMESTAMP:] = rows[first : first + ROWS - FIRST_TIMESTAMP]
     return placed
 

@@ -37,12 +37,9 @@ def write(folder: Path, *, eight_bits: bool, words: int = 10, seconds: float = 3
 
 def _tokenizers(tokenizer: Tokenizer) -> tuple[ov.Model, ov.Model]:
     """Without the merges of a real one: the pipeline only turns tokens into text here."""
-    size = tokenizer.get_vocab_size()
-    lines = []
-    for number in range(size):
-        token = tokenizer.id_to_token(number)
-        content = token.encode() if token.startswith("<|") else word_bytes(token)
-        lines.append(f"{number} {content!r} {len(content)}")
+    tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+    contents = [token.encode() if token.startswith("<|") else word_bytes(token) for token in tokens]
+    lines = [f"{number} {content!r} {len(content)}" for number, content in enumerate(contents)]
     made: tuple[ov.Model, ov.Model] = build_rwkv_tokenizer(lines)
     return made
 

@@ -30,15 +30,15 @@ class Graph:
 
     def linear(self, x: ov.Node, name: str, part: slice = slice(None)) -> ov.Node:
         """`x` times the matrix, plus the bias; `part` takes some of the rows."""
-        product = op.matmul(x, self._matrix(self._weights[f"{name}/weight"][part]), False, True)
+        product = op.matmul(x, self._matrix(self._weights[f"{name}/weight"][part]), transpose_a=False, transpose_b=True)
         return op.add(product, floats(self._weights[f"{name}/bias"][part].reshape(1, 1, -1)))
 
     def project(self, x: ov.Node, name: str) -> ov.Node:
         """`x` times the matrix, without a bias."""
-        return op.matmul(x, self._matrix(self._weights[name]), False, True)
+        return op.matmul(x, self._matrix(self._weights[name]), transpose_a=False, transpose_b=True)
 
     def norm(self, x: ov.Node, name: str) -> ov.Node:
-        centred = op.mvn(x, integers([-1]), True, EPSILON, "inside_sqrt")
+        centred = op.mvn(x, integers([-1]), normalize_variance=True, eps=EPSILON, eps_mode="inside_sqrt")
         gain, bias = (floats(self._weights[f"{name}/{what}"]) for what in ("gamma", "beta"))
         return op.add(op.multiply(centred, gain), bias)
 
@@ -91,8 +91,8 @@ def decoder(weights: Weights, *, eight_bits: bool = False) -> ov.Model:
     mask = _mask(places, op.add(first, count))
     for layer in range(LAYERS):
         name = f"decoder/layer_{layer}"
-        x = op.add(x, _self_attention(graph, x, f"{name}/self_attention", pasts[layer], mask, states, layer))
-        x = op.add(x, _cross_attention(graph, x, f"{name}/attention", hidden, states, layer))
+        x = op.add(x, _self_attention(graph, x, layer, pasts[layer], mask, states))
+        x = op.add(x, _cross_attention(graph, x, layer, hidden, states))
         x = graph.feed_forward(x, f"{name}/ffn")
     logits = graph.project(graph.norm(x, "decoder/layer_norm"), "decoder/embeddings/weight")
     return _model(logits, "logits", [tokens, hidden, beams], states.assigned)
@@ -130,8 +130,9 @@ class _States:
 
 
 def _self_attention(
-    graph: Graph, x: ov.Node, name: str, past: tuple[ov.Node, ov.Node], mask: ov.Node, states: _States, layer: int
+    graph: Graph, x: ov.Node, layer: int, past: tuple[ov.Node, ov.Node], mask: ov.Node, states: _States
 ) -> ov.Node:
+    name = f"decoder/layer_{layer}/self_attention"
     normed = graph.norm(x, f"{name}/layer_norm")
     query, key, value = (_heads(graph.linear(normed, f"{name}/linear_0", part)) for part in _thirds())
     keys = states.keep(f"{layer}.decoder.key", op.concat([past[0], key], 2))
@@ -140,7 +141,8 @@ def _self_attention(
     return graph.linear(_joined(attended), f"{name}/linear_1")
 
 
-def _cross_attention(graph: Graph, x: ov.Node, name: str, hidden: ov.Node, states: _States, layer: int) -> ov.Node:
+def _cross_attention(graph: Graph, x: ov.Node, layer: int, hidden: ov.Node, states: _States) -> ov.Node:
+    name = f"decoder/layer_{layer}/attention"
     query = _heads(graph.linear(graph.norm(x, f"{name}/layer_norm"), f"{name}/linear_0"))
     halves = slice(0, WIDTH), slice(WIDTH, 2 * WIDTH)
     key, value = (_heads(graph.linear(hidden, f"{name}/linear_1", half)) for half in halves)
@@ -157,11 +159,11 @@ def _mask(places: ov.Node, total: ov.Node) -> ov.Node:
 
 def _heads(x: ov.Node) -> ov.Node:
     """(batch, length, width) to (batch, heads, length, head's width)."""
-    return op.transpose(op.reshape(x, integers([0, 0, HEADS, HEAD_WIDTH]), True), integers([0, 2, 1, 3]))
+    return op.transpose(op.reshape(x, integers([0, 0, HEADS, HEAD_WIDTH]), special_zero=True), integers([0, 2, 1, 3]))
 
 
 def _joined(x: ov.Node) -> ov.Node:
-    return op.reshape(op.transpose(x, integers([0, 2, 1, 3])), integers([0, 0, WIDTH]), True)
+    return op.reshape(op.transpose(x, integers([0, 2, 1, 3])), integers([0, 0, WIDTH]), special_zero=True)
 
 
 def _thirds() -> list[slice]:
