@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.audio.request import READING_REVISION
 from shared.redis_server.address import parsed
 from shared.transcripts.languages import language_code
+from shared.transcripts.transcript import EncoderWindow
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 #: Where the gateway's routes are: a prefix that a proxy adds must not hide one.
@@ -211,9 +212,23 @@ class WorkerSettings(FleetSettings):
         ),
     ] = 8
     whisper_encoder_window: Annotated[
-        Literal["full", "adaptive"],
-        Field(description="full: exact. adaptive: short audio is encoded without most of its padding; measure with calibrate."),
+        EncoderWindow,
+        Field(
+            description="full: exact. trimmed: encoded as with full, but most of short audio's padding is kept from the decoder. "
+            "adaptive: kept from the encoder, too. Measure with calibrate."
+        ),
     ] = "full"
+    whisper_encoder: Annotated[
+        Literal["auto", "openvino", "ctranslate2"],
+        Field(description="What encodes on a CPU; auto: the faster one, measured when a worker starts."),
+    ] = "auto"
+    whisper_encoder_precision: Annotated[
+        Literal["auto", "bf16", "f32", "int8"],
+        Field(
+            description="What OpenVINO's encoder calculates in. auto: bf16 where the processor has it, else f32; or int8 if the model does "
+            "and that is clearly faster."
+        ),
+    ] = "auto"
     whisper_num_workers: Annotated[
         int,
         Field(
@@ -261,7 +276,8 @@ class WorkerSettings(FleetSettings):
         """The path or the name of the model that faster-whisper loads."""
         return str(DEMO_MODEL) if self.whisper_model == "demo" else self.whisper_model
 
-    def cache_revision(self, revision: str) -> str:
-        """The model's revision, the revision of audio reading, and the worker's defaults: all of them decide the transcript."""
+    def cache_revision(self, revision: str, encoder: str, encoder_precision: str) -> str:
+        """All that decides a transcript: the revisions of model and audio reading, the worker's defaults, the encoder in use."""
         defaults = self.whisper_beam_size, self.whisper_language or "auto", self.whisper_encoder_window
-        return "-".join(map(str, (revision, READING_REVISION, self.whisper_compute_type, *defaults)))
+        parts = (revision, READING_REVISION, self.whisper_compute_type, *defaults, encoder, encoder_precision)
+        return "-".join(map(str, parts))

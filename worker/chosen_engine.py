@@ -17,6 +17,8 @@ def chosen_engine(settings: WorkerSettings) -> EngineSettings:
         num_workers=settings.whisper_num_workers,
         batch_size=settings.whisper_batch_size,
         encoder_window=settings.whisper_encoder_window,
+        encoder=settings.whisper_encoder,
+        encoder_precision=settings.whisper_encoder_precision,
         beam_size=settings.whisper_beam_size,
         language=settings.whisper_language,
         log_level=settings.log_level,

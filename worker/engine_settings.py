@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.transcripts.transcript import EncoderWindow
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
@@ -15,7 +17,9 @@ class EngineSettings:
     cpu_threads: int
     num_workers: int
     batch_size: int
-    encoder_window: str
+    encoder_window: EncoderWindow
+    encoder: str
+    encoder_precision: str
     beam_size: int
     language: str | None
     log_level: str

@@ -1,6 +1,7 @@
 """The messages between supervisor and model process, sent over their pipe. Imports nothing that loads a model."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from shared.jobs.options import TranscriptionOptions
 from shared.transcripts.pieces import Cut, Piece
@@ -51,12 +52,26 @@ class Unable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenEncoder:
+    """The encoder that a model process uses: its name and precision as in the settings, and why it was chosen.
+
+    `ms`: by name, the milliseconds that each encoder took for a window, if they were measured.
+    """
+
+    name: str
+    precision: str
+    why: str = ""
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
     """Model to supervisor: the model is loaded, and a canary transcription succeeded. `load_seconds` covers both."""
 
     model: str
     revision: str
     device: str
+    encoder: ChosenEncoder
     load_seconds: float
 
 

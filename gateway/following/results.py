@@ -78,6 +78,8 @@ def canonical(job: Job, transcript: Transcript) -> dict[str, Any]:
         "model": transcript.model,
         "model_revision": transcript.model_revision,
         "device": transcript.device,
+        "encoder": transcript.encoder,
+        "encoder_precision": transcript.encoder_precision,
         "encoder_window": transcript.encoder_window,
         "audio": transcript.audio.model_dump() if transcript.audio else None,
         "warnings": [warning.plain() for warning in transcript.warnings],

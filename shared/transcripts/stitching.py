@@ -42,6 +42,8 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
             "transcribe_ms": round(sum(t.transcribe_ms for t in transcripts), 1),
             # If workers of several revisions took part (during an upgrade), the joined name is one that no cache look-up uses.
             "model_revision": "+".join(sorted({t.model_revision for t in transcripts})),
+            "encoder": _joined_names(t.encoder for t in transcripts),
+            "encoder_precision": _joined_names(t.encoder_precision for t in transcripts),
             "encoder_window": windows.pop() if len(windows) == 1 else "mixed",
             "short_windows": sum(t.short_windows for t in transcripts),
             "window_fallbacks": sum(t.window_fallbacks for t in transcripts),
@@ -50,6 +52,12 @@ def stitched(checkpoints: Mapping[str, str], cut: Cut) -> Transcript:
             "warnings": cut.warnings,
         }
     )
+
+
+def _joined_names(names: Iterable[str | None]) -> str | None:
+    """The name that all pieces have, or all their names; None if one is unknown."""
+    different = set(names)
+    return None if None in different else "+".join(sorted(name for name in different if name))
 
 
 def _read(checkpoints: Mapping[str, str]) -> list[tuple[Piece, Transcript]]:

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.audio.report import AudioReport, AudioWarning
+
+#: How much of a window of 30 s the model works on: all of it; the decoder only on the content; the encoder, too.
+EncoderWindow = Literal["full", "trimmed", "adaptive"]
 
 
 class Word(BaseModel):
@@ -57,7 +61,11 @@ class Transcript(BaseModel):
     model: str
     model_revision: str
     device: str
-    #: `full`, `adaptive` (all windows were short), or `mixed`; how many windows were short; how many of these were decoded again.
+    #: `ctranslate2` or `openvino`, and what it calculated in. None if a worker of an earlier release decoded or stitched it.
+    encoder: str | None = None
+    encoder_precision: str | None = None
+    #: `full`, `trimmed` or `adaptive` (all windows were short), or `mixed`; how many windows were short; how many of these were
+    #: decoded again.
     encoder_window: str = "full"
     short_windows: int = 0
     window_fallbacks: int = 0

@@ -17,6 +17,7 @@ from shared.jobs.options import TranscriptionOptions
 from shared.transcripts.transcript import Segment, Transcript
 from tests.audio_files import with_soundfile
 from worker.engine_settings import EngineSettings
+from worker.messages import ChosenEncoder
 from worker.model.engine_protocol import Language, Listener
 
 SLICE_SECONDS = 0.05
@@ -55,6 +56,7 @@ class ZooEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._name, self.revision, self.device = settings.name, "zoo", os.environ.get("ZOO_DEVICE", "cpu")
+        self.encoder = ChosenEncoder(name="zoo", precision="f32")
         self._leaked: list[bytearray] = []
         self._sick = False
         time.sleep(float(os.environ.get("ZOO_LOAD_SECONDS", "0")))
@@ -79,6 +81,8 @@ class ZooEngine:
             model=self._name,
             model_revision=self.revision,
             device=self.device,
+            encoder=self.encoder.name,
+            encoder_precision=self.encoder.precision,
         )
 
     def language_of(self, _samples: Samples, options: TranscriptionOptions, _listener: Listener) -> Language:

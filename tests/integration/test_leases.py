@@ -101,7 +101,7 @@ def test_a_file_that_workers_with_other_defaults_shared_is_cached_under_neithers
     assert file is not None
     other.leases.finish(file, other.leases.stitch(file))
     (name,) = fleet.redis.scan_iter("test:cache:*")
-    ours, theirs = WorkerSettings().cache_revision("r"), settings.cache_revision("r")
+    ours, theirs = (one.cache_revision("r", "", "") for one in (WorkerSettings(), settings))
     assert name.decode().endswith(f":{'+'.join(sorted([ours, theirs]))}") and ours != theirs
 
 

@@ -12,6 +12,7 @@ from ctranslate2.models import Whisper
 
 from tests.processes import wait_until
 from worker.model.batching import BatchingModel
+from worker.model.encoders.encoder import Encoder
 
 
 class Recorder:
@@ -51,6 +52,11 @@ class Recorder:
         return "detect_language"
 
 
+def batching(recorder: Recorder, max_batch: int, at_once: int = 1, at_once_urgent: int = 1) -> BatchingModel:
+    """A `BatchingModel` whose model and encoder are the recorder."""
+    return BatchingModel(cast("Whisper", recorder), cast("Encoder", recorder), max_batch, at_once, at_once_urgent)
+
+
 def one(model: BatchingModel, value: float, prompt: int = 1, urgent: bool = True, **options: Any) -> Any:
     """The calls that a transcription of one window makes."""
     with model.caller(lambda: None, urgent):
@@ -60,7 +66,7 @@ def one(model: BatchingModel, value: float, prompt: int = 1, urgent: bool = True
 
 def together(recorder: Recorder, calls: list[dict[str, Any]], max_batch: int = 8) -> list[Any]:
     """All calls at once: the encoder lets them go only when all have arrived."""
-    model = BatchingModel(cast("Whisper", recorder), max_batch)
+    model = batching(recorder, max_batch)
     recorder.encoders_may_go.clear()
     with ThreadPoolExecutor(len(calls)) as pool:
         futures = [pool.submit(one, model, **call) for call in calls]
@@ -100,9 +106,9 @@ def test_a_lone_call_does_not_wait_for_anybody() -> None:
 
 
 def test_whatever_is_not_shared_is_the_models_own() -> None:
-    assert BatchingModel(cast("Whisper", Recorder()), 2).device == "cpu"
+    assert batching(Recorder(), 2).device == "cpu"
     with pytest.raises(AttributeError):
-        BatchingModel(cast("Whisper", Recorder()), 2).no_such_thing  # noqa: B018
+        batching(Recorder(), 2).no_such_thing  # noqa: B018
 
 
 @pytest.mark.parametrize("call", ["align", "detect_language"])
@@ -110,7 +116,7 @@ def test_a_call_that_is_shared_with_nobody_hears_a_stop_too(call: str) -> None:
     def stop() -> None:
         raise InterruptedError
 
-    model = BatchingModel(cast("Whisper", Recorder()), 2)
+    model = batching(Recorder(), 2)
     with model.caller(stop), pytest.raises(InterruptedError):
         getattr(model, call)()
     with model.caller(lambda: None):
@@ -131,7 +137,7 @@ def in_turn(
 
 def test_urgent_windows_overtake_others_at_the_encoder() -> None:
     recorder = Recorder()
-    model = BatchingModel(cast("Whisper", recorder), 8)
+    model = batching(recorder, 8)
     with ThreadPoolExecutor(4) as pool:
         futures = in_turn(model, recorder, pool, (1.0, False), (2.0, False), (3.0, True), (4.0, True))
         recorder.encoders_may_go.set()
@@ -141,7 +147,7 @@ def test_urgent_windows_overtake_others_at_the_encoder() -> None:
 
 def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> None:
     recorder = Recorder()
-    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2)
+    model = batching(recorder, 8, at_once=2)
     with ThreadPoolExecutor(2) as pool:
         (patient,) = in_turn(model, recorder, pool, (1.0, False))
         blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
@@ -155,7 +161,7 @@ def test_an_urgent_window_does_not_wait_for_others_that_are_still_encoded() -> N
 def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.model.batching.YIELD_SECONDS", 0.05)
     recorder = Recorder()
-    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2)
+    model = batching(recorder, 8, at_once=2)
     with ThreadPoolExecutor(2) as pool:
         (urgent,) = in_turn(model, recorder, pool, (1.0, True))
         blocked, recorder.encoders_may_go = recorder.encoders_may_go, threading.Event()
@@ -170,7 +176,7 @@ def test_urgent_windows_cannot_keep_others_waiting_for_ever(monkeypatch: pytest.
 def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> None:
     recorder = Recorder()
     may_go = recorder.held_until[1.0] = threading.Event()
-    model = BatchingModel(cast("Whisper", recorder), 8, at_once)
+    model = batching(recorder, 8, at_once)
     with ThreadPoolExecutor(3) as pool:
         begun = pool.submit(one, model, 1.0, urgent=False)
         wait_until(lambda: recorder.batches == [[1.0]], "the first is in the decoder", 10)
@@ -188,7 +194,7 @@ def test_an_urgent_window_and_a_call_of_others_that_has_begun(at_once: int) -> N
 def test_urgent_windows_take_all_places_if_they_may_others_leave_one() -> None:
     recorder = Recorder()
     recorder.encoders_may_go.clear()
-    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2, at_once_urgent=2)
+    model = batching(recorder, 8, at_once=2, at_once_urgent=2)
     with ThreadPoolExecutor(4) as pool:
         others = [pool.submit(one, model, value, urgent=False) for value in (1.0, 2.0)]
         wait_until(lambda: model.at_the_encoder == 2 and len(recorder.encoded) == 1, "one of the others has a place", 10)
@@ -208,7 +214,7 @@ def test_nobody_stays_for_the_call_of_another(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("worker.model.batching.LINGER_SECONDS", 0.05)
     recorder = Recorder()
     quick_may_go, slow_may_go = recorder.held_until[1.0], recorder.held_until[2.0] = threading.Event(), threading.Event()
-    model = BatchingModel(cast("Whisper", recorder), 8, at_once=2, at_once_urgent=2)
+    model = batching(recorder, 8, at_once=2, at_once_urgent=2)
     recorder.encoders_may_go.clear()
     with ThreadPoolExecutor(2) as pool:
         quick, slow = pool.submit(one, model, 1.0), pool.submit(one, model, 2.0, prompt=3)
@@ -236,7 +242,7 @@ def test_who_is_stopped_leaves_before_anything_else() -> None:
             encoded = ctranslate2.StorageView.from_array(np.full((1, 4, 2), 2.0, np.float32))
             return model.generate(encoded, [[0, 0, 0]])
 
-    model = BatchingModel(cast("Whisper", recorder), 8)
+    model = batching(recorder, 8)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(one, model, 1.0)
         wait_until(lambda: recorder.batches == [[1.0]], "the first is in the decoder", 10)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from shared.settings import WorkerSettings
-from worker.messages import Ready
+from worker.messages import ChosenEncoder, Ready
 from worker.supervising import model_keeper
 from worker.supervising.model_handle import ModelDied
 from worker.supervising.model_keeper import ModelKeeper
 
-READY = Ready(model="m", revision="r", device="cuda", load_seconds=0.1)
+READY = Ready(model="m", revision="r", device="cuda", encoder=ChosenEncoder(name="e", precision="p"), load_seconds=0.1)
 
 
 class Handle:

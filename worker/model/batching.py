@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ctranslate2
-import numpy as np
 from ctranslate2.models import Whisper, WhisperGenerationResult
 
 from shared.logs import get_logger
+from worker.model.encoders.encoder import Encoder
+from worker.model.encodings import joined
 
 #: How long a call waits for calls of transcriptions that are under way, but are neither in the encoder nor here.
 LINGER_SECONDS = 0.005
@@ -61,13 +62,13 @@ class _Call:
 class BatchingModel:
     """A `ctranslate2.models.Whisper` for use from several threads. All other attributes are the model's own."""
 
-    def __init__(self, model: Whisper, max_batch: int, at_once: int = 1, at_once_urgent: int = 1) -> None:
-        """`max_batch`: most windows in one `generate`. `at_once`: how many calls the model runs at the same time.
+    def __init__(self, model: Whisper, encoder: Encoder, max_batch: int, at_once: int = 1, at_once_urgent: int = 1) -> None:
+        """`encoder` encodes; `model` does all else. `max_batch`: most windows in one `generate`.
 
-        `at_once_urgent`: how many of these calls may be urgent. Calls that are not urgent leave one place free, if there is more
-        than one.
+        `at_once`: how many calls the model runs at the same time. `at_once_urgent`: how many of these calls may be urgent. Calls
+        that are not urgent leave one place free, if there is more than one.
         """
-        self._model, self._max_batch = model, max_batch
+        self._model, self._encoder, self._max_batch = model, encoder, max_batch
         self._places, self._places_of = at_once, {True: at_once_urgent, False: max(1, at_once - 1)}
         self._changed = threading.Condition()
         self._pending: list[_Call] = []
@@ -98,7 +99,7 @@ class BatchingModel:
         """Encode one window. On a GPU the result comes to the CPU if windows may be joined (`max_batch` above 1)."""
         self._thread.check()
         with self._counted(self._encoding, self._thread.urgent), self._turn(self._thread.urgent):
-            return self._model.encode(features, to_cpu=to_cpu or (self._max_batch > 1 and self._model.device == "cuda"))
+            return self._encoder.encode(features, to_cpu=to_cpu or (self._max_batch > 1 and self._model.device == "cuda"))
 
     def generate(
         self, encoded: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any
@@ -223,7 +224,7 @@ class BatchingModel:
 
     def _answer(self, batch: list[_Call]) -> None:
         try:
-            encoded = batch[0].encoded if len(batch) == 1 else _joined([call.encoded for call in batch])
+            encoded = batch[0].encoded if len(batch) == 1 else joined([call.encoded for call in batch])
             results = self._model.generate(encoded, [call.prompt for call in batch], **batch[0].options)
             for call, result in zip(batch, results, strict=True):
                 call.outcome = result
@@ -235,12 +236,3 @@ class BatchingModel:
             _LOG.warning("shared_call_failed", calls=len(batch), error=type(error).__name__, hint="a lower WHISPER_BATCH_SIZE?")
             for call in batch:
                 self._answer([call])
-
-
-def _joined(encoded: Sequence[ctranslate2.StorageView]) -> ctranslate2.StorageView:
-    """Join encodings of shape (1, positions, width) into one of shape (count, positions, width)."""
-    kind = encoded[0].dtype
-    # numpy knows no bfloat16. Widening to float32 and narrowing again loses nothing.
-    readable = [view.to(ctranslate2.DataType.float32) if kind == ctranslate2.DataType.bfloat16 else view for view in encoded]
-    joined = ctranslate2.StorageView.from_array(np.concatenate([np.asarray(view) for view in readable]))
-    return joined if joined.dtype == kind else joined.to(kind)

@@ -1,16 +1,19 @@
-"""Encode the audio of a window without most of its padding.
+"""Spare the model most of the padding of a window.
 
-faster-whisper pads every window with zeros to 30 s, and the encoder's work grows with the padded length. CTranslate2 takes
-shorter input, so a 3 s utterance can be encoded with a sixth of the work. Whisper was trained on 30 s windows, though: with too
-little silence after the speech a decoder may go wrong. Hence a margin of silence, and a gate: a result that looks wrong is
-decoded again with the full window.
+faster-whisper pads every window with zeros to 30 s. Both halves of the model work on all of it: the encoder, and the decoder,
+which attends to 1500 encoder positions. A 3 s utterance needs a fifth of them.
+
+- `adaptive`: the encoder gets a shorter window. CTranslate2 takes shorter input, but Whisper was trained on windows of 30 s.
+- `trimmed`: the encoder gets the full window, so its output is exact. The decoder gets the first positions of it.
+
+With too little silence after the speech a decoder may go wrong. Hence a margin of silence, and a gate (`worker.model.gate`): a
+result that looks wrong is decoded again with all positions.
 
 Evidence for the margin (128 encoder positions, 2.56 s) and for the loops without one: whisper.cpp issues 137 and 1855 and pull
 request 3532, and the whisper-acft project.
 """
 
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,112 +23,132 @@ import ctranslate2
 import numpy as np
 from ctranslate2.models import WhisperGenerationResult
 
+from shared.transcripts.transcript import EncoderWindow
 from worker.model.batching import BatchingModel
+from worker.model.encodings import first_positions
+from worker.model.gate import believable
 
 FRAMES_PER_SECOND = 100
-MARGIN_FRAMES = 256
-#: The sizes of short windows, in frames. They are few, so that windows of several jobs can still share a call.
-BUCKETS = (400, 480, 560, 640, 720, 800, 1000, 1250, 1500, 2000)
-#: A short window's result is not believed below this average log probability, or above this compression ratio of its tokens (a
-#: decoder in a loop repeats itself) or this rate of tokens.
-LEAST_LOG_PROBABILITY = -0.8
-MOST_COMPRESSION = 2.4
-MOST_TOKENS_PER_SECOND = 15.0
-#: Nor below this rate of tokens: slow speech has two a second, and a segment's times are two tokens more. One second of the
-#: content may be a pause and is not counted. From `NO_SPEECH` on (Whisper's own threshold) the model hears no speech: then few
-#: tokens are right.
-LEAST_TOKENS_PER_SECOND, NO_SPEECH = 1.0, 0.6
+#: The encoder makes one position of two frames.
+FRAMES_PER_POSITION = 2
+MARGIN_POSITIONS = 128
+#: The sizes of short windows, in positions. Only windows of one size share a call to the decoder, and the size of a window must
+#: not depend on the windows beside it. Hence few sizes (decision 25).
+SIZES = (280, 400, 528, 750, 1000)
 LEAST_LANGUAGE_PROBABILITY = 0.5
 
 
 @dataclass
-class Windows:
+class WindowCounts:
     """How many windows a transcription has had, how many of them were short, and how many of the short ones were not believed."""
 
+    short_kind: EncoderWindow
     all: int = 0
     short: int = 0
     fallbacks: int = 0
 
     @property
     def kind(self) -> str:
-        """`full` (no short window was believed), `adaptive` (every window was short and believed), or `mixed`."""
+        """`full` (no short window was believed), `trimmed` or `adaptive` (every window was short and believed), or `mixed`."""
         believed = self.short - self.fallbacks
         if not believed:
             return "full"
-        return "adaptive" if believed == self.all else "mixed"
+        return self.short_kind if believed == self.all else "mixed"
 
 
 @dataclass
-class _Current:
-    """The window that a thread is working on: its padded features, and its encoding, short or full."""
+class _Window:
+    """The window that a thread is working on. `features`: padded, (1, mels, 3000)."""
 
     features: ctranslate2.StorageView
     content_seconds: float
+    #: The encoding that the decoder gets.
     encoded: ctranslate2.StorageView
-    is_short: bool
+    #: The encoding of the full window, if there is one.
+    full: ctranslate2.StorageView | None
     is_counted: bool = False
 
+    @property
+    def is_short(self) -> bool:
+        return self.encoded is not self.full
 
-class AdaptiveWindow:
+
+class ShortWindowModel:
     """Wraps a `BatchingModel` and shortens its windows. A thread runs one transcription at a time."""
 
-    def __init__(self, model: BatchingModel, shorten: bool) -> None:
-        """`shorten`: False leaves every window at its full length."""
-        self._model, self._shorten = model, shorten
+    def __init__(self, model: BatchingModel, kind: EncoderWindow) -> None:
+        """`kind`: `full` leaves every window at its full length."""
+        self._model, self._kind = model, kind
         self._thread = threading.local()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     @contextmanager
-    def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[Windows]:
-        """As `BatchingModel.caller`. The yielded `Windows` counts the windows of this transcription."""
-        self._thread.windows = Windows()
+    def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[WindowCounts]:
+        """As `BatchingModel.caller`. The yielded counts are of the windows of this transcription."""
+        self._thread.counts, self._thread.window = WindowCounts(self._kind), None
         with self._model.caller(check, urgent):
-            yield self._thread.windows
+            yield self._thread.counts
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
-        """The encoding of a padded window (1, mels, 3000), as short as its content and the margin allow."""
-        padded = np.asarray(features)
+        """The encoding of a padded window (1, mels, 3000), as short as its content and the margin allow.
+
+        A window that the thread has just encoded, to detect its language, is not encoded again.
+        """
+        padded, last = np.asarray(features), self._thread.window
+        if last is not None and np.array_equal(padded, np.asarray(last.features)):
+            return last.encoded
         content = content_frames(padded)
-        fitting = [bucket for bucket in BUCKETS if content + MARGIN_FRAMES <= bucket < padded.shape[-1]]
-        size = fitting[0] if fitting and self._shorten else None
-        shortened = features if size is None else ctranslate2.StorageView.from_array(np.ascontiguousarray(padded[..., :size]))
-        encoded = self._model.encode(shortened, to_cpu)
-        self._thread.current = _Current(features, content / FRAMES_PER_SECOND, encoded, size is not None)
+        size = None if self._kind == "full" else short_size(content, padded.shape[-1])
+        full = None
+        if size is not None and self._kind == "adaptive":
+            short = np.ascontiguousarray(padded[..., : size * FRAMES_PER_POSITION])
+            encoded = self._model.encode(ctranslate2.StorageView.from_array(short), to_cpu)
+        else:
+            full = self._model.encode(features, to_cpu or size is not None)
+            encoded = full if size is None else first_positions(full, size)
+        self._thread.window = _Window(features, content / FRAMES_PER_SECOND, encoded, full)
         return encoded
 
     def detect_language(self, _: ctranslate2.StorageView) -> Any:
-        """As the model's own. If the answer from a short window is unsure, detect again with the full window."""
-        current: _Current = self._thread.current
-        answer = self._model.detect_language(current.encoded)
-        if current.is_short and answer[0][0][1] < LEAST_LANGUAGE_PROBABILITY:
-            answer = self._model.detect_language(self._model.encode(current.features))
-        return answer
+        """As the model's own. With the full window if it is encoded, or if the answer from a short one is unsure."""
+        window: _Window = self._thread.window
+        if window.full is None:
+            answer = self._model.detect_language(window.encoded)
+            if answer[0][0][1] >= LEAST_LANGUAGE_PROBABILITY:
+                return answer
+        return self._model.detect_language(self._full(window))
 
     def generate(
         self, _: ctranslate2.StorageView, prompts: Sequence[Sequence[int]], **options: Any
     ) -> list[WhisperGenerationResult]:
         """As `BatchingModel.generate`. If a short window's result is not believable, decode again with the full window."""
-        current: _Current = self._thread.current
-        self._count(current)
-        results = self._model.generate(current.encoded, prompts, **options)
-        if current.is_short and not believable(results[0], len(prompts[0]), current.content_seconds, options):
-            current.encoded, current.is_short = self._model.encode(current.features), False
-            self._thread.windows.fallbacks += 1
-            results = self._model.generate(current.encoded, prompts, **options)
+        window: _Window = self._thread.window
+        self._count(window)
+        results = self._model.generate(window.encoded, prompts, **options)
+        if window.is_short and not believable(results[0], len(prompts[0]), window.content_seconds, options):
+            window.encoded = self._full(window)
+            self._thread.counts.fallbacks += 1
+            results = self._model.generate(window.encoded, prompts, **options)
         return results
-
-    def _count(self, current: _Current) -> None:
-        """Count each window once, at its first decode. Further temperatures decode the same window again."""
-        if not current.is_counted:
-            current.is_counted = True
-            self._thread.windows.all += 1
-            self._thread.windows.short += current.is_short
 
     def align(self, _: ctranslate2.StorageView, *arguments: Any, **options: Any) -> Any:
         """Align words with the encoding that the text was decoded from."""
-        return self._model.align(self._thread.current.encoded, *arguments, **options)
+        return self._model.align(self._thread.window.encoded, *arguments, **options)
+
+    def _full(self, window: _Window) -> ctranslate2.StorageView:
+        """The encoding of the full window."""
+        if window.full is None:
+            window.full = self._model.encode(window.features)
+        return window.full
+
+    def _count(self, window: _Window) -> None:
+        """Count each window once, at its first decode. Further temperatures decode the same window again."""
+        if not window.is_counted:
+            window.is_counted = True
+            self._thread.counts.all += 1
+            self._thread.counts.short += window.is_short
 
 
 def content_frames(padded: np.ndarray[Any, Any]) -> int:
@@ -134,22 +157,7 @@ def content_frames(padded: np.ndarray[Any, Any]) -> int:
     return int(used[-1]) + 1 if len(used) else 0
 
 
-def believable(result: WhisperGenerationResult, prompt_length: int, seconds: float, options: dict[str, Any]) -> bool:
-    """Whether the result of a short window looks like speech that was decoded to its end. `seconds`: length of its content."""
-    tokens = result.sequences_ids[0]
-    length = len(tokens)
-    # faster-whisper's own formula: the score is the sum of log probabilities over length ** length_penalty.
-    log_probability = result.scores[0] * length ** float(options.get("length_penalty", 1)) / (length + 1)
-    # CTranslate2's Whisper gives a window half of `max_length` tokens at most.
-    most = int(options.get("max_length", 448))
-    ended = length < min(most // 2, most - prompt_length)
-    fast = length > MOST_TOKENS_PER_SECOND * max(1.0, seconds)
-    missed = length < LEAST_TOKENS_PER_SECOND * (seconds - 1) and result.no_speech_prob < NO_SPEECH
-    likely = log_probability >= LEAST_LOG_PROBABILITY and _compression(tokens) <= MOST_COMPRESSION
-    return ended and not fast and not missed and likely
-
-
-def _compression(tokens: Sequence[int]) -> float:
-    """The compression ratio of the tokens. It is high for a decoder in a loop, which repeats itself."""
-    raw = np.asarray(tokens, np.uint16).tobytes()
-    return len(raw) / max(1, len(zlib.compress(raw)))
+def short_size(content: int, frames: int) -> int | None:
+    """The size in positions of a short window for this many frames of content. None: only the full window, of `frames`, fits."""
+    needed = content / FRAMES_PER_POSITION + MARGIN_POSITIONS
+    return next((size for size in SIZES if needed <= size < frames // FRAMES_PER_POSITION), None)

@@ -9,6 +9,8 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import Segment as WhisperSegment
 from faster_whisper.utils import download_model
 from threadpoolctl import threadpool_limits
@@ -20,7 +22,8 @@ from shared.jobs.options import Task, TranscriptionOptions
 from shared.transcripts.transcript import Segment, Transcript, Word, join_text
 from worker.engine_settings import EngineSettings
 from worker.model.batching import BatchingModel
-from worker.model.encoder_window import AdaptiveWindow
+from worker.model.encoder_window import ShortWindowModel
+from worker.model.encoders.choice import choose_encoder
 from worker.model.engine_protocol import Language, Listener, Nobody
 from worker.model.speech import Speech
 
@@ -51,11 +54,17 @@ class Engine:
         )
         self.device = str(self._model.model.device)
         self._first_timestamp = self._model.hf_tokenizer.token_to_id("<|notimestamps|>") + 1
+        # faster-whisper would look these tokens up anew for each job; -1 asks it to.
+        tokenizer = Tokenizer(self._model.hf_tokenizer, multilingual=False)
+        self._suppressed = list(tokenizer.non_speech_tokens) or [-1]
         # In each call, threads pause to wait for each other; a second call at the same time fills these pauses. With a single
         # thread there are no pauses, and two calls would only compete for the processor's cache.
         alone = self.device == "cpu" and settings.cpu_threads == 1
-        shared = BatchingModel(self._model.model, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once)
-        self._windows = AdaptiveWindow(shared, settings.encoder_window == "adaptive")
+        encoder, self.encoder = choose_encoder(self._model.model, Path(path), settings)
+        shared = BatchingModel(
+            self._model.model, encoder, settings.batch_size, at_once, max(1, at_once - 1) if alone else at_once
+        )
+        self._windows = ShortWindowModel(shared, settings.encoder_window)
         self._model.model = self._windows
 
     def canary(self) -> None:
@@ -73,12 +82,23 @@ class Engine:
 
     def language_of(self, samples: Samples, options: TranscriptionOptions, listener: Listener) -> Language:
         """The language that the job asks for, else the worker's own, else the one detected in the first 30 s of the samples."""
-        known = options.language or self.settings.language or (None if self._model.model.is_multilingual else "en")
+        with self._windows.caller(listener.check, listener.urgent):
+            return self._language(samples, options)
+
+    def _language(self, samples: Samples, options: TranscriptionOptions) -> Language:
+        """As `language_of`, within a call of this thread.
+
+        faster-whisper would encode the window for this, and then encode it again for its text, without the last frame, which is
+        padding. Without that frame here, too, the window is encoded once.
+        """
+        known = options.language or self.settings.language if self._windows.is_multilingual else "en"
         if known:
             return Language(known, 1.0)
-        with self._windows.caller(listener.check, listener.urgent):
-            code, probability, _ = self._model.detect_language(samples)
-        return Language(code, float(probability))
+        extractor = self._model.feature_extractor
+        features = extractor(samples[: extractor.n_samples + extractor.n_fft])
+        content = features[..., : max(1, features.shape[-1] - 1)]
+        ((token, probability),) = self._windows.detect_language(self._model.encode(pad_or_trim(content)))[0][:1]
+        return Language(token.strip("<|>"), float(probability))
 
     def _transcribe(
         self, samples: Samples, options: TranscriptionOptions, preprocess_ms: float, listener: Listener
@@ -87,9 +107,10 @@ class Engine:
         # An English-only model can only transcribe. The transcript says which task and language were really used.
         task = options.task if self._model.model.is_multilingual else Task.TRANSCRIBE
         speech = Speech(samples, options.vad)
-        found, info = self._model.transcribe(
+        language = self._language(speech.samples, options)
+        found, _ = self._model.transcribe(
             speech.samples,
-            language=options.language or self.settings.language,
+            language=language.code,
             task=task.value,
             beam_size=options.beam_size or self.settings.beam_size,
             temperature=TEMPERATURES if options.temperature is None else options.temperature,
@@ -98,6 +119,7 @@ class Engine:
             word_timestamps=options.word_timestamps,
             # Text carried from window to window would keep a loop of repetitions going once it has begun.
             condition_on_previous_text=False,
+            suppress_tokens=list(self._suppressed),
         )
         segments = []
         for number, item in enumerate(found):
@@ -107,8 +129,8 @@ class Engine:
         return Transcript(
             transcript=join_text(segments),
             task=task.value,
-            language=info.language,
-            language_probability=float(info.language_probability),
+            language=language.code,
+            language_probability=language.probability,
             duration=round(len(samples) / SAMPLE_RATE_HZ, 3),
             segments=segments,
             preprocess_ms=round(preprocess_ms, 1),
@@ -116,6 +138,8 @@ class Engine:
             model=self.settings.name,
             model_revision=self.revision,
             device=self.device,
+            encoder=self.encoder.name,
+            encoder_precision=self.encoder.precision,
         )
 
 

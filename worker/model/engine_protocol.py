@@ -8,6 +8,7 @@ from shared.audio.sound import Samples
 from shared.jobs.options import TranscriptionOptions
 from shared.transcripts.transcript import Segment, Transcript
 from worker.engine_settings import EngineSettings
+from worker.messages import ChosenEncoder
 
 
 class DecodeStopped(Exception):
@@ -53,6 +54,8 @@ class EngineProtocol(Protocol):
     #: Part of the cache key: transcripts of another revision do not count as this one's.
     revision: str
     device: str
+    #: Part of the cache key, too; the worker's card tells all of it.
+    encoder: ChosenEncoder
 
     def __init__(self, settings: EngineSettings) -> None: ...
 

@@ -70,7 +70,15 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
     except Exception as error:
         pipe.send(CannotLoad(reason=f"{type(error).__name__}: {error}"))
         return
-    pipe.send(Ready(model=settings.name, revision=engine.revision, device=engine.device, load_seconds=time.monotonic() - started))
+    pipe.send(
+        Ready(
+            model=settings.name,
+            revision=engine.revision,
+            device=engine.device,
+            encoder=engine.encoder,
+            load_seconds=time.monotonic() - started,
+        )
+    )
     # The loaded objects stay for good, so the garbage collector need not look at them again.
     gc.freeze()
     ModelProcess(pipe, engine, decoder, settings.batch_size).serve()

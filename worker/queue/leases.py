@@ -140,7 +140,9 @@ class Leases:
         """Write the transcript of a job."""
         settings = self._settings
         # A stitched transcript has its revision already, from its pieces.
-        decoded_as = transcript.decoded_as or settings.cache_revision(transcript.model_revision)
+        decoded_as = transcript.decoded_as or settings.cache_revision(
+            transcript.model_revision, transcript.encoder or "", transcript.encoder_precision or ""
+        )
         return self._written(
             self._scripts.run(
                 "finish",

@@ -34,10 +34,10 @@ class Register:
         self._redis, self._scripts, self._settings, self._lanes, self._worker = redis, scripts, settings, lanes, worker
         self._keys = Keys(settings.fleet_prefix)
 
-    def announce(self, card: dict[str, str], revision: str) -> None:
+    def announce(self, card: dict[str, str], cache_revision: str) -> None:
         """Write that this worker is alive, and with which model. Drop workers that have been silent for 30 leases.
 
-        `revision`: of the loaded model; empty before it is known.
+        `cache_revision`: under which this worker caches; empty before it is known.
         """
         ttl_ms = int(3 * self._settings.lease_seconds * 1000)
         now = now_ms(self._redis)
@@ -56,9 +56,9 @@ class Register:
                 pipeline.pexpire(kind, ttl_ms)
             else:
                 pipeline.zrem(kind, self._worker)
-            if revision:
+            if cache_revision:
                 revisions = self._keys.revisions(self._settings.model_name)
-                pipeline.zadd(revisions, {self._settings.cache_revision(revision): now})
+                pipeline.zadd(revisions, {cache_revision: now})
                 pipeline.zremrangebyscore(revisions, "-inf", now - 10 * ttl_ms)
                 pipeline.expire(revisions, MODEL_EXPECTED_SECONDS)
             pipeline.execute()

@@ -83,6 +83,8 @@ class ModelKeeper:
             model=event.model,
             revision=event.revision,
             device=event.device,
+            encoder=event.encoder.name,
+            encoder_precision=event.encoder.precision,
             load_seconds=round(event.load_seconds, 3),
             start_seconds=round(start_seconds, 3),
         )

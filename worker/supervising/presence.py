@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Transcript
-from worker.messages import Ready
+from worker.messages import ChosenEncoder, Ready
 from worker.queue.register import Register
 from worker.queue.routing import ServedLanes
 from worker.queue.rq_worker import FleetWorker
@@ -39,11 +39,12 @@ class Presence:
         self._beaten_at = float("-inf")
         self._swept_at = 0.0
         self.postpone_sweep()
-        self._revision, self._real_time_factor = "", 0.0
+        self._cache_revision, self._real_time_factor = "", 0.0
         self._card = {
             "model": settings.model_name,
             "revision": "",
             "device": "",
+            **_about(ChosenEncoder(name="", precision="")),
             "state": "loading",
             "host": socket.gethostname(),
             "pid": str(os.getpid()),
@@ -53,13 +54,14 @@ class Presence:
     def arrive(self) -> None:
         """Announce this worker as loading."""
         self._rq_worker.arrive(self._ttl_seconds())
-        self._register.announce(self._card, self._revision)
+        self._register.announce(self._card, self._cache_revision)
 
     def ready(self, event: Ready) -> None:
         """The model is ready: from now on the fleet counts on this worker."""
-        self._revision = event.revision
+        encoder = event.encoder
+        self._cache_revision = self._settings.cache_revision(event.revision, encoder.name, encoder.precision)
         self._lanes.runs_on(event.device)
-        self._change(state="ready", revision=event.revision, device=event.device)
+        self._change(state="ready", revision=event.revision, device=event.device, **_about(encoder))
 
     def decoded(self, transcript: Transcript) -> None:
         """Add the real-time factor of a decode to the running average that the card shows."""
@@ -81,7 +83,7 @@ class Presence:
         now = time.monotonic()
         if now - self._beaten_at < self._beat_every_seconds:
             return
-        self._register.announce(self._card, self._revision)
+        self._register.announce(self._card, self._cache_revision)
         self._rq_worker.beat(self._ttl_seconds(), busy)
         self._beaten_at = now
 
@@ -116,3 +118,13 @@ class Presence:
 
     def _ttl_seconds(self) -> int:
         return int(3 * self._settings.lease_seconds)
+
+
+def _about(encoder: ChosenEncoder) -> dict[str, str]:
+    """The card's fields on the encoder: which, why, and the milliseconds for a window that were measured for each."""
+    ms = ", ".join(f"{name} {value:.0f} ms" for name, value in encoder.ms.items())
+    return {
+        "encoder": encoder.name,
+        "encoder_precision": encoder.precision,
+        "encoder_why": f"{encoder.why}: {ms}" if ms else encoder.why,
+    }
