@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 #: Mono, 16 kHz, float32.
@@ -21,7 +23,7 @@ START_SECONDS, ANSWER_SECONDS = 120.0, 600.0
 WARMING = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Baseline:
     """What people would use instead of the fleet. `module` has `load(threads, **options)`, which returns a `Transcribe`."""
 
@@ -31,9 +33,8 @@ class Baseline:
     options: Mapping[str, object] = field(default_factory=dict)
     #: The installed package that it needs.
     package: str
-    beam: int = 5
-    #: Whether it encodes 30 s for each clip, however short.
-    full: bool = True
+    #: Whether it decodes several clips at a time.
+    batches: bool = False
 
     @property
     def missing(self) -> bool:
@@ -51,6 +52,12 @@ class Timed:
     @property
     def ms_per_clip(self) -> float:
         return 1000 * self.seconds / len(self.transcripts)
+
+
+def samples_of(wav: bytes) -> NDArray[np.float32]:
+    """A wav of 16 kHz as a baseline takes it."""
+    samples: NDArray[np.float32] = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
+    return samples
 
 
 class Warm:

@@ -14,14 +14,20 @@ FILES = ROOT / "build" / "baselines"
 def faster_whisper(how: str, model: Path) -> Baseline:
     """`how` is `sequence`, `batched`, `long` or `long batched`."""
     options = {"model": str(model), "how": how}
-    return Baseline(name=f"faster-whisper, {how}", module="faster_whisper", options=options, package="faster_whisper")
+    return Baseline(
+        name=f"faster-whisper, {how}",
+        module="faster_whisper",
+        options=options,
+        package="faster_whisper",
+        batches="batched" in how,
+    )
 
 
 def whisper_cpp(precision: str, *, beam: int = 5, full: bool = True) -> Baseline:
     """`full` is its usual context of 30 s."""
     told = f"whisper.cpp {precision}, {_searching(beam)}{'' if full else f', audio_ctx {SHORT_CONTEXT}'}"
     options = {"files": FILES, "precision": precision, "beam": beam, "audio_context": 0 if full else SHORT_CONTEXT}
-    return Baseline(name=told, module="whisper_cpp", options=options, package="pywhispercpp", beam=beam, full=full)
+    return Baseline(name=told, module="whisper_cpp", options=options, package="pywhispercpp")
 
 
 def openvino_genai(*, eight_bits: bool, precision: str = "", beam: int = 5) -> Baseline:
@@ -29,7 +35,7 @@ def openvino_genai(*, eight_bits: bool, precision: str = "", beam: int = 5) -> B
     weights = "int8" if eight_bits else "f16"
     told = f"OpenVINO GenAI {weights}{', ' if precision else ''}{precision}, {_searching(beam)}"
     options = {"files": FILES, "eight_bits": eight_bits, "precision": precision, "beam": beam}
-    return Baseline(name=told, module="openvino_genai", options=options, package="openvino_genai", beam=beam)
+    return Baseline(name=told, module="openvino_genai", options=options, package="openvino_genai")
 
 
 def sequence() -> Baseline:
