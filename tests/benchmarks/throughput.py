@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from shared.cpu import threads_for, usable_cores, workers_for
@@ -139,4 +140,4 @@ def _alone_row(what: str, window: str, seconds: Sequence[float], ms: Sequence[fl
 
 def _neighbours(ms: Sequence[float]) -> list[float]:
     """For each burst, the mean of the measurements before and after it."""
-    return [statistics.fmean(pair) for pair in zip(ms, ms[1:], strict=False)]
+    return [statistics.fmean(pair) for pair in pairwise(ms)]

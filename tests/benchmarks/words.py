@@ -41,10 +41,11 @@ def words(folder: Path) -> Iterator[Finding]:
                 rates[label] = 100 * jiwer.wer(truth, [normal(text) for text in heard])
                 told.append(f"{label}: {rates[label]:.2f} %" + ("" if window == "full" else f" ({made_anew(stack)})"))
         reference = reference or rates["CTranslate2 int8"]
+        many = f"{len(names)} clips, {sum(len(text.split()) for text in truth)} words"
         yield Finding(
             experiment=f"the demo model's word error rate, {window} encoder window, by encoder and precision",
             must=f"none above that of CTranslate2 int8 with the full window by more than {ALLOWED} points",
-            seen=f"{'; '.join(told)}; reference {reference:.2f} % ({len(names)} clips, {sum(len(t.split()) for t in truth)} words)",
+            seen=f"{'; '.join(told)}; reference {reference:.2f} % ({many})",
             holds=all(rate <= reference + ALLOWED for rate in rates.values()),
         )
 
