@@ -34,7 +34,7 @@ test-redis: $(VENV)/.installed-dev ## The tests of the queue against every Redis
 faults: $(VENV)/.installed-dev ## Kill everything, many times, and write docs/reliability.md (about 12 minutes; ONLY=proof SEED=7 MINUTES=60)
 	SEED=$(SEED) MINUTES=$(MINUTES) $(PY) -m tests.faults.experiments $(ONLY)
 
-bench: $(VENV)/.installed-dev ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
+bench: $(VENV)/.installed-bench ## Measure a busy fleet; writes docs/performance.md (ONLY=throughput for one part)
 	$(PY) -m tests.benchmarks $(ONLY)
 
 audio: $(VENV)/.installed-dev ## Measure how audio is read, and what hostile files cost; writes docs/audio.md (about 6 minutes)

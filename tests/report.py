@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.host import HostClock
+from tests.host import HostClock, processor
 from tests.processes import redis_binary
 
 
@@ -76,16 +76,7 @@ def machine() -> str:
     told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True).stdout
     version = told.split("v=")[1].split()[0]
     runs_on = f"Python {platform.python_version()}, Redis {version}"
-    return f"{os.cpu_count()} cores of {_processor()}, {runs_on}, all on one machine"
-
-
-def _processor() -> str:
-    """The processor's name, and those of its features that decide how fast eight-bit multiplications are."""
-    described = Path("/proc/cpuinfo")
-    found = dict(line.split(":", 1) for line in described.read_text().splitlines() if ":" in line) if described.exists() else {}
-    told = {name.strip(): value.strip() for name, value in found.items()}
-    fast = [flag for flag in ("avx2", "avx512f", "avx_vnni", "avx512_vnni") if flag in told.get("flags", "").split()]
-    return " with ".join(filter(None, (told.get("model name", platform.machine()), ", ".join(fast))))
+    return f"{os.cpu_count()} cores of {processor()}, {runs_on}, all on one machine"
 
 
 def screen(findings: Sequence[Finding]) -> Table:

@@ -16,8 +16,9 @@ from tests.benchmarks.replication import replication
 from tests.benchmarks.sizing import sizing
 from tests.benchmarks.submit_latency import submit_latency
 from tests.benchmarks.submits import submits
-from tests.benchmarks.throughput import agreement, throughput
+from tests.benchmarks.throughput import throughput
 from tests.benchmarks.waiting import waiting
+from tests.benchmarks.words import words
 from tests.processes import ROOT
 from tests.report import Finding, machine, renewed, run_parts, table
 
@@ -29,7 +30,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "overhead": overhead,
     "waiting": waiting,
     "growth": growth,
-    "agreement": agreement,
+    "words": words,
     "throughput": throughput,
     "long": long_files,
     "sizing": sizing,

@@ -23,6 +23,8 @@ WORDS = 50_257
 ENCODER_POSITIONS, DECODER_POSITIONS = 1500, 448
 #: Whisper's special tokens in Whisper's order, then its timestamps: the same as those of the demo model.
 SPECIALS = [t for t in json.loads((DEMO_MODEL / "vocabulary.json").read_text()) if t.startswith("<|")]
+#: Number of the sentence's first word.
+FIRST_WORD = 1000
 #: By how much the script outweighs everything else, and how confident the decoder is then.
 SCRIPT_WEIGHT, CONFIDENCE = 400.0, 3.0
 
@@ -35,10 +37,8 @@ def build(folder: Path, words: int = 10, seconds: float = 3.0) -> Path:
     if (folder / "model.bin").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer()
+    spec, tokenizer = shape(words, seconds)
     tokenizer.save(str(folder / "tokenizer.json"))
-    spec = WhisperSpec(LAYERS, HEADS, LAYERS, HEADS)
-    _fill(spec, tokenizer, _script(tokenizer, words, seconds))
     _configure(spec, tokenizer)
     spec.validate()
     spec.optimize("int8")
@@ -46,6 +46,19 @@ def build(folder: Path, words: int = 10, seconds: float = 3.0) -> Path:
     feature = {"feature_size": MEL_BINS, "sampling_rate": 16_000, "hop_length": 160, "chunk_length": 30, "n_fft": 400}
     (folder / "preprocessor_config.json").write_text(json.dumps(feature))
     return folder
+
+
+def shape(words: int = 10, seconds: float = 3.0) -> tuple[WhisperSpec, Tokenizer]:
+    """The weights as float32, the same ones at every call, and the tokenizer: other runtimes are fed with them, too."""
+    tokenizer = _tokenizer()
+    spec = WhisperSpec(LAYERS, HEADS, LAYERS, HEADS)
+    _fill(spec, tokenizer, _script(tokenizer, words, seconds))
+    return spec, tokenizer
+
+
+def sentence(words: int = 10) -> str:
+    """What the model says in each window."""
+    return " ".join(_word(FIRST_WORD + n) for n in range(words))
 
 
 def _tokenizer() -> Tokenizer:
@@ -67,7 +80,7 @@ def _word(number: int) -> str:
 
 def _script(tokenizer: Tokenizer, words: int, seconds: float) -> list[int]:
     """The tokens that the decoder says: start, words, end, and the end of the text."""
-    said, ids = [f"Ġ{_word(1000 + n)}" for n in range(words)], tokenizer.get_vocab()
+    said, ids = [f"Ġ{_word(FIRST_WORD + n)}" for n in range(words)], tokenizer.get_vocab()
     return [ids[token] for token in ("<|0.00|>", *said, f"<|{seconds:.2f}|>", "<|endoftext|>")]
 
 

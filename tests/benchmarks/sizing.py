@@ -1,14 +1,12 @@
 """How many workers, of how many threads each, a machine with a given number of cores should have."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 from shared.cpu import threads_for, usable_cores, workers_for
-from tests.benchmarks.base_shape import build
-from tests.benchmarks.throughput import clips_per_second, seconds_of_one
-from tests.processes import ROOT, Stack, running_stack
+from tests.benchmarks.bursts import clips_per_second, fleet, seconds_of_one
 from tests.report import Finding
 
 #: Clips per round, by encoder window; number of rounds.
@@ -41,23 +39,9 @@ def _measure(folder: Path, sizes: Sequence[tuple[int, int]], window: str, count:
     rates: dict[tuple[int, int], list[float]] = {size: [] for size in sizes}
     alone: dict[tuple[int, int], list[float]] = {size: [] for size in sizes}
     with ExitStack() as stacks:
-        fleets = {size: stacks.enter_context(_fleet(folder, size, window)) for size in sizes}
+        fleets = {(w, t): stacks.enter_context(fleet(folder, workers=w, threads=t, window=window)) for w, t in sizes}
         for _ in range(ROUNDS):
-            for size, fleet in fleets.items():
-                rates[size].append(clips_per_second(fleet, count))
-                alone[size].append(seconds_of_one(fleet))
+            for size, running in fleets.items():
+                rates[size].append(clips_per_second(running, count))
+                alone[size].append(seconds_of_one(running))
     return {k: median(v) for k, v in rates.items()}, {k: median(v) for k, v in alone.items()}
-
-
-def _fleet(folder: Path, size: tuple[int, int], window: str) -> AbstractContextManager[Stack]:
-    workers, threads = size
-    settings = {
-        "WHISPER_MODEL": str(build(ROOT / "build" / "base-shape")),
-        "ENABLE_CACHE": "false",
-        "WHISPER_COMPUTE_TYPE": "int8",
-        "LEASE_SECONDS": "30",
-        "CANARY_SECONDS": "3600",
-        "WHISPER_ENCODER_WINDOW": window,
-        "WHISPER_CPU_THREADS": str(threads),
-    }
-    return running_stack(folder / f"{workers}x{threads}{window}", workers=workers, **settings)  # type: ignore[arg-type]

@@ -1,152 +1,143 @@
-"""Short clips through the whole fleet, against faster-whisper called sequentially with the same model, threads and options."""
+"""Short clips through the whole fleet, against what people would use instead, with the same weights, clips and beam.
 
-import json
+First each baseline alone, in a table. Then, for each window: baselines, a burst through the fleet, baselines again, and so on; a
+ratio is one burst's against the mean of the two measurements around it. The speed of a shared host changes within minutes.
+"""
+
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-import jiwer
-
-from tests.benchmarks.base_shape import build
+from shared.cpu import threads_for, usable_cores, workers_for
+from tests.benchmarks.base_shape import sentence
+from tests.benchmarks.baselines.process import Baseline, Clips, Warm, running, samples_of
+from tests.benchmarks.baselines.roster import everything, others, sequence, whisper_cpp
+from tests.benchmarks.bursts import clips_per_second, encoders, fleet, made_anew, seconds_of_one, span
 from tests.benchmarks.submit_latency import clip
-from tests.processes import ROOT, Stack, running_stack
+from tests.host import by_processor
 from tests.report import Finding
 
-WORKERS, THREADS, ROUNDS, SEQUENTIAL_CLIPS = 2, 2, 4, 10
+#: Threads of each baseline; the fleet's workers and threads that all baselines are measured against; rounds for each window.
+THREADS, SMALL, ROUNDS = 2, (2, 1), 3
+#: Clips that a baseline decodes each time: enough for a batch of the one that makes batches.
+CLIPS, BATCH = 4, 8
 #: Clips per burst, by encoder window.
-BURSTS = {"full": 48, "adaptive": 128}
-QUERY = "?language=en&beam_size=5&vad=false"
+BURSTS = {"full": 40, "trimmed": 48, "adaptive": 128}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """A baseline, and how many times its clips per second the fleet must do."""
+
+    baseline: Baseline
+    target: float
 
 
 def throughput(folder: Path) -> Iterator[Finding]:
-    """The baseline runs before and after each burst: the speed of a shared host changes within minutes."""
-    model = str(build(ROOT / "build" / "base-shape"))
-    clips = _write(folder / "baseline", [clip(n) for n in range(SEQUENTIAL_CLIPS)])
-    settings = {"WHISPER_MODEL": model, "ENABLE_CACHE": "false", "WHISPER_COMPUTE_TYPE": "int8", "LEASE_SECONDS": "30"}
-    rates: dict[str, list[float]] = {window: [] for window in BURSTS}
-    ratios: dict[str, list[float]] = {window: [] for window in BURSTS}
-    sequential, windows = [_sequential_rate(model, clips)], list[tuple[int, int]]()
-    for number in range(ROUNDS):
-        for window, count in BURSTS.items():
-            with running_stack(folder / f"{window}{number}", workers=WORKERS, WHISPER_ENCODER_WINDOW=window, **settings) as stack:  # type: ignore[arg-type]
-                rates[window].append(clips_per_second(stack, count))
-                windows.append(_short_windows(stack))
-            sequential.append(_sequential_rate(model, clips))
-            ratios[window].append(rates[window][-1] / statistics.fmean(sequential[-2:]))
-    for window, target in (("full", 1.7), ("adaptive", 8.0)):
-        ratio = statistics.median(ratios[window])
-        yield Finding(
-            experiment=f"bursts of {BURSTS[window]} 3 s clips, shape of Whisper base, beam 5, {window} encoder window: {WORKERS} "
-            "workers of 1 thread, through HTTP and Redis; baseline, before and after each: faster-whisper in sequence with "
-            f"{THREADS} threads",
-            must=f">= {target} x clips per second",
-            seen=f"{ratio:.2f} ({min(ratios[window]):.2f}-{max(ratios[window]):.2f}) x: {_span(rates[window])} against "
-            f"{_span(sequential)} clips/s ({ROUNDS} bursts)" + (f"; {_made_anew(windows)}" if window == "adaptive" else ""),
-            holds=ratio >= target,
+    """The table, then each window against its rivals; if `make up` would choose another size, that against the sequence."""
+    samples = [samples_of(clip(n)) for n in range(BATCH)]
+    ms = {b.name: _alone(b, samples) for b in everything() if not b.missing}
+    yield _table(ms)
+    fastest = min((b for b in others() if not b.missing), key=lambda b: ms[b.name])
+    cores = usable_cores()
+    chosen = (workers_for(cores), threads_for(cores, workers_for(cores)))
+    for window in BURSTS:
+        yield from _against(folder, SMALL, window, _rivals(window, fastest), samples, alone=chosen == SMALL)
+        if chosen != SMALL:
+            yield from _against(folder, chosen, window, _rivals(window, fastest)[:1], samples, alone=True)
+
+
+def _rivals(window: str, fastest: Baseline) -> list[Rival]:
+    """The sequence is the first. A short window is compared with a short context where a baseline has one."""
+    if window == "trimmed":
+        return [Rival(baseline=sequence(), target=by_processor(bf16=5.5, other=2.4))]
+    full = window == "full"
+    first = by_processor(bf16=3.5, other=1.9) if full else by_processor(bf16=14, other=9)
+    ggml = by_processor(bf16=7, other=4) if full else by_processor(bf16=8, other=5)
+    best = by_processor(bf16=1.5, other=1.3) if full else by_processor(bf16=5, other=4)
+    return [
+        Rival(baseline=sequence(), target=first),
+        *(Rival(baseline=whisper_cpp(precision, full=full), target=ggml) for precision in ("f16", "q8_0")),
+        Rival(baseline=fastest, target=best),
+    ]
+
+
+def _alone(baseline: Baseline, samples: Clips) -> float:
+    """Milliseconds per clip."""
+    with running(baseline, THREADS, samples[:1]) as warm:
+        return _ms_per_clip(baseline, warm, samples)
+
+
+def _ms_per_clip(baseline: Baseline, warm: Warm, samples: Clips) -> float:
+    timed = warm.transcribe(samples if baseline.batches else samples[:CLIPS])
+    wrong = [text for text in timed.transcripts if text != sentence()]
+    assert not wrong, f"{baseline.name} says {wrong[0]!r}"
+    return timed.ms_per_clip
+
+
+def _table(ms: dict[str, float]) -> Finding:
+    missing = [
+        f"{b.name}: not measured, {b.package} is not installed (`make bench` installs it)" for b in everything() if b.missing
+    ]
+    return Finding(
+        experiment=f"baselines alone, shape of Whisper base, 3 s clips one after another, {THREADS} threads: ms per clip",
+        must="all measured, all say the model's sentence",
+        seen="; ".join([*(f"{name}: {value:.0f}" for name, value in ms.items()), *missing]),
+        holds=not missing,
+    )
+
+
+def _against(
+    folder: Path, size: tuple[int, int], window: str, rivals: Sequence[Rival], samples: Clips, *, alone: bool
+) -> Iterator[Finding]:
+    """One row for each rival, and one for a clip alone. The fleet is idle while a baseline decodes, and the other way round."""
+    present = [rival for rival in rivals if not rival.baseline.missing]
+    around: list[dict[str, float]] = []
+    rates, single = list[float](), list[float]()
+    with ExitStack() as stack:
+        warm = {r.baseline: stack.enter_context(running(r.baseline, THREADS, samples[:1])) for r in present}
+        workers = stack.enter_context(fleet(folder, workers=size[0], threads=size[1], window=window))
+        for number in range(ROUNDS + 1):
+            around.append({b.name: _ms_per_clip(b, process, samples) for b, process in warm.items()})
+            if number < ROUNDS:
+                rates.append(clips_per_second(workers, BURSTS[window]))
+                single.append(seconds_of_one(workers) if alone else 0.0)
+        told = f"encoder {encoders(workers)}" + ("" if window == "full" else f"; {made_anew(workers)}")
+    what = f"shape of Whisper base, beam 5, {window} encoder window: {size[0]} workers of {size[1]} thread{'s' * (size[1] > 1)}"
+    for rival in present:
+        yield _burst_row(
+            f"bursts of {BURSTS[window]} 3 s clips, {what}", rival, rates, [ms[rival.baseline.name] for ms in around], told
+        )
+    if alone and window != "trimmed":
+        yield _alone_row(
+            f"one 3 s clip on an idle fleet, {what}", window, single, [ms[present[0].baseline.name] for ms in around]
         )
 
 
-def agreement(folder: Path) -> Iterator[Finding]:
-    """The demo model's transcripts: the fleet's against those of faster-whisper alone, and adaptive windows against full ones."""
-    index = json.loads((ROOT / "models" / "demo" / "clips" / "transcripts.json").read_text())
-    names = [name for name, entry in index.items() if "segments" not in entry]
-    wavs = [(ROOT / "models" / "demo" / "clips" / name).read_bytes() for name in names]
-    truth = [index[name]["text"] for name in names]
-    _, alone = _sequential(str(ROOT / "models" / "demo"), _write(folder / "demo", wavs))
-    heard, windows = {}, []
-    for window in ("full", "adaptive"):
-        with running_stack(folder / f"agree-{window}", workers=2, WHISPER_ENCODER_WINDOW=window) as stack:
-            heard[window] = _transcripts(stack, wavs)
-            windows.append(_short_windows(stack))
-    same = sum(a == b for a, b in zip(alone, heard["full"], strict=True))
-    yield Finding(
-        experiment="the demo model's transcripts through the fleet, in batches, against faster-whisper alone",
-        must="identical",
-        seen=f"{same} of {len(names)} identical",
-        holds=same == len(names),
-    )
-    full, adaptive = (100 * jiwer.wer(truth, heard[window]) for window in ("full", "adaptive"))
-    yield Finding(
-        experiment="the demo model's word error rate with adaptive encoder windows",
-        must="not worse than with full ones by more than 0.5 points",
-        seen=f"{adaptive:.1f} % against {full:.1f} % ({len(names)} clips; {_made_anew(windows)})",
-        holds=adaptive <= full + 0.5,
+def _burst_row(what: str, rival: Rival, rates: Sequence[float], ms: Sequence[float], told: str) -> Finding:
+    ratios = [rate * neighbours / 1000 for rate, neighbours in zip(rates, _neighbours(ms), strict=True)]
+    return Finding(
+        experiment=f"{what}, through HTTP and Redis; baseline, before and after each: {rival.baseline.name}, {THREADS} threads",
+        must=f">= {rival.target} x clips per second",
+        seen=f"{span(ratios)} x: {span(rates)} clips/s against {span(ms, 0)} ms per clip ({ROUNDS} bursts; {told})",
+        holds=statistics.median(ratios) >= rival.target,
     )
 
 
-def _write(folder: Path, wavs: Sequence[bytes]) -> Path:
-    folder.mkdir(parents=True)
-    for number, wav in enumerate(wavs):
-        (folder / f"{number:04d}.wav").write_bytes(wav)
-    return folder
+def _alone_row(what: str, window: str, seconds: Sequence[float], ms: Sequence[float]) -> Finding:
+    target = by_processor(bf16=0.6, other=1.0) if window == "full" else by_processor(bf16=0.35, other=0.5)
+    ratios = [1000 * alone / neighbours for alone, neighbours in zip(seconds, _neighbours(ms), strict=True)]
+    return Finding(
+        experiment=f"{what}: from submit to transcript; baseline: faster-whisper, sequence, {THREADS} threads",
+        must=f"<= {target} x",
+        seen=f"{span(ratios)} x: {span([1000 * s for s in seconds], 0)} against {span(ms, 0)} ms ({ROUNDS} rounds)",
+        holds=statistics.median(ratios) <= target,
+    )
 
 
-def _sequential(model: str, folder: Path) -> tuple[float, list[str]]:
-    """Seconds for all clips, and the transcripts."""
-    command = [sys.executable, "-m", "tests.benchmarks.sequential", model, str(THREADS), str(folder)]
-    answer = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
-    return float(answer["seconds"]), list(answer["transcripts"])
-
-
-def _sequential_rate(model: str, clips: Path) -> float:
-    """Clips per second."""
-    return SEQUENTIAL_CLIPS / _sequential(model, clips)[0]
-
-
-def _transcripts(stack: Stack, wavs: Sequence[bytes]) -> list[str]:
-    """Transcripts of all clips, submitted at once by one client each."""
-
-    def one(wav: bytes) -> str:
-        with stack.client() as client:
-            job = client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()
-            while job["status"] in ("queued", "running"):
-                job = client.get(f"/v1/jobs/{job['job_id']}?wait=60").json()
-        return str(job["result"]["transcript"])
-
-    with ThreadPoolExecutor(len(wavs)) as clients:
-        return list(clients.map(one, wavs))
-
-
-def clips_per_second(stack: Stack, count: int) -> float:
-    """Clips per second from the first submit to the last transcript, after a few clips that warm everything up."""
-    wavs = [clip(n) for n in range(count)]
-    _transcripts(stack, [clip(10_000 + n) for n in range(4)])
-    started = time.perf_counter()
-    with stack.client() as client:
-        ids = [client.post(f"/v1/jobs{QUERY}", content=wav).raise_for_status().json()["job_id"] for wav in wavs]
-        for job_id in ids:
-            while (job := client.get(f"/v1/jobs/{job_id}?wait=60").json())["status"] in ("queued", "running"):
-                pass
-            assert job["status"] == "completed"
-    return count / (time.perf_counter() - started)
-
-
-def seconds_of_one(stack: Stack) -> float:
-    """Seconds from submit to transcript on an otherwise idle fleet: the median of five."""
-    took = []
-    for number in range(5):
-        wav = clip(20_000 + number)
-        started = time.perf_counter()
-        _transcripts(stack, [wav])
-        took.append(time.perf_counter() - started)
-    return statistics.median(took)
-
-
-def _short_windows(stack: Stack) -> tuple[int, int]:
-    """How many short windows there were, and how many failed their check and were decoded again in full."""
-    with stack.client() as client:
-        totals = client.get("/stats").json()["totals"]
-    return totals["short_windows"], totals["window_fallbacks"]
-
-
-def _made_anew(windows: Sequence[tuple[int, int]]) -> str:
-    short, anew = (sum(counts) for counts in zip(*windows, strict=True))
-    return f"{anew} of {short} short windows made anew in full"
-
-
-def _span(rates: Sequence[float]) -> str:
-    return f"{statistics.median(rates):.2f} ({min(rates):.2f}-{max(rates):.2f})"
+def _neighbours(ms: Sequence[float]) -> list[float]:
+    """For each burst, the mean of the measurements before and after it."""
+    return [statistics.fmean(pair) for pair in pairwise(ms)]
