@@ -1,4 +1,4 @@
-"""The file for whisper.cpp, read back as whisper.cpp reads it; the folder for OpenVINO says the same weights (docs/decisions/026)."""
+"""The file for whisper.cpp, read back as whisper.cpp reads it; the folder for OpenVINO says the same weights (decision 26)."""
 
 import struct
 from pathlib import Path
