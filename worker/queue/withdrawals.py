@@ -6,13 +6,18 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from redis import Redis, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.jobs import scripting
+from shared.logs import get_logger
 
 #: How long the thread waits for a message before it checks whether it is to end.
 WAIT_SECONDS = 10.0
-#: How long it waits before it subscribes again after it has lost its connection.
+#: How long it waits before it subscribes again.
 AGAIN_SECONDS = 0.5
+
+_LOG = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,11 @@ class Withdrawals:
         while not self._stopped.is_set():
             try:
                 self._listen(deliver)
-            except RedisError:
+            except RedisError as error:
+                if not isinstance(error, RedisConnectionError | RedisTimeoutError):
+                    _LOG.error(
+                        "cannot_listen", channel=self._channel, error=str(error)[:300], hint="docs/redis.md: users' rights"
+                    )
                 self._stopped.wait(AGAIN_SECONDS)
 
     def _listen(self, deliver: Callable[[Withdrawn], None]) -> None:
