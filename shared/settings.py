@@ -207,8 +207,8 @@ class WorkerSettings(FleetSettings):
         Field(
             ge=1,
             le=64,
-            description="Jobs that one worker decodes at a time, sharing the calls to its model; at most 4 short ones on a CPU "
-            "with the full window.",
+            description="Jobs that one worker decodes at a time, sharing the calls to its model; at most 4 short ones on a CPU, "
+            "unless the window is adaptive.",
         ),
     ] = 8
     whisper_encoder_window: Annotated[
@@ -225,8 +225,8 @@ class WorkerSettings(FleetSettings):
     whisper_encoder_precision: Annotated[
         Literal["auto", "bf16", "f32", "int8"],
         Field(
-            description="What OpenVINO's encoder calculates in. auto: bf16 where the processor has it, else f32; or int8 if the model does "
-            "and that is clearly faster."
+            description="What OpenVINO's encoder calculates in. auto: bf16 where the processor has it, else f32; "
+            "or int8, if the model does so and that is clearly faster."
         ),
     ] = "auto"
     whisper_num_workers: Annotated[

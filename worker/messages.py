@@ -55,7 +55,7 @@ class Unable:
 class ChosenEncoder:
     """The encoder that a model process uses: its name and precision as in the settings, and why it was chosen.
 
-    `ms`: by name, the milliseconds that each encoder took for a window, if they were measured.
+    `ms`: by name and precision, the milliseconds that each encoder took for a window, if they were measured.
     """
 
     name: str

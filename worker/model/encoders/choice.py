@@ -1,13 +1,14 @@
-"""Chooses the encoder of a worker: the one that the settings name, or the faster one on this machine with this model."""
+"""Chooses the encoder of a worker: the one that the settings name, or the fastest one on this machine with this model."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import ctranslate2
 import numpy as np
 from ctranslate2.models import Whisper
+from numpy.typing import NDArray
 
 from shared.logs import get_logger
 from worker.engine_settings import EngineSettings
@@ -20,12 +21,14 @@ from worker.model.encoders.openvino_encoder import OpenVinoEncoder, Precision, h
 FULL_FRAMES, SHORT_FRAMES, CHECK_FRAMES = 3000, 560, 400
 #: OpenVINO's encoding may differ so much from CTranslate2's, relative to its length. On speech, int8 differs by 0.01.
 LARGEST_DISTANCE = 0.1
-#: CTranslate2 is taken if it needs less than this share of OpenVINO's time. Between equal ones the choice must not depend on
-#: what else the machine does: a fleet's workers share their cache only if they have the same encoder.
+#: An encoder is taken in place of one that is preferred if it needs less than this share of its time. Between two that are about
+#: equal, the choice must not depend on what else the machine does at that moment.
 CLEARLY_FASTER = 0.9
-#: Most rounds, each of one window per encoder. A round in which one is so much faster decides; so does the last one within the
-#: time.
-ROUNDS, DECISIVE, MOST_SECONDS = 4, 1.5, 4.0
+#: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
+#: so many times as long as the fastest one drops out.
+LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 1.0, 2.0
+#: If a window may take longer than this, a shorter one is measured.
+LONGEST_WINDOW_MS = 3000
 
 _LOG = get_logger(__name__)
 
@@ -35,109 +38,119 @@ def choose_encoder(model: Whisper, folder: Path, settings: EngineSettings) -> tu
 
     `model`: the loaded model, from `folder`. Raises `EncoderUnavailable` if the settings demand OpenVINO and it cannot be used.
     """
-    own = CTranslate2Encoder(model)
-    encoder, ms, why = _chosen(own, model, folder, settings)
-    told = ChosenEncoder(name=encoder.name, precision=encoder.precision, ms=ms, why=why)
-    _LOG.info("encoder_chosen", encoder=told.name, precision=told.precision, why=why, **{f"{name}_ms": ms[name] for name in ms})
-    return encoder, told
+    candidates, why = _candidates(CTranslate2Encoder(model), model, folder, settings)
+    ms: dict[str, float] = {}
+    if len(candidates) > 1:
+        frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
+        ms = measured({label(one): one for one in candidates}, model.n_mels, frames)
+        candidates, why = [preferred(candidates, ms)], "measured"
+    told = ChosenEncoder(name=candidates[0].name, precision=candidates[0].precision, why=why, ms=ms)
+    _LOG.info("encoder_chosen", encoder=told.name, precision=told.precision, why=why, ms=ms)
+    return candidates[0], told
 
 
-def _chosen(
-    own: CTranslate2Encoder, model: Whisper, folder: Path, settings: EngineSettings
-) -> tuple[Encoder, dict[str, float], str]:
+def _candidates(own: CTranslate2Encoder, model: Whisper, folder: Path, settings: EngineSettings) -> tuple[Sequence[Encoder], str]:
+    """The encoders that the settings allow and that work here, the preferred ones first; if it is a single one, also why."""
     if model.device != "cpu":
-        return own, {}, "the model runs on a GPU"
+        return [own], "the model runs on a GPU"
     if settings.encoder == "ctranslate2":
-        return own, {}, "WHISPER_ENCODER"
+        return [own], "WHISPER_ENCODER"
     try:
-        other = _openvino(own, model.n_mels, folder, settings)
+        others = _openvino(own, model.n_mels, folder, settings)
     except EncoderUnavailable as error:
         if settings.encoder == "openvino":
             raise
-        return own, {}, str(error)
-    if settings.encoder == "openvino":
-        return other, {}, "WHISPER_ENCODER"
-    frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
-    ms = measured({own.name: own, other.name: other}, sample(model.n_mels, frames), sample(model.n_mels, CHECK_FRAMES))
-    faster: Encoder = own if ms[own.name] < CLEARLY_FASTER * ms[other.name] else other
-    return faster, ms, "measured"
+        return [own], str(error)
+    return (others, "WHISPER_ENCODER") if settings.encoder == "openvino" else ([*others, own], "")
 
 
-def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -> OpenVinoEncoder:
-    """OpenVINO's encoder in the first precision that works here: what it encodes must be what the model's own encodes."""
+def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -> list[Encoder]:
+    """OpenVINO's encoders that work here, in the precisions to choose from."""
     window, reasons = sample(mels, CHECK_FRAMES), []
-    expected = np.array(_float32(own.encode(window)))
-    for precision in precisions(settings.encoder_precision, own.precision):
-        try:
-            encoder = OpenVinoEncoder(folder, precision, settings.cpu_threads)
-            check(encoder, window, expected)
-        except EncoderUnavailable as error:
-            reasons.append(str(error))
-        else:
-            return encoder
+    expected = _float32(own.encode(window))
+    for group in precisions(settings.encoder_precision, own.precision, has_bf16=has_bfloat16()):
+        working: list[Encoder] = []
+        for precision in group:
+            try:
+                working.append(OpenVinoEncoder(folder, precision, settings.cpu_threads))
+                check(working[-1], window, expected)
+            except EncoderUnavailable as error:
+                working = [one for one in working if one.precision != precision]
+                reasons.append(str(error))
+        if working:
+            return working
     raise EncoderUnavailable(" ".join(dict.fromkeys(reasons)))
 
 
-def precisions(wanted: str, compute_type: str) -> list[Precision]:
-    """The precisions to try, in order. `wanted`: as in the settings. `compute_type`: the one that CTranslate2 calculates in.
+def precisions(wanted: str, compute_type: str, *, has_bf16: bool) -> list[list[Precision]]:
+    """Groups of precisions to choose from; a later group is for machines where none of the earlier ones works.
 
-    `auto` is bfloat16 where the processor has it. Elsewhere it is int8 if the decoder calculates in int8 too, else float32.
+    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder.
     """
-    if wanted in {"bf16", "f32"}:
-        return [cast("Precision", wanted)]
-    has_bf16 = has_bfloat16()
-    if wanted == "int8":
-        return ["int8_bf16" if has_bf16 else "int8_f32"]
-    other: list[Precision] = ["int8_f32", "f32"] if compute_type.startswith("int8") else ["f32"]
-    return ["bf16", *other] if has_bf16 else other
+    if wanted == "bf16":
+        return [["bf16"]]
+    if wanted == "f32":
+        return [["f32"]]
+    int8 = wanted == "int8" or compute_type.startswith("int8")
+    in_bf16: list[Precision] = ["bf16", "int8_bf16"] if int8 else ["bf16"]
+    in_f32: list[Precision] = ["f32", "int8_f32"] if int8 else ["f32"]
+    groups = [in_bf16, in_f32] if has_bf16 else [in_f32]
+    return [group[1:] for group in groups] if wanted == "int8" else groups
 
 
-def check(encoder: Encoder, window: ctranslate2.StorageView, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def check(encoder: Encoder, window: ctranslate2.StorageView, expected: NDArray[np.float32]) -> None:
     """Raise `EncoderUnavailable` if the encoder fails, or if its encoding of the window is far from what is expected."""
+    about = f"The {encoder.name} encoder in {encoder.precision}"
     try:
         encoded = _float32(encoder.encode(window))
     except RuntimeError as error:
-        raise EncoderUnavailable(f"{encoder.name} in {encoder.precision} does not encode here.") from error
+        raise EncoderUnavailable(f"{about} does not work here.") from error
     distance = float(np.linalg.norm(encoded - expected) / np.linalg.norm(expected)) if encoded.shape == expected.shape else 1.0
-    if not distance <= LARGEST_DISTANCE:
-        raise EncoderUnavailable(
-            f"{encoder.name} in {encoder.precision} encodes something else than CTranslate2 here (distance {distance:.2f})."
-        )
+    if not distance <= LARGEST_DISTANCE:  # nor is NaN
+        raise EncoderUnavailable(f"{about} is wrong by {distance:.0%} here.")
 
 
-def measured(
-    encoders: Mapping[str, Encoder], window: ctranslate2.StorageView, short: ctranslate2.StorageView
-) -> dict[str, float]:
-    """Milliseconds per window of each encoder, in turns, the best of each. The short window instead, if the other takes long."""
-    rounds = _rounds(encoders, short)
-    at_least = next(rounds)
-    if max(at_least.values()) / CHECK_FRAMES * FULL_FRAMES < 1000 * MOST_SECONDS / len(encoders):
-        rounds = _rounds(encoders, window)
-    started, best = time.monotonic(), next(rounds)
-    for number, latest in enumerate(rounds, start=2):
-        decisive = max(best.values()) > DECISIVE * min(best.values())
-        if decisive or number > ROUNDS or time.monotonic() - started > MOST_SECONDS:
+def measured(encoders: Mapping[str, Encoder], mels: int, frames: int) -> dict[str, float]:
+    """Milliseconds for a window of so many frames: measured in turns, the best of each encoder.
+
+    If one may take longer than `LONGEST_WINDOW_MS`, as in large models, a window of `CHECK_FRAMES` is measured.
+    """
+    window, short = sample(mels, frames), sample(mels, CHECK_FRAMES)
+    if max(_ms(one, short) for one in encoders.values()) * frames / CHECK_FRAMES > LONGEST_WINDOW_MS:
+        window = short
+    best = dict.fromkeys(encoders, float("inf"))
+    running, started = list(encoders), time.monotonic()
+    for number in range(1, MOST_ROUNDS + 1):
+        for name in running:
+            best[name] = min(best[name], _ms(encoders[name], window))
+        running = [name for name in running if best[name] < HOPELESS * min(best.values())]
+        if len(running) < 2 or (number >= LEAST_ROUNDS and time.monotonic() - started > MOST_SECONDS):
             break
-        best = {name: min(best[name], latest[name]) for name in best}
     return {name: round(ms, 1) for name, ms in best.items()}
 
 
-def _rounds(encoders: Mapping[str, Encoder], window: ctranslate2.StorageView) -> Iterator[dict[str, float]]:
-    """Round after round, the milliseconds that each encoder takes for the window."""
-    while True:
-        took = {}
-        for name, encoder in encoders.items():
-            started = time.perf_counter()
-            encoder.encode(window)
-            took[name] = (time.perf_counter() - started) * 1000
-        yield took
+def preferred(candidates: Sequence[Encoder], ms: Mapping[str, float]) -> Encoder:
+    """The first candidate than which no other one is clearly faster."""
+    return next(one for one in candidates if min(ms.values()) >= CLEARLY_FASTER * ms[label(one)])
+
+
+def label(encoder: Encoder) -> str:
+    """Name and precision, for people."""
+    return f"{encoder.name} {encoder.precision}"
+
+
+def _ms(encoder: Encoder, window: ctranslate2.StorageView) -> float:
+    started = time.perf_counter()
+    encoder.encode(window)
+    return (time.perf_counter() - started) * 1000
 
 
 def sample(mels: int, frames: int) -> ctranslate2.StorageView:
     """A window of noise in the range of log-mel features, the same one each time."""
-    values = np.random.default_rng(0).uniform(-1, 1, (1, mels, frames))
+    values: NDArray[Any] = np.random.default_rng(0).uniform(-1, 1, (1, mels, frames))
     return ctranslate2.StorageView.from_array(values.astype(np.float32))
 
 
-def _float32(view: ctranslate2.StorageView) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return np.asarray(view if view.dtype == ctranslate2.DataType.float32 else view.to(ctranslate2.DataType.float32))
+def _float32(view: ctranslate2.StorageView) -> NDArray[np.float32]:
+    """A copy of the values."""
+    return np.array(view if view.dtype == ctranslate2.DataType.float32 else view.to(ctranslate2.DataType.float32))
