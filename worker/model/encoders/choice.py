@@ -85,8 +85,11 @@ def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -
 def precisions(wanted: str, compute_type: str, *, has_bf16: bool) -> list[list[Precision]]:
     """Groups of precisions to choose from; a later group is for machines where none of the earlier ones works.
 
-    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder.
+    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder. Raises
+    `EncoderUnavailable` if the settings demand bfloat16 and the processor has none: OpenVINO would take float32 and not say so.
     """
+    if wanted == "bf16" and not has_bf16:
+        raise EncoderUnavailable("This processor does not calculate in bfloat16, as WHISPER_ENCODER_PRECISION demands.")
     if wanted == "bf16":
         return [["bf16"]]
     if wanted == "f32":
