@@ -53,7 +53,14 @@ def engine() -> Engine:
 
 
 def loaded(window: EncoderWindow) -> Engine:
-    settings = WorkerSettings(whisper_model="demo", whisper_cpu_threads=1, whisper_batch_size=8, whisper_encoder_window=window)
+    """The encoder is named: two engines that each measure encoders on a busy machine may choose different ones."""
+    settings = WorkerSettings(
+        whisper_model="demo",
+        whisper_cpu_threads=1,
+        whisper_batch_size=8,
+        whisper_encoder_window=window,
+        whisper_encoder="ctranslate2",
+    )
     return Engine(chosen_engine(settings))
 
 
