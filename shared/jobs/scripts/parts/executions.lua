@@ -30,7 +30,8 @@ local function end_execution(job)
   local member = job.id .. ':' .. job.execution
   redis.call('ZREM', PREFIX .. ':in_flight', job.id)
   redis.call('ZREM', RQ .. ':wip:' .. job.lane, member)
-  redis.call('DEL', RQ .. ':execution:' .. member)
+  -- The second key is of workers of release 0.3.
+  redis.call('DEL', RQ .. ':execution:' .. member, RQ .. ':executions:' .. job.id)
   redis.call('SREM', RQ .. ':worker:' .. job.worker .. ':executions', member)
   redis.call('HDEL', key('job', job.id), 'execution', 'token')
   if not a.token or a.id ~= job.id then
