@@ -96,7 +96,7 @@ class ScriptDriver:
             if audio:
                 transaction.set(KEYS.audio(job_id), audio, xx=True, keepttl=True)
             verdict, *rest = _plain(transaction.execute()[0])
-        return [verdict, *(part for part in rest if not isinstance(part, list))]
+        return [verdict] if verdict == "queued" else [verdict, *(part for part in rest if not isinstance(part, list))]
 
     def claim(self, worker: str = "w1", lease_ms: int = 10_000, again: bool = False) -> dict[str, str]:
         """The claimed job's hash, {} if nothing waits. `again`: the last claim's answer was lost."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,7 +141,9 @@ class JobStore:
             if trouble_of(error) is Trouble.FULL:
                 return await self._without_memory(draft, audio, error)
             raise
-        new = snapshot_of(rest[0]) if verdict in ("cached", "following", "queued") else None
+        if verdict == "queued":
+            return verdict, None, _queued(draft, *rest)
+        new = snapshot_of(rest[0]) if verdict in ("cached", "following") else None
         return verdict, rest[0] if verdict == "replay" else None, new
 
     async def _without_memory(self, draft: Draft, audio: bytes, error: ResponseError) -> tuple[str, str | None, Snapshot | None]:
@@ -297,12 +299,27 @@ class JobStore:
 def snapshot_of(answer: Any) -> Snapshot:
     """Read a job as `view` (`parts/access.lua`) returns it: from a script's answer, or decoded from the JSON of an event."""
     stored, transcript, partial, ahead, pieces = answer
+    job = Job.from_hash(scripting.text_hash(stored))
     return Snapshot(
-        Job.from_hash(scripting.text_hash(stored)),
-        Transcript.model_validate_json(transcript) if transcript else None,
+        job,
+        _with_tracks(Transcript.model_validate_json(transcript), job) if transcript else None,
         joined_text(scripting.text_hash(pieces)) or join_text([Segment.model_validate_json(segment) for segment in partial]),
         Ahead(int(ahead[0]), int(ahead[1]) / 1000) if ahead else None,
     )
+
+
+def _with_tracks(transcript: Transcript, job: Job) -> Transcript:
+    """The transcript with the tracks of its file. It is stored without them if the job's record has the same."""
+    if not transcript.audio or transcript.audio.tracks or not job.audio:
+        return transcript
+    return transcript.model_copy(update={"audio": transcript.audio.model_copy(update={"tracks": job.audio.tracks})})
+
+
+def _queued(draft: Draft, now_ms: str, ahead: Sequence[Any]) -> Snapshot:
+    """A job that has just been queued."""
+    record = {field: str(value) for field, value in draft.record.items()}
+    job = Job.from_hash(record | {"state": JobState.QUEUED.value, "created_at_ms": now_ms})
+    return Snapshot(job, None, "", Ahead(int(ahead[0]), int(ahead[1]) / 1000))
 
 
 def _replicas(keys: Keys, settings: GatewaySettings) -> Replicas | None:

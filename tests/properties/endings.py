@@ -15,6 +15,8 @@ class Endings(Lanes):
         self.move(job, state)
         job.token, job.segments = None, []
         self.watched.pop(job.id, None)
+        if state is JobState.COMPLETED:
+            job.ended_as = None
         if not job.is_dead:
             self.audio.discard(job.id)
             self.checkpoints.pop(job.id, None)

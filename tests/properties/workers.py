@@ -16,8 +16,8 @@ class Workers(Claims):
         job = self.records.get(job_id)
         if job and job.state is JobState.RUNNING and job.token == token:
             return job, None
-        if job and job.ended_by == token and job.ended_as in answers:
-            return None, job.ended_as
+        if job and job.ended_by == token and (answer := job.ended_as or job.state.value) in answers:
+            return None, answer
         # A piece that is done has no record: it is not known who asks.
         self.totals["refused_writes"] += job is not None or not re.search(r"_p\d+$", job_id)
         return None, None
@@ -42,7 +42,7 @@ class Workers(Claims):
         if job.parent:
             return self._finish_piece(job, worker, execution, transcript)
         followers = self.close_flight(job)
-        job.ended_by, job.ended_as = job.token, "completed"
+        job.ended_by = job.token
         for one in (job, *followers):
             self.transcripts[one.id] = self.cache[one.digest] = transcript
             self.settle(one, JobState.COMPLETED)

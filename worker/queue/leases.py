@@ -152,7 +152,7 @@ class Leases:
         return self._written(
             self._scripts.run(
                 "finish",
-                transcript.model_copy(update={"decoded_as": decoded_as}).model_dump_json(exclude_defaults=True),
+                _stored(transcript.model_copy(update={"decoded_as": decoded_as}), leased.job),
                 id=leased.job.id,
                 token=leased.token,
                 revision=decoded_as,
@@ -198,6 +198,17 @@ class Leases:
     def hand_back(self, leased: LeasedJob) -> bool:
         """Put the job back at the front of its lane; this attempt is not counted. False for a stale token."""
         return bool(self._scripts.run("hand_back", id=leased.job.id, token=leased.token))
+
+
+def _stored(transcript: Transcript, job: Job) -> str:
+    """The transcript as JSON, without what the job's record says too: transcripts are kept for long, and must be small.
+
+    Only the stitching of a file asks a transcript, that of a piece, as what it was decoded.
+    """
+    audio, known = transcript.audio, job.audio
+    if audio and known and audio.tracks == known.tracks:
+        transcript = transcript.model_copy(update={"audio": audio.model_copy(update={"tracks": []})})
+    return transcript.model_dump_json(exclude_defaults=True, exclude=None if job.parent else {"decoded_as"})
 
 
 def _options_of(piece: Piece, asked: TranscriptionOptions) -> TranscriptionOptions:

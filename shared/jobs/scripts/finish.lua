@@ -80,7 +80,7 @@ end
 local followers = close_flight(job)
 redis.call('SET', key('transcript', job.id), transcript, 'EX', a.result_ttl)
 settle(job, 'completed', {
-  origin = 'decoded', progress_seconds = job.audio_seconds, ended_by = job.token, ended_as = 'completed',
+  origin = 'decoded', progress_seconds = job.audio_seconds, ended_by = job.token,
 })
 for _, follower in ipairs(followers) do
   redis.call('SET', key('transcript', follower.id), transcript, 'EX', a.result_ttl)

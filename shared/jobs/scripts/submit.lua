@@ -20,7 +20,8 @@
 --
 -- a.lane_kinds   the kinds of lanes, the most urgent first
 --
--- Returns {verdict, ...}: {'cached', view}, {'following', view}, {'queued', view} with read.lua's answer for the new job;
+-- Returns {verdict, ...}: {'cached', view} or {'following', view} with read.lua's answer for the new job; {'queued', the time (ms),
+-- {jobs, milliseconds of audio} that are started before the job}: the rest of its record is what the caller has sent;
 -- {'need_audio'}, {'replay', id}, {'conflict'}, {'full', bytes waiting, audio_ms waiting}.
 -- uses: access executions pieces lanes endings
 local job = a.job
@@ -148,4 +149,4 @@ end
 count('cache_misses')
 redis.call('SET', key('flight', job.digest), job.id)
 enter_lane(job, false, true)
-return { 'queued', view(job) }
+return { 'queued', integer(NOW), ahead_of(job) }

@@ -36,7 +36,7 @@ local function show_ended(job, state, fields)
 end
 
 -- Fields of a record that nobody reads once the job has completed: a finished job is kept for long, and must be small.
-local UNTIL_COMPLETED = { 'digest', 'start_deadline_ms', 'queued_at_ms' }
+local UNTIL_COMPLETED = { 'digest', 'start_deadline_ms', 'queued_at_ms', 'ended_as' }
 
 -- End a job: the only way into a terminal state.
 -- Needs a.result_ttl, a.failed_audio_ttl and a.gone_ttl (seconds).

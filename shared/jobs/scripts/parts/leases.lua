@@ -4,7 +4,7 @@
 -- All these calls follow one rule. A call names the executions that it begins by `a.execution`, an id that its worker makes up.
 -- It names the execution that it ends by the token that the worker was given. The job's record keeps both names: `execution`
 -- while the job is under a lease, and `ended_by` from the last call by which a worker put the job down (with that call's answer
--- in `ended_as`). A call that comes again finds its name in the record, changes nothing, and answers as before.
+-- in `ended_as`, or as the job's state). A call that comes again finds its name in the record, changes nothing, and answers as before.
 
 -- Whether this job is under a lease that a.worker got by an earlier call with the same a.execution. Then: its hash as
 -- {field, value, ...}.
