@@ -10,7 +10,7 @@ from tests.benchmarks.bursts import clips_per_second, fleet, seconds_of_one
 from tests.report import Finding
 
 #: Clips per round, by encoder window; number of rounds.
-CLIPS, ROUNDS = {"full": 12, "adaptive": 48}, 2
+CLIPS, ROUNDS = {"full": 16, "trimmed": 16, "adaptive": 64}, 3
 
 
 def sizing(folder: Path) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ if a.cache_ttl > 0 then
   redis.call('SET', key('cache', name), integer(NOW) .. '\n' .. transcript, 'EX', a.cache_ttl)
   redis.call('ZADD', index, NOW, name)
   redis.call('ZREMRANGEBYSCORE', index, '-inf', NOW - a.cache_ttl * 1000)
-  redis.call('EXPIRE', index, a.cache_ttl)
+  keep_for(index, 2 * a.cache_ttl)
   local excess = redis.call('ZCARD', index) - a.cache_entries
   for _ = 1, math.min(excess, 100) do
     redis.call('DEL', key('cache', redis.call('ZPOPMIN', index)[1]))

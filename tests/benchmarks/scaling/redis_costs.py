@@ -82,7 +82,9 @@ class Probe:
             "sha256": uuid4().hex * 2,
             "digest": uuid4().hex * 2,
         }
-        limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, **self.settings.terminal_ttls()}
+        audio_ttl = self.settings.audio_ttl_seconds()
+        limits: dict[str, Any] = {"max_bytes": 10**10, "max_audio_ms": 10**10, "audio_ttl": audio_ttl}
+        limits |= self.settings.terminal_ttls()
         assert self.fleet.submit(job_id, audio=bytes(size), job=job, **limits) == ["queued"]
 
     def claim(self, number: int) -> LeasedJob:
