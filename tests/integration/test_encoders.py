@@ -169,7 +169,7 @@ except Exception as error:
 
 @pytest.mark.parametrize(
     ("spoilt", "complaint"),
-    [("encoder/layer_1/ffn/linear_0/weight", "do not fit"), ("encoder/conv2/bias", "has no encoder/conv2")],
+    [("encoder/layer_1/ffn/linear_0/weight", "do not fit"), ("encoder/conv2/weight", "has no encoder/conv2")],
 )
 def test_a_model_that_is_not_understood_is_refused(tmp_path: Path, spoilt: str, complaint: str) -> None:
     arrays, aliases = demo_arrays("float32")

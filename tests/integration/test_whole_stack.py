@@ -61,6 +61,8 @@ def test_submit_fetch_and_every_format_of_the_result(client: httpx.Client, clips
     assert result["cached"] is False and result["language"] == "en" and result["attempts"] == 1
     assert result["segments"][0]["words"][0].keys() >= {"word", "start", "end"}
     assert result["model"] == "demo" and result["duration"] > 0 and result["real_time_factor"] > 0
+    workers = client.get("/stats").json()["workers"]
+    assert (result["encoder"], result["encoder_precision"]) in {(w["encoder"], w["encoder_precision"]) for w in workers}
     assert {"queue_ms", "preprocess_ms", "transcribe_ms", "total_ms"} <= result["processing_time"].keys()
     texts = {f: client.get(f"/v1/jobs/{job['job_id']}/result?format={f}") for f in ("text", "srt", "vtt", "tsv", "verbose_json")}
     assert texts["text"].text.strip() == result["transcript"]

@@ -175,12 +175,20 @@ def test_an_encoder_that_encodes_something_else_is_not_used(machine: Machine, va
         ("auto", "float32", False, [["f32"]]),
         ("int8", "float32", True, [["int8_bf16"], ["int8_f32"]]),
         ("int8", "float32", False, [["int8_f32"]]),
-        ("bf16", "int8_float32", False, [["bf16"]]),
+        ("bf16", "int8_float32", True, [["bf16"]]),
         ("f32", "int8_float32", True, [["f32"]]),
     ],
 )
 def test_precisions(wanted: str, compute_type: str, has_bf16: bool, groups: list[list[str]]) -> None:
     assert precisions(wanted, compute_type, has_bf16=has_bf16) == groups
+
+
+def test_bfloat16_is_not_promised_where_the_processor_lacks_it(machine: Machine) -> None:
+    machine.has_bf16 = False
+    machine.has("bf16", FAST)
+    assert "does not calculate in bfloat16" in machine.chosen(whisper_encoder_precision="bf16").why
+    with pytest.raises(EncoderUnavailable, match="does not calculate in bfloat16"):
+        machine.chosen(whisper_encoder="openvino", whisper_encoder_precision="bf16")
 
 
 def test_transcripts_of_different_encoders_are_cached_apart() -> None:

@@ -27,7 +27,7 @@ def segment(start: float, end: float, text: str, *, words: bool = False) -> Segm
     )
 
 
-def piece(*segments: Segment, window: str = "full", revision: str = "r1") -> str:
+def piece(*segments: Segment, window: str = "full", revision: str = "r1", encoder: tuple[str, str] | None = None) -> str:
     return Transcript(
         transcript=join_text(list(segments)),
         language="en",
@@ -41,6 +41,7 @@ def piece(*segments: Segment, window: str = "full", revision: str = "r1") -> str
         device="cpu",
         encoder_window=window,
         window_fallbacks=1,
+        **(dict(zip(("encoder", "encoder_precision"), encoder, strict=True)) if encoder else {}),  # type: ignore[arg-type]
     ).model_dump_json()
 
 
@@ -71,6 +72,18 @@ def test_the_whole_says_what_its_pieces_cost_and_were() -> None:
     assert (whole.preprocess_ms, whole.transcribe_ms, whole.window_fallbacks) == (7.0, 200.0, 2)
     assert (whole.encoder_window, whole.model_revision) == ("mixed", "r1+r2")
     assert whole.segments[1].words is not None and whole.segments[1].words[0].start == 9.0
+
+
+def test_the_whole_names_all_encoders_of_its_pieces() -> None:
+    def encoders(*pieces: tuple[str, str] | None) -> tuple[str | None, str | None]:
+        done = {f"{n}0000-{n + 1}0000": piece(segment(0, 1, "a"), encoder=one) for n, one in enumerate(pieces)}
+        whole = stitched(done, Cut(duration=90.0, preprocess_ms=5.0, language="de", language_probability=0.9))
+        return whole.encoder, whole.encoder_precision
+
+    fast, own = ("openvino", "bf16"), ("ctranslate2", "int8_float32")
+    assert encoders(fast, fast) == fast
+    assert encoders(fast, own, fast) == ("ctranslate2+openvino", "bf16+int8_float32")
+    assert encoders(fast, None) == (None, None), "a worker of an earlier release decoded a piece"
 
 
 LEFT, RIGHT = "0-29500", "27500-57000"

@@ -26,7 +26,7 @@ LARGEST_DISTANCE = 0.1
 CLEARLY_FASTER = 0.9
 #: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
 #: so many times as long as the fastest one drops out.
-LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 2.0, 2.0
+LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 1.0, 2.0
 #: If a window may take longer than this, a shorter one is measured.
 LONGEST_WINDOW_MS = 3000
 
@@ -85,8 +85,11 @@ def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -
 def precisions(wanted: str, compute_type: str, *, has_bf16: bool) -> list[list[Precision]]:
     """Groups of precisions to choose from; a later group is for machines where none of the earlier ones works.
 
-    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder.
+    `wanted`: as in the settings. `compute_type`: what CTranslate2 calculates in. If that is int8, so may the encoder. Raises
+    `EncoderUnavailable` if the settings demand bfloat16 and the processor has none: OpenVINO would take float32 and not say so.
     """
+    if wanted == "bf16" and not has_bf16:
+        raise EncoderUnavailable("This processor does not calculate in bfloat16, as WHISPER_ENCODER_PRECISION demands.")
     if wanted == "bf16":
         return [["bf16"]]
     if wanted == "f32":

@@ -86,11 +86,17 @@ class _Builder:
     def _convolution(self, state: Any, name: str, stride: int) -> Any:
         kernel = _float(self._file.float32(f"{name}/weight"))
         convolved = op.convolution(state, kernel, strides=[stride], pads_begin=[1], pads_end=[1], dilations=[1])
-        return op.add(convolved, _float(self._file.float32(f"{name}/bias").reshape(1, -1, 1)))
+        return self._with_bias(convolved, name, (1, -1, 1))
 
     def _linear(self, state: Any, name: str) -> Any:
         multiplied = op.matmul(state, self._weight(f"{name}/weight"), transpose_a=False, transpose_b=True)
-        return op.add(multiplied, _float(self._file.float32(f"{name}/bias").reshape(1, 1, -1)))
+        return self._with_bias(multiplied, name, (1, 1, -1))
+
+    def _with_bias(self, state: Any, name: str, shape: tuple[int, ...]) -> Any:
+        """Add the bias of a layer, which may have none."""
+        if f"{name}/bias" not in self._file:
+            return state
+        return op.add(state, _float(self._file.float32(f"{name}/bias").reshape(shape)))
 
     def _norm(self, state: Any, name: str) -> Any:
         normed = op.mvn(state, _whole([2]), normalize_variance=True, eps=EPSILON, eps_mode="inside_sqrt")
