@@ -207,8 +207,8 @@ class WorkerSettings(FleetSettings):
         Field(
             ge=1,
             le=64,
-            description="Jobs that one worker decodes at a time, sharing the calls to its model; at most 4 short ones on a CPU "
-            "with the full window.",
+            description="Jobs that one worker decodes at a time, sharing the calls to its model; at most 4 short ones on a CPU, "
+            "unless the window is adaptive.",
         ),
     ] = 8
     whisper_encoder_window: Annotated[

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import ctranslate2
 import jiwer
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from shared.transcripts.transcript import EncoderWindow, Segment, Transcript
 from tests.conftest import Clip
 from worker.chosen_engine import chosen_engine
 from worker.model import encoder_window
+from worker.model.batching import BatchingModel
 from worker.model.engine import Engine
 from worker.model.engine_protocol import DecodeStopped
 
@@ -51,7 +53,14 @@ def engine() -> Engine:
 
 
 def loaded(window: EncoderWindow) -> Engine:
-    settings = WorkerSettings(whisper_model="demo", whisper_cpu_threads=1, whisper_batch_size=8, whisper_encoder_window=window)
+    """The encoder is named: two engines that each measure encoders on a busy machine may choose different ones."""
+    settings = WorkerSettings(
+        whisper_model="demo",
+        whisper_cpu_threads=1,
+        whisper_batch_size=8,
+        whisper_encoder_window=window,
+        whisper_encoder="ctranslate2",
+    )
     return Engine(chosen_engine(settings))
 
 
@@ -126,6 +135,28 @@ def test_a_short_window_that_is_not_believed_is_heard_as_a_full_one(
     doubted, stock = (heard(one, clips[0], TranscriptionOptions()) for one in (loaded(window), engine))
     assert (doubted.transcript, doubted.segments) == (stock.transcript, stock.segments)
     assert (doubted.encoder_window, doubted.short_windows, doubted.window_fallbacks) == ("full", 1, 1)
+
+
+@pytest.mark.parametrize("window", ["full", "trimmed", "adaptive"])
+def test_to_detect_a_language_costs_no_second_encoding(
+    clips: list[Clip], window: EncoderWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded, encode = list[list[int]](), BatchingModel.encode
+
+    def counted(model: BatchingModel, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
+        encoded.append(features.shape)
+        return encode(model, features, to_cpu)
+
+    monkeypatch.setattr(BatchingModel, "encode", counted)
+    # The demo model knows one language.
+    monkeypatch.setattr(encoder_window.ShortWindowModel, "is_multilingual", True, raising=False)
+    monkeypatch.setattr(encoder_window.ShortWindowModel, "detect_language", lambda *_: [[("<|en|>", 0.75), ("<|de|>", 0.25)]])
+    known = TranscriptionOptions(vad=False, temperature=0.0, language="en")
+    unknown = known.model_copy(update={"language": None})
+    detected, told = (heard(loaded(window), clips[0], options) for options in (unknown, known))
+    assert (detected.language, detected.language_probability) == ("en", 0.75)
+    assert [s.tokens for s in detected.segments] == [s.tokens for s in told.segments]
+    assert len(encoded) == 2 * (1 + told.window_fallbacks)
 
 
 @pytest.mark.parametrize("window", ["trimmed", "adaptive"])

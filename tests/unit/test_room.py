@@ -6,7 +6,7 @@ from worker.queue.room import Kind, Room, room_beside
 
 
 def kind(**differently: object) -> Kind:
-    usual = {"on_cpu": True, "full_window": True, "is_for_long": False, "batch_size": 8}
+    usual = {"on_cpu": True, "encodes_in_full": True, "is_for_long": False, "batch_size": 8}
     return Kind(**(usual | differently))  # type: ignore[arg-type]
 
 
@@ -33,7 +33,7 @@ def test_what_is_in_hand_counts_a_window_at_most() -> None:
     [
         ({}, 4),
         ({"batch_size": 3}, 3),
-        ({"full_window": False}, 8),
+        ({"encodes_in_full": False}, 8),
         ({"on_cpu": False}, 8),
     ],
 )

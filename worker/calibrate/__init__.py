@@ -1,1 +1,1 @@
-"""`whisper-fleet calibrate`: what adaptive encoder windows gain and cost on the operator's own audio."""
+"""`whisper-fleet calibrate`: what encoders and encoder windows gain and cost on the operator's own audio."""

@@ -78,7 +78,7 @@ class ShortWindowModel:
 
     def __init__(self, model: BatchingModel, kind: EncoderWindow) -> None:
         """`kind`: `full` leaves every window at its full length."""
-        self._model, self._kind = model, kind
+        self._model, self.kind = model, kind
         self._thread = threading.local()
 
     def __getattr__(self, name: str) -> Any:
@@ -87,7 +87,7 @@ class ShortWindowModel:
     @contextmanager
     def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[WindowCounts]:
         """As `BatchingModel.caller`. The yielded counts are of the windows of this transcription."""
-        self._thread.counts, self._thread.window = WindowCounts(self._kind), None
+        self._thread.counts, self._thread.window = WindowCounts(self.kind), None
         with self._model.caller(check, urgent):
             yield self._thread.counts
 
@@ -100,9 +100,9 @@ class ShortWindowModel:
         if last is not None and np.array_equal(padded, np.asarray(last.features)):
             return last.encoded
         content = content_frames(padded)
-        size = None if self._kind == "full" else short_size(content, padded.shape[-1])
+        size = None if self.kind == "full" else short_size(content, padded.shape[-1])
         full = None
-        if size is not None and self._kind == "adaptive":
+        if size is not None and self.kind == "adaptive":
             short = np.ascontiguousarray(padded[..., : size * FRAMES_PER_POSITION])
             encoded = self._model.encode(ctranslate2.StorageView.from_array(short), to_cpu)
         else:

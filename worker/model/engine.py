@@ -19,7 +19,7 @@ from tqdm import tqdm
 from shared.audio.request import SAMPLE_RATE_HZ
 from shared.audio.sound import Samples
 from shared.jobs.options import Task, TranscriptionOptions
-from shared.transcripts.transcript import Segment, Transcript, Word, join_text
+from shared.transcripts.transcript import EncoderWindow, Segment, Transcript, Word, join_text
 from worker.engine_settings import EngineSettings
 from worker.model.batching import BatchingModel
 from worker.model.encoder_window import ShortWindowModel
@@ -66,6 +66,10 @@ class Engine:
         )
         self._windows = ShortWindowModel(shared, settings.encoder_window)
         self._model.model = self._windows
+
+    def use_window(self, window: EncoderWindow) -> None:
+        """Use this encoder window from now on. No transcription may be under way."""
+        self._windows.kind = window
 
     def canary(self) -> None:
         """Transcribe a second of quiet noise: proves that the model decodes, and warms it up. Raises when it does not decode."""

@@ -79,7 +79,7 @@ class Claims:
     def _kind(self) -> Kind:
         return Kind(
             on_cpu=self._lanes.on_cpu,
-            full_window=self._settings.whisper_encoder_window == "full",
+            encodes_in_full=self._settings.whisper_encoder_window != "adaptive",
             is_for_long=self._lanes.route.is_for_long,
             batch_size=self._settings.whisper_batch_size,
         )

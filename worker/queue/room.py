@@ -21,7 +21,7 @@ from shared.transcripts.pieces import WINDOW_MS
 WINDOW_SECONDS = WINDOW_MS / 1000
 #: Background jobs leave room for this many urgent jobs.
 ROOM_FOR_URGENT = 2
-#: On a CPU: `Room.urgent_few`. With full windows also the most urgent jobs that a worker takes at a time.
+#: On a CPU: `Room.urgent_few`. Where windows are encoded in full also the most urgent jobs that a worker takes at a time.
 CPU_URGENT = 4
 #: On a CPU: the most windows of background audio at a time, and `Room.background_few`.
 CPU_WINDOWS, CPU_BACKGROUND = 3, 2
@@ -32,7 +32,7 @@ class Kind:
     """The facts about a worker that decide its room. `is_for_long`: it is there for long audio (`Route.is_for_long`)."""
 
     on_cpu: bool
-    full_window: bool
+    encodes_in_full: bool
     is_for_long: bool
     batch_size: int
 
@@ -59,7 +59,7 @@ def room_beside(urgent: int, background_seconds: Sequence[float], kind: Kind) ->
     A worker that is there for long audio keeps no room for urgent jobs.
     """
     in_hand = [min(seconds, WINDOW_SECONDS) for seconds in background_seconds]
-    most_urgent = min(kind.batch_size, CPU_URGENT) if kind.on_cpu and kind.full_window else kind.batch_size
+    most_urgent = min(kind.batch_size, CPU_URGENT) if kind.on_cpu and kind.encodes_in_full else kind.batch_size
     most = kind.batch_size if kind.is_for_long else max(1, kind.batch_size - ROOM_FOR_URGENT)
     windows = min(most, CPU_WINDOWS) if kind.on_cpu else most
     return Room(
