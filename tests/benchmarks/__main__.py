@@ -2,10 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import ctranslate2
-import faster_whisper
 
 from tests.benchmarks.abuse import abuse
 from tests.benchmarks.durability import durability
@@ -55,7 +53,15 @@ def main(chosen: list[str]) -> int:
 
 
 def _taken_on() -> str:
-    return f"({machine()}; faster-whisper {faster_whisper.__version__}, CTranslate2 {ctranslate2.__version__}, int8)"
+    packages = ("faster-whisper", "ctranslate2", "openvino", "openvino-genai", "pywhispercpp")
+    return f"({machine()}; {', '.join(f'{package} {_version(package)}' for package in packages)})"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _page(findings: list[Finding]) -> str:
@@ -68,6 +74,10 @@ machine may withhold processor time for its other guests. A column says how much
 `make bench ONLY=throughput` runs one part and renews its rows.
 
 {table(findings)}
+
+The targets of the throughput rows and of long files depend on the processor: they are higher where it has `avx512_bf16` or
+`amx_bf16`. Baselines have two threads and the same weights, clips and beam as the fleet
+([decision 26](decisions/026-baselines.md)).
 
 The model of the throughput rows has the shape of Whisper `base` and random weights (`tests/benchmarks/base_shape.py`): it costs
 what the real one costs, and says a fixed sentence. What an adaptive window does to real transcripts depends on model and audio.

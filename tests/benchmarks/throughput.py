@@ -5,6 +5,7 @@ ratio is one burst's against the mean of the two measurements around it. The spe
 """
 
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tests.report import Finding
 THREADS, SMALL, ROUNDS = 2, (2, 1), 3
 #: Clips that a baseline decodes each time: enough for a batch of the one that makes batches.
 CLIPS, BATCH = 4, 8
+#: Threads of the process that was measured last may still spin for 0.2 s, waiting for work.
+SETTLE_SECONDS = 0.5
 #: Clips per burst, by encoder window.
 BURSTS = {"full": 40, "trimmed": 48, "adaptive": 128}
 
@@ -72,6 +75,7 @@ def _alone(baseline: Baseline, samples: Clips) -> float:
 
 
 def _ms_per_clip(baseline: Baseline, warm: Warm, samples: Clips) -> float:
+    time.sleep(SETTLE_SECONDS)
     timed = warm.transcribe(samples if baseline.batches else samples[:CLIPS])
     wrong = [text for text in timed.transcripts if text != sentence()]
     assert not wrong, f"{baseline.name} says {wrong[0]!r}"
@@ -103,6 +107,7 @@ def _against(
         for number in range(ROUNDS + 1):
             around.append({b.name: _ms_per_clip(b, process, samples) for b, process in warm.items()})
             if number < ROUNDS:
+                time.sleep(SETTLE_SECONDS)
                 rates.append(clips_per_second(workers, BURSTS[window]))
                 single.append(seconds_of_one(workers) if alone else 0.0)
         told = f"encoder {encoders(workers)}" + ("" if window == "full" else f"; {made_anew(workers)}")

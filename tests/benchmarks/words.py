@@ -18,7 +18,7 @@ DEMO = ROOT / "models" / "demo"
 #: The test sets of `make accuracy`, if they have been made here; else the committed clips are listened to.
 SETS = ROOT / "build" / "testsets" / "sets.json"
 #: Of the test sets, every so many-th clip.
-EVERY = 3
+EVERY = 2
 #: Encoders with their precisions. The first is what the others are compared with.
 REFERENCE = ("ctranslate2", "auto")
 #: How many points of word error rate a window or an encoder may cost.

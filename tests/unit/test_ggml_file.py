@@ -1,4 +1,4 @@
-"""The file for whisper.cpp, read back as whisper.cpp reads it; the folder for OpenVINO says the same weights (decision 26)."""
+"""The file for whisper.cpp, read back as whisper.cpp reads it (docs/decisions/026-baselines.md)."""
 
 import struct
 from pathlib import Path

@@ -114,7 +114,7 @@ def check(encoder: Encoder, window: ctranslate2.StorageView, expected: NDArray[n
 
 
 def measured(encoders: Mapping[str, Encoder], mels: int, frames: int) -> dict[str, float]:
-    """Milliseconds for a window of so many frames: measured in turns, the best of each encoder.
+    """Milliseconds of processor time for a window of so many frames: measured in turns, the best of each encoder.
 
     If one may take longer than `LONGEST_WINDOW_MS`, as in large models, a window of `CHECK_FRAMES` is measured.
     """
@@ -143,9 +143,10 @@ def label(encoder: Encoder) -> str:
 
 
 def _ms(encoder: Encoder, window: ctranslate2.StorageView) -> float:
-    started = time.perf_counter()
+    """Processor time, not time by the clock: all workers of a machine start together, and must choose the same."""
+    started = time.process_time()
     encoder.encode(window)
-    return (time.perf_counter() - started) * 1000
+    return (time.process_time() - started) * 1000
 
 
 def sample(mels: int, frames: int) -> ctranslate2.StorageView:
