@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 #: On two cores or more: at least two workers, and at least two threads of each. Measured on two cores (docs/performance.md), as
-#: workers x threads: sometimes 1 x 2 does more work, sometimes 2 x 1. 2 x 2 is never far from the better of them, and finishes a
-#: single clip about as soon as two cores can: while threads of one worker wait for each other, those of the other run. And one
-#: worker is left if the other dies.
+#: workers x threads, with either encoder: sometimes 1 x 2 does more work, sometimes 2 x 1. 2 x 2 is never far from the better of
+#: them, and finishes a single clip about as soon as two cores can: while threads of one worker wait for each other, those of the
+#: other run. And one worker is left if the other dies.
 FEWEST = 2
 #: On more cores: one worker for this many cores, since each worker holds its own copy of the model in memory.
 CORES_PER_WORKER = 4

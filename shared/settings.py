@@ -200,7 +200,12 @@ class WorkerSettings(FleetSettings):
     whisper_beam_size: Annotated[int, Field(ge=1, le=20, description="Beam size of jobs that name none.")] = 5
     whisper_language: Annotated[str | None, Field(description="Language of jobs that name none; unset: detected.")] = None
     whisper_cpu_threads: Annotated[
-        int, Field(ge=0, description="Threads of one decode; 0: one per core this process may use.")
+        int,
+        Field(
+            ge=0,
+            description="Threads of one decode; 0: what suits each of several workers (one for every four cores, at least two) "
+            "on the cores that this process may use.",
+        ),
     ] = 0
     whisper_batch_size: Annotated[
         int,

@@ -6,6 +6,8 @@ import pytest
 
 from deploy.local.sizing import set_sizes
 from shared.cpu import threads_for, usable_cores, workers_for
+from shared.settings import WorkerSettings
+from worker.chosen_engine import chosen_engine
 
 
 @pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 2), (3, 2, 2), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
@@ -15,6 +17,12 @@ def test_a_machine_is_shared_out_among_workers(cores: int, workers: int, threads
 
 def test_more_workers_than_cores_have_a_thread_each() -> None:
     assert threads_for(2, 5) == 1
+
+
+@pytest.mark.parametrize(("cores", "given", "threads"), [(2, 0, 2), (8, 0, 4), (16, 0, 4), (16, 9, 9), (1, 0, 1)])
+def test_a_worker_leaves_cores_to_the_others(cores: int, given: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.chosen_engine.usable_cores", lambda: cores)
+    assert chosen_engine(WorkerSettings(whisper_cpu_threads=given)).cpu_threads == threads
 
 
 def test_what_the_environment_says_goes_first() -> None:

@@ -23,10 +23,10 @@ FULL_FRAMES, SHORT_FRAMES, CHECK_FRAMES = 3000, 560, 400
 LARGEST_DISTANCE = 0.1
 #: An encoder is taken in place of one that is preferred if it needs less than this share of its time. Between two that are about
 #: equal, the choice must not depend on what else the machine does at that moment.
-CLEARLY_FASTER = 0.9
+CLEARLY_FASTER = 0.95
 #: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
 #: so many times as long as the fastest one drops out.
-LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 1.0, 2.0
+LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 3, 20, 1.0, 2.0
 #: If a window may take longer than this, a shorter one is measured.
 LONGEST_WINDOW_MS = 3000
 
