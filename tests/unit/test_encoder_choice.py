@@ -54,7 +54,7 @@ class Machine:
         monkeypatch.setattr(choice, "CTranslate2Encoder", lambda _: self.own)
         monkeypatch.setattr(choice, "OpenVinoEncoder", self._openvino)
         monkeypatch.setattr(choice, "has_bfloat16", self._has_bf16)
-        for clock in ("perf_counter", "monotonic"):
+        for clock in ("process_time", "monotonic"):
             monkeypatch.setattr(time, clock, lambda: self.clock.seconds)
 
     def has(self, precision: str, ms_per_frame: float, value: float = 1.0) -> None:
@@ -100,7 +100,7 @@ def test_the_fastest_one_is_taken_and_told(machine: Machine) -> None:
     assert told.ms == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("share", "chosen"), [(1.2, "bf16"), (0.93, "bf16"), (0.87, "int8_bf16")])
+@pytest.mark.parametrize(("share", "chosen"), [(1.2, "bf16"), (0.97, "bf16"), (0.92, "int8_bf16")])
 def test_an_encoder_that_is_not_clearly_faster_does_not_replace_the_closer_one(
     machine: Machine, share: float, chosen: str
 ) -> None:
