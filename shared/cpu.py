@@ -21,6 +21,11 @@ def usable_cores() -> int:
     return max(1, min(cores, int(quota)) if quota else cores)
 
 
+def has_cores_of_its_own() -> bool:
+    """Whether a quota of its container says how many cores this process may use: then it shares them with no other worker."""
+    return _quota_cores() is not None
+
+
 def workers_for(cores: int) -> int:
     """How many workers to run on this many cores."""
     return max(min(FEWEST, cores), cores // CORES_PER_WORKER)

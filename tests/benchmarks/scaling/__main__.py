@@ -72,7 +72,7 @@ def measured(pattern: str) -> float:
 def service_times() -> dict[str, float]:
     """Seconds that a clip keeps a worker busy: number of workers / clips per second."""
     row = r"bursts of \d+ 3 s clips, shape of Whisper base, beam 5, {} encoder window: 2 workers of 1 thread.*? x: ([\d.]+) \("
-    return {window: 2 / measured(row.format(window)) for window in ("full", "adaptive")}
+    return {window: 2 / measured(row.format(window)) for window in ("full", "trimmed", "adaptive")}
 
 
 def gateway_submits_per_second() -> float:
