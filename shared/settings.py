@@ -219,8 +219,8 @@ class WorkerSettings(FleetSettings):
     whisper_encoder_window: Annotated[
         EncoderWindow,
         Field(
-            description="full: all of a window's padding. trimmed: all of it is encoded, but most of short audio's padding is kept "
-            "from the decoder. adaptive: most of it is not even encoded. Measure with calibrate.",
+            description="full: all of a window's padding. trimmed: all of it is encoded, but most of short audio's padding is "
+            "kept from the decoder. adaptive: most of it is not even encoded. Measure with calibrate.",
         ),
     ] = "full"
     whisper_encoder: Annotated[

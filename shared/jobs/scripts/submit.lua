@@ -100,7 +100,7 @@ if not cached and not leader then
     return { 'full', bytes, audio_ms }
   end
   -- This is the first write: when Redis' memory is full, this one fails, and nothing is left behind.
-  redis.call('SET', key('audio', job.id), '', 'EX', a.audio_ttl)
+  redis.call('SET', key('audio', job.id), '', 'EX', 2 * a.audio_ttl)
 end
 
 job.state = 'queued'

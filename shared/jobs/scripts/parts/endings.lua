@@ -32,7 +32,7 @@ local function show_ended(job, state, fields)
     redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
   end
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
-  keep_for(registry, a.gone_ttl)
+  keep_for(registry, 2 * a.gone_ttl)
 end
 
 -- Fields of a record that nobody reads once the job has completed: a finished job is kept for long, and must be small.
@@ -51,6 +51,10 @@ local function settle(job, state, fields)
     redis.call('HDEL', key('job', job.id), unpack(UNTIL_COMPLETED))
   end
   redis.call('EXPIRE', key('job', job.id), a.result_ttl)
+  -- The list of the tenant's jobs keeps the id for `gone_ttl` from the submit on. After a long wait this is too short.
+  if NOW - tonumber(job.created_at_ms) > (a.gone_ttl - a.result_ttl) * 1000 then
+    redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
+  end
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
   -- A file keeps its checkpoints as long as its audio: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then
