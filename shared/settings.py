@@ -234,6 +234,10 @@ class WorkerSettings(FleetSettings):
             "or int8, if the model does so and that is clearly faster."
         ),
     ] = "auto"
+    whisper_encoder_threads: Annotated[
+        int,
+        Field(ge=0, description="Threads of OpenVINO's encoder. 0: twice WHISPER_CPU_THREADS, as far as there are cores."),
+    ] = 0
     whisper_num_workers: Annotated[
         int,
         Field(

@@ -45,7 +45,7 @@ def choose_encoder(model: Whisper, folder: Path, settings: EngineSettings) -> tu
     if settings.encoder == "ctranslate2":
         return _told(own, "WHISPER_ENCODER")
     frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
-    contest = _Contest(own, folder, settings.cpu_threads, _window(own, model.n_mels, frames))
+    contest = _Contest(own, folder, settings.encoder_threads, _window(own, model.n_mels, frames))
     try:
         contest.try_openvino(settings.encoder_precision)
     except EncoderUnavailable as error:

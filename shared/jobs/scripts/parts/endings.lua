@@ -22,14 +22,18 @@ local function tell_of_end(job, origin)
   end
 end
 
+-- How long RQ's tools show a completed job, in seconds. Most jobs complete, and each takes half a kilobyte there.
+local COMPLETED_SHOWN_SECONDS = 3600
+
 -- Put the job into RQ's registry of its end, so that RQ's tools show it there. Only if RQ has a record of it.
 -- Needs a.result_ttl and a.gone_ttl (seconds).
 local function show_ended(job, state, fields)
   local registry = RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
+  local seconds = state == 'completed' and math.min(a.result_ttl, COMPLETED_SHOWN_SECONDS) or a.result_ttl
   fields.status = REGISTRY[state]
   if tell_rq(job.id, fields) then
-    redis.call('EXPIRE', RQ .. ':job:' .. job.id, a.result_ttl)
-    redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+    redis.call('EXPIRE', RQ .. ':job:' .. job.id, seconds)
+    redis.call('ZADD', registry, math.floor(NOW / 1000) + seconds, job.id)
   end
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
   keep_for(registry, 2 * a.gone_ttl)
