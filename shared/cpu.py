@@ -3,13 +3,14 @@
 import os
 from pathlib import Path
 
-#: On two cores or more: at least two workers, and at least two threads of each. Measured on two cores (docs/performance.md), as
-#: workers x threads, with either encoder: sometimes 1 x 2 does more work, sometimes 2 x 1. 2 x 2 is never far from the better of
-#: them, and finishes a single clip about as soon as two cores can: while threads of one worker wait for each other, those of the
-#: other run. And one worker is left if the other dies.
+#: On two cores or more: at least two workers. Measured on two cores (docs/performance.md), as workers x threads: 2 x 1 does the
+#: most work, or little less than the best. And one worker is left if the other dies.
 FEWEST = 2
 #: On more cores: one worker for this many cores, since each worker holds its own copy of the model in memory.
 CORES_PER_WORKER = 4
+#: OpenVINO's encoder may have so many times the threads of its worker. Threads of several workers that want the same cores cost
+#: little there, and a worker that is alone encodes as fast as twice its cores can (decision 24).
+ENCODER_THREADS = 2
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
@@ -21,14 +22,24 @@ def usable_cores() -> int:
     return max(1, min(cores, int(quota)) if quota else cores)
 
 
+def has_cores_of_its_own() -> bool:
+    """Whether a quota of its container says how many cores this process may use: then it shares them with no other worker."""
+    return _quota_cores() is not None
+
+
 def workers_for(cores: int) -> int:
     """How many workers to run on this many cores."""
     return max(min(FEWEST, cores), cores // CORES_PER_WORKER)
 
 
 def threads_for(cores: int, workers: int) -> int:
-    """How many threads each worker gets: its part of the cores, but at least two. One if there are more workers than cores."""
-    return 1 if workers > cores else max(min(FEWEST, cores), cores // workers)
+    """How many threads each worker gets: its part of the cores, and at least one."""
+    return max(1, cores // workers)
+
+
+def encoder_threads_for(cores: int, threads: int) -> int:
+    """How many threads OpenVINO's encoder gets in a worker with so many threads."""
+    return max(threads, min(cores, ENCODER_THREADS * threads))
 
 
 def _quota_cores() -> float | None:

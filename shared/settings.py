@@ -203,8 +203,8 @@ class WorkerSettings(FleetSettings):
         int,
         Field(
             ge=0,
-            description="Threads of one decode; 0: what suits each of several workers (one for every four cores, at least two) "
-            "on the cores that this process may use.",
+            description="Threads of one decode. 0: all cores of the container's quota; without a quota the machine's cores, "
+            "divided by the number of workers that suits it (one for every four cores, at least two).",
         ),
     ] = 0
     whisper_batch_size: Annotated[
@@ -219,8 +219,8 @@ class WorkerSettings(FleetSettings):
     whisper_encoder_window: Annotated[
         EncoderWindow,
         Field(
-            description="full: exact. trimmed: encoded as with full, but most of short audio's padding is kept from the decoder. "
-            "adaptive: kept from the encoder, too. Measure with calibrate."
+            description="full: all of a window's padding. trimmed: all of it is encoded, but most of short audio's padding is "
+            "kept from the decoder. adaptive: most of it is not even encoded. Measure with calibrate.",
         ),
     ] = "full"
     whisper_encoder: Annotated[
@@ -234,6 +234,10 @@ class WorkerSettings(FleetSettings):
             "or int8, if the model does so and that is clearly faster."
         ),
     ] = "auto"
+    whisper_encoder_threads: Annotated[
+        int,
+        Field(ge=0, description="Threads of OpenVINO's encoder. 0: twice WHISPER_CPU_THREADS, as far as there are cores."),
+    ] = 0
     whisper_num_workers: Annotated[
         int,
         Field(

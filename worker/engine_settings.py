@@ -20,6 +20,7 @@ class EngineSettings:
     encoder_window: EncoderWindow
     encoder: str
     encoder_precision: str
+    encoder_threads: int
     beam_size: int
     language: str | None
     log_level: str

@@ -15,7 +15,7 @@ HEAD = """\
 """
 LOCAL = """
 # `make up` and `make demo` also read GATEWAYS (how many, on consecutive ports from API_PORT; default 1) and WORKERS (default: one
-# for every four cores, at least two where there are two cores; one on a GPU).
+# for every four cores, at least two where there are two cores; one on a GPU). Compose reads WORKERS, too (default: 2).
 # `make up` and Compose read DASHBOARD_PORT (of rq-dashboard, on loopback; default 9181).
 # `make up` keeps its Redis' data in DATA_DIR (default: var). `make up` and Compose read REDIS_APPENDFSYNC (always, or everysec: a
 # single client's submits are a little faster, and a power cut may take the last second of acknowledged jobs along).

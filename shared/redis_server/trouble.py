@@ -59,8 +59,9 @@ _AWAY_CODES = frozenset(
     }
 )
 _FULL_CODE = "OOM"
-#: A code is at the front of the message; in errors of Redis 6 from scripts, it follows a dash in the middle.
-_CODE = re.compile(r"(?:^|\s-)([A-Z]{3,})\b")
+#: A code is at the front of the message; in errors of Redis 6 from scripts, it follows a dash in the middle; if Redis has given
+#: up a transaction, it follows the reason.
+_CODE = re.compile(r"(?:^|\s-|because of: )([A-Z]{3,})\b")
 
 
 #: Errors of a server that is no master any more, or that has lost its replicas.

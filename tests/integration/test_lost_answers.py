@@ -1,6 +1,10 @@
 """Script calls that are made again because the answer to the first one was lost."""
 
-from tests.script_driver import KEYS, LONG_LANE, ScriptDriver
+import pytest
+from redis.exceptions import ResponseError
+
+from shared.jobs.rq_transport import queue_key
+from tests.script_driver import KEYS, LANE, LONG_LANE, ScriptDriver
 
 
 def test_a_claim_whose_answer_was_lost_is_answered_again(fleet: ScriptDriver) -> None:
@@ -72,3 +76,16 @@ def test_a_file_that_is_split_again_is_split_once(fleet: ScriptDriver) -> None:
     assert fleet.split("f", token, ["0-25000", "25000-50000"]) == "split"
     assert fleet.split("f", token, ["0-25000", "25000-50000"], put_audio=False) == "split"
     assert fleet.waiting(LONG_LANE) == ["f_p1", "f_p2"] and fleet.load()[0] == 2
+
+
+def test_a_broken_record_keeps_no_other_job_of_the_claim_from_the_worker(fleet: ScriptDriver) -> None:
+    for name in "abc":
+        fleet.submit(name)
+    fleet.redis.hset(KEYS.job("b"), "size_bytes", "many")
+    taken = fleet.claim_several(3)
+    assert [job["id"] for job in taken] == ["a"]
+    assert fleet.claim_several(3, again=True) == taken, "a lost answer is given again all the same"
+    assert fleet.claim()["id"] == "c"
+    fleet.redis.rpush(queue_key(LANE), "b")
+    with pytest.raises(ResponseError):
+        fleet.claim()

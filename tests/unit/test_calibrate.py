@@ -75,6 +75,7 @@ def test_the_advice_names_what_to_set_and_what_is_faster_but_worse() -> None:
     assert advice(rows, recordings(None)) == [
         "Recommended:",
         "  WHISPER_ENCODER=openvino",
+        "  WHISPER_ENCODER_PRECISION=f32",
         "  WHISPER_ENCODER_WINDOW=trimmed",
         "2.0 times as fast; 100.0 % of the words agree.",
         "Faster, but not as accurate: openvino, adaptive.",

@@ -1,6 +1,8 @@
 """Which encoder a worker takes: what the settings allow, what works on the machine, and what is clearly faster."""
 
+import gc
 import time
+import weakref
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,11 +11,11 @@ import numpy as np
 import pytest
 from ctranslate2.models import Whisper
 
-from shared.settings import WorkerSettings
+from shared.settings import DEMO_MODEL, WorkerSettings
 from worker.chosen_engine import chosen_engine
 from worker.engine_settings import EngineSettings
 from worker.messages import ChosenEncoder
-from worker.model.encoders import choice
+from worker.model.encoders import choice, openvino_encoder
 from worker.model.encoders.choice import FULL_FRAMES, SHORT_FRAMES, choose_encoder, precisions
 from worker.model.encoders.encoder import EncoderUnavailable
 
@@ -45,7 +47,7 @@ class Machine:
     """Puts fakes in the place of the encoders. A precision that is not among `works` cannot be compiled."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, device: str = "cpu", compute_type: str = "int8_float32") -> None:
-        self.clock = Clock()
+        self.clock, self.patch = Clock(), monkeypatch
         self.model = cast("Whisper", type("Model", (), {"device": device, "n_mels": 80, "compute_type": compute_type})())
         self.own = Fake(self.clock, "ctranslate2", compute_type, SLOW)
         self.works: dict[str, Fake] = {}
@@ -153,6 +155,43 @@ def test_without_openvino_the_model_encodes_itself_and_says_why(machine: Machine
     assert (told.name, told.why) == ("ctranslate2", "OpenVINO cannot be loaded: no module")
     with pytest.raises(EncoderUnavailable, match="cannot be loaded"):
         machine.chosen(whisper_encoder="openvino")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no plugin"), AttributeError("renamed"), MemoryError()])
+def test_a_broken_openvino_is_as_none(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    class Broken:
+        def Core(self) -> None:  # noqa: N802
+            raise error
+
+    monkeypatch.setattr(openvino_encoder, "_openvino", Broken)
+    with pytest.raises(EncoderUnavailable, match="OpenVINO finds no CPU"):
+        openvino_encoder.has_bfloat16()
+    with pytest.raises(EncoderUnavailable, match="cannot compile"):
+        openvino_encoder.OpenVinoEncoder(DEMO_MODEL, "f32", 1)
+
+
+def test_an_encoder_that_needs_more_memory_than_there_is_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_encoder, "available_bytes", lambda: 1_000_000)
+    with pytest.raises(EncoderUnavailable, match=r"needs up to 0\.0 GB for the encoder, and 0\.0 GB are available"):
+        openvino_encoder.OpenVinoEncoder(DEMO_MODEL, "f32", 1)
+
+
+def test_two_encoders_of_openvino_are_in_memory_at_most(machine: Machine) -> None:
+    alive = weakref.WeakSet[Fake]()
+    most = 0
+
+    def made(_: Path, precision: str, __: int) -> Fake:
+        nonlocal most
+        gc.collect()
+        fake = Fake(machine.clock, "openvino", precision, FAST * (2 if precision.startswith("int8") else 1))
+        alive.add(fake)
+        most = max(most, len(alive))
+        return fake
+
+    machine.patch.setattr(choice, "OpenVinoEncoder", made)
+    assert machine.chosen(whisper_encoder="openvino").precision == "bf16"
+    gc.collect()
+    assert most <= 2 and len(alive) <= 1
 
 
 @pytest.mark.parametrize("value", [2.0, float("nan")])

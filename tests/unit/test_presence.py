@@ -3,10 +3,11 @@
 from typing import cast
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.settings import WorkerSettings
 from worker.messages import ChosenEncoder, Ready
-from worker.queue.register import Heard, Register
+from worker.queue.register import Heard, Register, Swept
 from worker.queue.routing import ServedLanes
 from worker.queue.rq_worker import FleetWorker
 from worker.supervising.presence import Presence
@@ -18,7 +19,7 @@ class Recorder:
     def __init__(self) -> None:
         self.card: dict[str, str] = {}
         self.cards: list[dict[str, str]] = []
-        self.is_known = True
+        self.is_known, self.has_lapsed, self.recovers, self.sweeps = True, False, True, 0
         self.cache_revision = ""
 
     def beat(self, card: dict[str, str], cache_revision: str, _held: object, _for_rq: object, *, is_ready: bool) -> Heard:
@@ -26,11 +27,19 @@ class Recorder:
         self.cards.append(dict(card))
         self.card |= card
         self.cache_revision = cache_revision
-        return Heard(stale=(), has_lapsed=False, anything_waits=False, is_known=self.is_known)
+        return Heard(stale=(), has_lapsed=self.has_lapsed, anything_waits=False, is_known=self.is_known)
+
+    def recover(self) -> Swept:
+        self.sweeps += 1
+        if not self.recovers:
+            raise RedisConnectionError("lost")
+        return Swept(requeued=[], failed=[], broken={})
 
     def runs_on(self, device: str) -> None: ...
 
     def arrive(self, ttl_seconds: int) -> None: ...
+
+    def arrive_again(self, ttl_seconds: int) -> None: ...
 
 
 @pytest.fixture
@@ -70,3 +79,28 @@ def test_the_card_is_sent_when_it_changes_and_when_redis_has_lost_it(presence: P
     presence.draining()
     presence.beat(())
     assert ["state" in card for card in recorder.cards] == [True, False, False, False, True, True]
+
+
+def test_jobs_are_recovered_when_two_beats_have_seen_a_lapsed_lease(presence: Presence, recorder: Recorder) -> None:
+    presence.arrive()
+    recorder.has_lapsed = True
+    presence.postpone_sweep()
+    for _ in range(3):
+        presence.beat_soon()
+        presence.beat(())
+    assert recorder.sweeps == 0, "leases are given one lease of time after a start"
+    presence._sweeps_from = 0.0
+    for lapsed, sweeps in ((False, 0), (True, 0), (True, 1), (False, 1), (True, 1)):
+        recorder.has_lapsed = lapsed
+        presence.beat_soon()
+        presence.beat(())
+        assert recorder.sweeps == sweeps
+
+
+def test_a_beat_tells_what_was_lost_even_if_the_sweep_fails(presence: Presence, recorder: Recorder) -> None:
+    recorder.has_lapsed, recorder.recovers = True, False
+    presence._sweeps_from = 0.0
+    for _ in range(3):
+        presence.beat_soon()
+        assert presence.beat(()) is not None
+    assert recorder.sweeps == 2

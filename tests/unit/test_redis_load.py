@@ -16,7 +16,7 @@ from worker.messages import Done, Ready, Stop, Stopped, Transcribe
 
 SETTINGS = EngineSettings(
     factory="-", name="instant", location="", device="cpu", compute_type="default", cpu_threads=1, num_workers=1, batch_size=8,
-    encoder="auto", encoder_precision="auto", encoder_window="full", beam_size=5, language=None,
+    encoder="auto", encoder_precision="auto", encoder_threads=1, encoder_window="full", beam_size=5, language=None,
     log_level="INFO", log_format="json",
 )  # fmt: skip
 

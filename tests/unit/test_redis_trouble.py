@@ -20,6 +20,11 @@ from shared.redis_server.trouble import Trouble, is_deposed, trouble_of
             "ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -OOM command not allowed.",
             Trouble.FULL,
         ),
+        (
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.",
+            Trouble.FULL,
+        ),
+        ("EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.", Trouble.AWAY),
         ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", Trouble.AWAY),
         (
             "ERR Error running script (call to f_5f): @user_script:7: @user_script: 7: -MISCONF Errors writing to the AOF",

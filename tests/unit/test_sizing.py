@@ -10,7 +10,7 @@ from shared.settings import WorkerSettings
 from worker.chosen_engine import chosen_engine
 
 
-@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 2), (3, 2, 2), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
+@pytest.mark.parametrize(("cores", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (3, 2, 1), (4, 2, 2), (8, 2, 4), (15, 3, 5)])
 def test_a_machine_is_shared_out_among_workers(cores: int, workers: int, threads: int) -> None:
     assert (workers_for(cores), threads_for(cores, workers)) == (workers, threads)
 
@@ -19,10 +19,21 @@ def test_more_workers_than_cores_have_a_thread_each() -> None:
     assert threads_for(2, 5) == 1
 
 
-@pytest.mark.parametrize(("cores", "given", "threads"), [(2, 0, 2), (8, 0, 4), (16, 0, 4), (16, 9, 9), (1, 0, 1)])
+@pytest.mark.parametrize(("cores", "given", "threads"), [(2, 0, 1), (8, 0, 4), (16, 0, 4), (16, 9, 9), (1, 0, 1)])
 def test_a_worker_leaves_cores_to_the_others(cores: int, given: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.chosen_engine.usable_cores", lambda: cores)
     assert chosen_engine(WorkerSettings(whisper_cpu_threads=given)).cpu_threads == threads
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "given", "encoder_threads"), [(2, 1, 0, 2), (8, 8, 0, 8), (16, 4, 0, 8), (2, 1, 1, 1), (1, 4, 0, 4)]
+)
+def test_an_encoder_may_use_more_cores_than_its_worker(
+    cores: int, threads: int, given: int, encoder_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.chosen_engine.usable_cores", lambda: cores)
+    settings = WorkerSettings(whisper_cpu_threads=threads, whisper_encoder_threads=given)
+    assert chosen_engine(settings).encoder_threads == encoder_threads
 
 
 def test_what_the_environment_says_goes_first() -> None:

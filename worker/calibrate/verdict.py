@@ -43,6 +43,8 @@ def advice(measured: Sequence[Measured], recordings: Sequence[Recording]) -> lis
     first, chosen = measured[0], recommended(measured, recordings)
     used = chosen.configuration
     lines = ["Recommended:", f"  WHISPER_ENCODER={used.encoder}", f"  WHISPER_ENCODER_WINDOW={used.window}"]
+    if used.encoder == "openvino":
+        lines.insert(2, f"  WHISPER_ENCODER_PRECISION={used.precision.partition('_')[0]}")
     if chosen is first:
         lines.append(f"Nothing that hears as well is {LEAST_SPEEDUP} times as fast.")
     else:

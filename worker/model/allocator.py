@@ -6,6 +6,7 @@ kernel clears it page by page. When every core encodes, that costs a quarter of 
 """
 
 import ctypes
+import gc
 
 #: Parameters of `mallopt`, from <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -24,3 +25,11 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES)):
             mallopt(parameter, value)
+
+
+def give_back_freed_memory() -> None:
+    """Give the memory that was freed so far back to the kernel. Does nothing if the C library is not glibc."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -88,8 +88,11 @@ class ShortWindowModel:
     def caller(self, check: Callable[[], None], urgent: bool) -> Iterator[WindowCounts]:
         """As `BatchingModel.caller`. The yielded counts are of the windows of this transcription."""
         self._thread.counts, self._thread.window = WindowCounts(self.kind), None
-        with self._model.caller(check, urgent):
-            yield self._thread.counts
+        try:
+            with self._model.caller(check, urgent):
+                yield self._thread.counts
+        finally:
+            self._thread.window = None
 
     def encode(self, features: ctranslate2.StorageView, to_cpu: bool = False) -> ctranslate2.StorageView:
         """The encoding of a padded window (1, mels, 3000), as short as its content and the margin allow.

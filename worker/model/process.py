@@ -25,6 +25,7 @@ from worker.messages import (
     Able,
     Canary,
     CannotLoad,
+    ChosenEncoder,
     CutDone,
     CutPiece,
     Done,
@@ -75,7 +76,7 @@ def serve(pipe: Connection, settings: EngineSettings) -> None:
             model=settings.name,
             revision=engine.revision,
             device=engine.device,
-            encoder=engine.encoder,
+            encoder=getattr(engine, "encoder", ChosenEncoder(name="", precision="")),
             load_seconds=time.monotonic() - started,
         )
     )

@@ -37,6 +37,10 @@ class Bell:
         """Deliver one `Rang` when the bell rings, or after Redis was away."""
         self._wanted.set()
 
+    def ignore(self) -> None:
+        """Listen no more, after `RING_SECONDS` at the latest: this worker has work, and must not take the ring of an idle one."""
+        self._wanted.clear()
+
     def stop(self) -> None:
         """End the thread: from now on no `Rang` is delivered, except one that is already waited for."""
         self._stopped.set()
@@ -55,17 +59,17 @@ class Bell:
             self._wanted.wait()
             if self._stopped.is_set():
                 return
-            self._wanted.clear()
-            self._wait_for_ring()
-            deliver(Rang())
+            if self._has_rung():
+                self._wanted.clear()
+                deliver(Rang())
 
-    def _wait_for_ring(self) -> None:
-        """Wait until the bell rings, Redis goes away, or the thread is to end."""
+    def _has_rung(self) -> bool:
+        """Wait for the bell for a while. True also if Redis is away, after a pause."""
         try:
-            while not self._stopped.is_set() and not self.wait():
-                pass
+            return self.wait()
         except RedisError:
             self._stopped.wait(AGAIN_SECONDS)
+            return True
 
     def _others_are_there(self) -> bool:
         """Whether workers on the other device were heard of within a lease: they answer the bells of the foreign lanes."""

@@ -29,6 +29,11 @@ class FleetWorker(BaseWorker):
         self.set_state(WorkerStatus.IDLE)
         self.heartbeat(ttl_seconds)
 
+    def arrive_again(self, ttl_seconds: int) -> None:
+        """Register if RQ has no record of this worker any more (Redis was emptied)."""
+        if not self.connection.exists(self.key):
+            self.arrive(ttl_seconds)
+
     def leave(self) -> None:
         """Remove the worker from RQ's tools."""
         self.register_death()  # type: ignore[no-untyped-call]

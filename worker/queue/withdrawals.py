@@ -14,8 +14,8 @@ from shared.logs import get_logger
 
 #: How long the thread waits for a message before it checks whether it is to end.
 WAIT_SECONDS = 10.0
-#: How long it waits before it subscribes again.
-AGAIN_SECONDS = 0.5
+#: How long it waits before it subscribes again: after a lost connection, and after a refusal.
+AGAIN_SECONDS, REFUSED_SECONDS = 0.5, 60.0
 
 _LOG = get_logger(__name__)
 
@@ -46,12 +46,11 @@ class Withdrawals:
         while not self._stopped.is_set():
             try:
                 self._listen(deliver)
-            except RedisError as error:
-                if not isinstance(error, RedisConnectionError | RedisTimeoutError):
-                    _LOG.error(
-                        "cannot_listen", channel=self._channel, error=str(error)[:300], hint="docs/redis.md: users' rights"
-                    )
+            except (RedisConnectionError, RedisTimeoutError):
                 self._stopped.wait(AGAIN_SECONDS)
+            except RedisError as error:
+                _LOG.error("cannot_listen", channel=self._channel, error=str(error)[:300], hint="docs/redis.md: users' rights")
+                self._stopped.wait(REFUSED_SECONDS)
 
     def _listen(self, deliver: Callable[[Withdrawn], None]) -> None:
         with closing(self._redis.pubsub()) as subscription:  # type: ignore[no-untyped-call]

@@ -34,6 +34,7 @@ class Intake:
     def close(self) -> None:
         """Claim no more jobs."""
         self._closed = True
+        self._bell.ignore()
 
     def claim(self) -> None:
         """Claim jobs if there is room. If there is nothing to decode then, listen to the bell."""
@@ -42,6 +43,7 @@ class Intake:
                 claimed = self._queue.claims.claim(room, [decode.leased.job for decode in self._in_flight.decodes.values()])
                 self._begin(claimed)
                 if self._in_flight.decodes:
+                    self._bell.ignore()
                     return
                 if not claimed:
                     self._bell.listen()

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
+from redis import RedisError
+
 from shared.logs import get_logger
 from shared.settings import WorkerSettings
 from shared.transcripts.transcript import Transcript
@@ -17,6 +19,8 @@ from worker.queue.rq_worker import FleetWorker, rq_fields
 
 #: A worker beats this often, or every fifth of a lease if that is sooner.
 BEAT_SECONDS = 1.0
+#: Every so many beats the whole card is sent: a failover may have lost what was sent last.
+WHOLE_CARD_BEATS = 10
 
 #: Weight of the latest decode in the average of the real-time factor.
 SPEED_SHARE = 0.1
@@ -44,8 +48,9 @@ class Presence:
         self._cache_revision, self._real_time_factor = "", 0.0
         #: For RQ's page of workers: how many decodes ended well, and how many did not.
         self._succeeded, self._failed = 0, 0
-        #: The card as Redis has it.
+        #: The card as Redis has it; how many beats there were; whether the last one said that a lease had lapsed.
         self._told: dict[str, str] = {}
+        self._beats, self._had_lapsed = 0, False
         self._card = {
             "model": settings.model_name,
             "revision": "",
@@ -100,17 +105,31 @@ class Presence:
         for_rq = rq_fields(is_busy=bool(held), succeeded=self._succeeded, failed=self._failed)
         heard = self._beat(held, for_rq)
         self._beaten_at = now
-        if not heard.is_known:
-            self._rq_worker.arrive(self._ttl_seconds())
-            self._told = {}
-        if heard.has_lapsed and now >= self._sweeps_from:
-            self._sweep()
+        try:
+            self._follow(heard, now)
+        except RedisError as error:
+            # The caller must learn which jobs it has lost, whatever became of this.
+            _LOG.warning("store_away", step="after_beat", error=type(error).__name__)
         return heard
 
+    def _follow(self, heard: Heard, now: float) -> None:
+        """Register anew if Redis has lost this worker, and recover the jobs of dead workers.
+
+        A lease must have been seen as lapsed by two beats: after a stop of Redis, or a step of its clock, living workers renew
+        theirs between the two.
+        """
+        if not heard.is_known:
+            self._told = {}
+            self._rq_worker.arrive_again(self._ttl_seconds())
+        had_lapsed, self._had_lapsed = self._had_lapsed, heard.has_lapsed
+        if heard.has_lapsed and had_lapsed and now >= self._sweeps_from:
+            self._sweep()
+
     def _beat(self, held: Sequence[LeasedJob], for_rq: Mapping[str, object]) -> Heard:
-        """Beat, and send what has changed on the card since it was sent last."""
-        card = dict(self._card)
-        news = {field: value for field, value in card.items() if self._told.get(field) != value}
+        """Beat, and send what has changed on the card. Now and then, and after an error, send all of it."""
+        card, told = dict(self._card), self._told if self._beats % WHOLE_CARD_BEATS else {}
+        self._beats, self._told = self._beats + 1, {}
+        news = {field: value for field, value in card.items() if told.get(field) != value}
         is_ready = card["state"] == "ready"
         heard = self._register.beat(news, self._cache_revision, held, for_rq, is_ready=is_ready)
         self._told = card

@@ -64,7 +64,7 @@ local function announce()
     local revisions = key('revisions', a.model)
     redis.call('ZADD', revisions, NOW, a.revision)
     redis.call('ZREMRANGEBYSCORE', revisions, '-inf', NOW - MOST_SILENT_MS)
-    keep_for(revisions, a.expected_ttl)
+    keep_for(revisions, 2 * a.expected_ttl)
   end
   return has_card
 end

@@ -170,12 +170,16 @@ local function hush()
   end
 end
 
+-- Jobs that were started before an error (a broken record) are named as well: the worker gets them, or asks for them again.
+local is_well, problem = true, nil
 if not must_run_dry(lanes) then
-  serve()
+  is_well, problem = pcall(serve)
   note_passed_over(lanes, #taken)
   hush()
 end
 if #claimed > 1 then
   redis.call('SET', last_claim, cjson.encode(claimed), 'PX', math.max(1000, 10 * a.lease_ms))
+elseif not is_well then
+  error(problem, 0)
 end
 return taken

@@ -42,7 +42,7 @@ end
 
 -- Workers on CPUs and on GPUs cache under revisions of their own. Look under the revisions of living workers, and always under
 -- the one with the last beat.
-local MOST_REVISIONS = 4
+local MOST_REVISIONS = 8
 
 local function from_cache()
   local known = redis.call('ZREVRANGE', key('revisions', job.model), 0, MOST_REVISIONS - 1, 'WITHSCORES')
@@ -100,7 +100,7 @@ if not cached and not leader then
     return { 'full', bytes, audio_ms }
   end
   -- This is the first write: when Redis' memory is full, this one fails, and nothing is left behind.
-  redis.call('SET', key('audio', job.id), '', 'EX', a.audio_ttl)
+  redis.call('SET', key('audio', job.id), '', 'EX', 2 * a.audio_ttl)
 end
 
 job.state = 'queued'

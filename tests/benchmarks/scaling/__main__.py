@@ -72,7 +72,7 @@ def measured(pattern: str) -> float:
 def service_times() -> dict[str, float]:
     """Seconds that a clip keeps a worker busy: number of workers / clips per second."""
     row = r"bursts of \d+ 3 s clips, shape of Whisper base, beam 5, {} encoder window: 2 workers of 1 thread.*? x: ([\d.]+) \("
-    return {window: 2 / measured(row.format(window)) for window in ("full", "adaptive")}
+    return {window: 2 / measured(row.format(window)) for window in ("full", "trimmed", "adaptive")}
 
 
 def gateway_submits_per_second() -> float:
@@ -159,7 +159,7 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
     """Measure Redis; the page's values about it."""
     clock = HostClock()
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder), *AS_DEPLOYED) as server:
-        waiting, done, gone = kept_bytes(Probe(server.client(), enable_cache=False))
+        waiting, new, done, gone = kept_bytes(Probe(server.client(), enable_cache=False))
         s, rounds = WorkerSettings(), list[dict[str, Cost]]()
         for _ in range(ROUNDS):
             server.client().flushall()
@@ -171,7 +171,8 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
         "costs": "\n".join(cost_row(*item) for item in costs.items()),
         "all_idle": 100 * MANY_WORKERS * idle.cpu_us / 1e6, "all_busy": 100 * MANY_WORKERS * busy.cpu_us / 1e6,
         "capacity": "\n".join(capacity_row(window, job.plus(busy, service), service) for window, service in times.items()),
-        "waiting": waiting / 1e3, "done": done / 1e3, "gone": gone, "memory": "\n".join(memory_rows(waiting, done, gone)),
+        "waiting": waiting / 1e3, "new": new / 1e3,
+        "done": done / 1e3, "gone": gone, "memory": "\n".join(memory_rows(waiting, done, gone)),
         "takes": takes, "gateways": math.ceil(BURST * max(SECONDS) / takes / FULL),
         "batch": s.whisper_batch_size, "withheld": withheld,
     }  # fmt: skip

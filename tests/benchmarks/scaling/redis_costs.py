@@ -152,26 +152,28 @@ def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
     return costs | {JOB: job, IDLE: idle, BUSY: busy}
 
 
-def kept_bytes(probe: Probe) -> tuple[float, float, float]:
-    """Bytes of a job that waits, of one whose result can be fetched, and of one that answers 410."""
+def kept_bytes(probe: Probe) -> tuple[float, float, float, float]:
+    """Bytes of a job that waits; of one that has just completed; of one whose result can still be fetched when RQ's tools show
+    it no more; and of one that answers 410."""
     start = _sizes(probe)
     for _ in range(JOBS):
         probe.submit(str(uuid4()))
     waiting = sum(_sizes(probe)) - sum(start)
     for number in range(JOBS):
         probe.finish(probe.claim(number))
-    short, long = (now - before for now, before in zip(_sizes(probe), start, strict=True))
-    return waiting / JOBS, (short + long) / JOBS, long / JOBS
+    shown, short, long = (now - before for now, before in zip(_sizes(probe), start, strict=True))
+    return waiting / JOBS, (shown + short + long) / JOBS, (short + long) / JOBS, long / JOBS
 
 
-def _sizes(probe: Probe) -> tuple[int, int]:
-    """Bytes in keys that are gone after RESULT_TTL_SECONDS, and in keys that stay longer."""
-    short, long = 0, 0
+def _sizes(probe: Probe) -> tuple[int, int, int]:
+    """Bytes in RQ's keys of completed jobs, in keys that are gone after RESULT_TTL_SECONDS, and in keys that stay longer."""
+    shown, short, long = 0, 0, 0
     for name in list(probe.client.scan_iter("*", count=1000)):
         size = int(probe.client.memory_usage(name, samples=0) or 0)
-        # RQ's own list of finished jobs is trimmed by then.
-        if name.startswith(b"rq:finished:") or 0 < probe.client.ttl(name) <= probe.settings.result_ttl_seconds:
+        if name.startswith((b"rq:finished:", b"rq:job:")):
+            shown += size
+        elif 0 < probe.client.ttl(name) <= probe.settings.result_ttl_seconds:
             short += size
         else:
             long += size
-    return short, long
+    return shown, short, long

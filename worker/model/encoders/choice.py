@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from shared.logs import get_logger
 from worker.engine_settings import EngineSettings
 from worker.messages import ChosenEncoder
+from worker.model.allocator import give_back_freed_memory
 from worker.model.encoders.ctranslate2_encoder import CTranslate2Encoder
 from worker.model.encoders.encoder import Encoder, EncoderUnavailable
-from worker.model.encoders.openvino_encoder import OpenVinoEncoder, Precision, has_bfloat16
+from worker.model.encoders.openvino_encoder import BROKEN, OpenVinoEncoder, Precision, has_bfloat16
 
 #: Lengths of the measured windows, in frames: a full one, a short one such as adaptive windows have, and the one of the check.
 FULL_FRAMES, SHORT_FRAMES, CHECK_FRAMES = 3000, 560, 400
@@ -38,48 +39,71 @@ def choose_encoder(model: Whisper, folder: Path, settings: EngineSettings) -> tu
 
     `model`: the loaded model, from `folder`. Raises `EncoderUnavailable` if the settings demand OpenVINO and it cannot be used.
     """
-    candidates, why = _candidates(CTranslate2Encoder(model), model, folder, settings)
-    ms: dict[str, float] = {}
-    if len(candidates) > 1:
-        frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
-        ms = measured({label(one): one for one in candidates}, model.n_mels, frames)
-        candidates, why = [preferred(candidates, ms)], "measured"
-    told = ChosenEncoder(name=candidates[0].name, precision=candidates[0].precision, why=why, ms=ms)
-    _LOG.info("encoder_chosen", encoder=told.name, precision=told.precision, why=why, ms=ms)
-    return candidates[0], told
-
-
-def _candidates(own: CTranslate2Encoder, model: Whisper, folder: Path, settings: EngineSettings) -> tuple[Sequence[Encoder], str]:
-    """The encoders that the settings allow and that work here, the preferred ones first; if it is a single one, also why."""
+    own = CTranslate2Encoder(model)
     if model.device != "cpu":
-        return [own], "the model runs on a GPU"
+        return _told(own, "the model runs on a GPU")
     if settings.encoder == "ctranslate2":
-        return [own], "WHISPER_ENCODER"
+        return _told(own, "WHISPER_ENCODER")
+    frames = SHORT_FRAMES if settings.encoder_window == "adaptive" else FULL_FRAMES
+    contest = _Contest(own, folder, settings.encoder_threads, _window(own, model.n_mels, frames))
     try:
-        others = _openvino(own, model.n_mels, folder, settings)
+        contest.try_openvino(settings.encoder_precision)
     except EncoderUnavailable as error:
         if settings.encoder == "openvino":
             raise
-        return [own], str(error)
-    return (others, "WHISPER_ENCODER") if settings.encoder == "openvino" else ([*others, own], "")
+        return _told(own, str(error))
+    if settings.encoder == "auto":
+        contest.challenge(own)
+    give_back_freed_memory()
+    return _told(contest.best, "measured" if contest.ms else "WHISPER_ENCODER", contest.ms)
 
 
-def _openvino(own: Encoder, mels: int, folder: Path, settings: EngineSettings) -> list[Encoder]:
-    """OpenVINO's encoders that work here, in the precisions to choose from."""
-    window, reasons = sample(mels, CHECK_FRAMES), []
-    expected = _float32(own.encode(window))
-    for group in precisions(settings.encoder_precision, own.precision, has_bf16=has_bfloat16()):
-        working: list[Encoder] = []
-        for precision in group:
-            try:
-                working.append(OpenVinoEncoder(folder, precision, settings.cpu_threads))
-                check(working[-1], window, expected)
-            except EncoderUnavailable as error:
-                working = [one for one in working if one.precision != precision]
-                reasons.append(str(error))
-        if working:
-            return working
-    raise EncoderUnavailable(" ".join(dict.fromkeys(reasons)))
+def _told(encoder: Encoder, why: str, ms: Mapping[str, float] | None = None) -> tuple[Encoder, ChosenEncoder]:
+    told = ChosenEncoder(name=encoder.name, precision=encoder.precision, why=why, ms=ms or {})
+    _LOG.info("encoder_chosen", encoder=told.name, precision=told.precision, why=why, ms=told.ms)
+    return encoder, told
+
+
+class _Contest:
+    """Compares encoders one by one and keeps the best: no more than two are in memory, besides CTranslate2's own."""
+
+    def __init__(self, own: Encoder, folder: Path, threads: int, window: ctranslate2.StorageView) -> None:
+        self._own, self._folder, self._threads, self._window = own, folder, threads, window
+        self._expected = _float32(own.encode(window))
+        self._best: Encoder | None = None
+        #: Milliseconds of processor time for the window, by name and precision.
+        self.ms: dict[str, float] = {}
+
+    @property
+    def best(self) -> Encoder:
+        """The best encoder so far."""
+        assert self._best is not None
+        return self._best
+
+    def try_openvino(self, wanted: str) -> None:
+        """Let OpenVINO's encoders take part, in the precisions to choose from. Raises `EncoderUnavailable` if none works here."""
+        reasons = dict[str, None]()
+        for group in precisions(wanted, self._own.precision, has_bf16=has_bfloat16()):
+            for precision in group:
+                try:
+                    encoder = OpenVinoEncoder(self._folder, precision, self._threads)
+                    check(encoder, self._window, self._expected)
+                    self.challenge(encoder)
+                except EncoderUnavailable as error:
+                    reasons[str(error)] = None
+            if self._best is not None:
+                return
+        raise EncoderUnavailable(" ".join(reasons))
+
+    def challenge(self, encoder: Encoder) -> None:
+        """Measure this encoder against the best one so far, and keep the one that is preferred."""
+        if self._best is None:
+            self._best = encoder
+            return
+        pair = [self._best, encoder]
+        ms = measured({label(one): one for one in pair}, self._window)
+        self._best = preferred(pair, ms)
+        self.ms |= {name: min(took, self.ms.get(name, took)) for name, took in ms.items()}
 
 
 def precisions(wanted: str, compute_type: str, *, has_bf16: bool) -> list[list[Precision]]:
@@ -106,21 +130,21 @@ def check(encoder: Encoder, window: ctranslate2.StorageView, expected: NDArray[n
     about = f"The {encoder.name} encoder in {encoder.precision}"
     try:
         encoded = _float32(encoder.encode(window))
-    except RuntimeError as error:
-        raise EncoderUnavailable(f"{about} does not work here.") from error
+    except BROKEN as error:
+        raise EncoderUnavailable(f"{about} does not work here ({type(error).__name__}).") from error
     distance = float(np.linalg.norm(encoded - expected) / np.linalg.norm(expected)) if encoded.shape == expected.shape else 1.0
     if not distance <= LARGEST_DISTANCE:  # nor is NaN
         raise EncoderUnavailable(f"{about} is wrong by {distance:.0%} here.")
 
 
-def measured(encoders: Mapping[str, Encoder], mels: int, frames: int) -> dict[str, float]:
-    """Milliseconds of processor time for a window of so many frames: measured in turns, the best of each encoder.
+def _window(own: Encoder, mels: int, frames: int) -> ctranslate2.StorageView:
+    """The window for check and measurement: of so many frames, or of `CHECK_FRAMES` if that may take too long (large models)."""
+    short = sample(mels, CHECK_FRAMES)
+    return short if _ms(own, short) * frames / CHECK_FRAMES > LONGEST_WINDOW_MS else sample(mels, frames)
 
-    If one may take longer than `LONGEST_WINDOW_MS`, as in large models, a window of `CHECK_FRAMES` is measured.
-    """
-    window, short = sample(mels, frames), sample(mels, CHECK_FRAMES)
-    if max(_ms(one, short) for one in encoders.values()) * frames / CHECK_FRAMES > LONGEST_WINDOW_MS:
-        window = short
+
+def measured(encoders: Mapping[str, Encoder], window: ctranslate2.StorageView) -> dict[str, float]:
+    """Milliseconds of processor time for a window: measured in turns, the best of each encoder. All have encoded it before."""
     best = dict.fromkeys(encoders, float("inf"))
     running, started = list(encoders), time.monotonic()
     for number in range(1, MOST_ROUNDS + 1):

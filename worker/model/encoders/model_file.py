@@ -72,6 +72,10 @@ class ModelFile:
     def __contains__(self, name: str) -> bool:
         return name in self._stored
 
+    def count_weights(self, prefix: str) -> int:
+        """How many numbers the arrays hold whose name begins with `prefix`."""
+        return sum(prod(stored.shape) for name, stored in self._stored.items() if name.startswith(prefix))
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array. Raises `UnreadableModel` if there is none of that name; so do the other methods."""
         return self._find(name).shape

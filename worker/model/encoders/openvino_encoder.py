@@ -9,6 +9,7 @@ import numpy as np
 
 from worker.model.encoders.encoder import EncoderUnavailable
 from worker.model.encoders.model_file import ModelFile
+from worker.process_memory import available_bytes
 
 #: `int8_`: the linear layers multiply in int8, all else in the type that follows.
 Precision = Literal["f32", "bf16", "int8_f32", "int8_bf16"]
@@ -16,6 +17,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 #: In int8, so many neighbouring inputs of a linear layer share a scale, which is chosen anew for each window. 64 was the fastest
 #: of 32 to 256 (decision 24).
 INT8_GROUP = 64
+#: Bytes of memory for each weight of the encoder while OpenVINO compiles it: the graph in float32, and what is made of it.
+PEAK_BYTES_PER_WEIGHT = 8
+#: What a broken or unknown version of OpenVINO raises. A machine that has one works without it.
+BROKEN = (RuntimeError, ImportError, OSError, MemoryError, ValueError, TypeError, AttributeError)
 
 
 class OpenVinoEncoder:
@@ -30,14 +35,15 @@ class OpenVinoEncoder:
         """Build the encoder of the model in `folder`. Raises `EncoderUnavailable` if it cannot be built or run here."""
         openvino = _openvino()
         self.precision: str = precision
-        from worker.model.encoders.openvino_graph import encoder_graph
-
-        with ModelFile(folder / "model.bin") as file:
-            graph = encoder_graph(file, precision)
-        kind = precision.removeprefix("int8_")
         try:
+            from worker.model.encoders.openvino_graph import encoder_graph
+
+            with ModelFile(folder / "model.bin") as file:
+                _need_memory(PEAK_BYTES_PER_WEIGHT * file.count_weights("encoder/"))
+                graph = encoder_graph(file, precision)
+            kind = precision.removeprefix("int8_")
             self._compiled = openvino.Core().compile_model(graph, "CPU", _options(kind, threads, is_int8=kind != precision))
-        except RuntimeError as error:
+        except BROKEN as error:
             raise EncoderUnavailable(f"OpenVINO cannot compile the encoder in {precision}: {_first_line(error)}") from error
         #: Requests that no thread is using.
         self._idle: SimpleQueue[Any] = SimpleQueue()
@@ -64,8 +70,20 @@ class OpenVinoEncoder:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies in bfloat16 (AMX, avx512_bf16). Raises `EncoderUnavailable` without OpenVINO."""
-    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    """Whether this processor multiplies in bfloat16 (AMX, avx512_bf16). Raises `EncoderUnavailable` without a sound OpenVINO."""
+    openvino = _openvino()
+    try:
+        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except BROKEN as error:
+        raise EncoderUnavailable(f"OpenVINO finds no CPU: {_first_line(error)}") from error
+
+
+def _need_memory(wanted_bytes: int) -> None:
+    """Raise `EncoderUnavailable` if less is available: a process without memory is killed, and cannot choose another encoder."""
+    if 0 < (available := available_bytes()) < wanted_bytes:
+        raise EncoderUnavailable(
+            f"OpenVINO needs up to {wanted_bytes / 1e9:.1f} GB for the encoder, and {available / 1e9:.1f} GB are available."
+        )
 
 
 def _openvino() -> Any:

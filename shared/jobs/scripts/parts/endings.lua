@@ -22,17 +22,21 @@ local function tell_of_end(job, origin)
   end
 end
 
+-- How long RQ's tools show a completed job, in seconds. Most jobs complete, and each takes half a kilobyte there.
+local COMPLETED_SHOWN_SECONDS = 3600
+
 -- Put the job into RQ's registry of its end, so that RQ's tools show it there. Only if RQ has a record of it.
 -- Needs a.result_ttl and a.gone_ttl (seconds).
 local function show_ended(job, state, fields)
   local registry = RQ .. ':' .. REGISTRY[state] .. ':' .. job.lane
+  local seconds = state == 'completed' and math.min(a.result_ttl, COMPLETED_SHOWN_SECONDS) or a.result_ttl
   fields.status = REGISTRY[state]
   if tell_rq(job.id, fields) then
-    redis.call('EXPIRE', RQ .. ':job:' .. job.id, a.result_ttl)
-    redis.call('ZADD', registry, math.floor(NOW / 1000) + a.result_ttl, job.id)
+    redis.call('EXPIRE', RQ .. ':job:' .. job.id, seconds)
+    redis.call('ZADD', registry, math.floor(NOW / 1000) + seconds, job.id)
   end
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(NOW / 1000))
-  keep_for(registry, a.gone_ttl)
+  keep_for(registry, 2 * a.gone_ttl)
 end
 
 -- Fields of a record that nobody reads once the job has completed: a finished job is kept for long, and must be small.
@@ -51,6 +55,10 @@ local function settle(job, state, fields)
     redis.call('HDEL', key('job', job.id), unpack(UNTIL_COMPLETED))
   end
   redis.call('EXPIRE', key('job', job.id), a.result_ttl)
+  -- The list of the tenant's jobs keeps the id for `gone_ttl` from the submit on. After a long wait this is too short.
+  if NOW - tonumber(job.created_at_ms) > (a.gone_ttl - a.result_ttl) * 1000 then
+    redis.call('SET', key('gone', job.id), job.tenant, 'EX', a.gone_ttl)
+  end
   redis.call('ZREM', PREFIX .. ':deadlines', job.id)
   -- A file keeps its checkpoints as long as its audio: a retry goes on from there.
   if (state == 'failed' or state == 'expired') and a.failed_audio_ttl > 0 then

@@ -10,7 +10,7 @@ local function begin_execution(job, fields)
   fields.token, fields.worker, fields.execution = redis.call('INCR', PREFIX .. ':token'), a.worker, a.execution
   hset(key('job', job.id), fields)
   redis.call('ZADD', PREFIX .. ':in_flight', NOW + a.lease_ms, job.id)
-  keep_for(audio, a.audio_ttl)
+  keep_for(audio, 2 * a.audio_ttl)
 
   tell_rq(job.id, { status = 'started', started_at = NOW_ISO, worker_name = a.worker })
   -- RQ showed a file as deferred while it waited for its pieces.

@@ -94,7 +94,7 @@ end
 -- Make a key last for at least half of `seconds` from now on, and for no longer than `seconds`. To set the time anew at each step
 -- would cost a write more than to look first.
 local function keep_for(name, seconds)
-  if redis.call('TTL', name) * 2 < seconds then
+  if redis.call('PTTL', name) * 2 < seconds * 1000 then
     redis.call('EXPIRE', name, seconds)
   end
 end
