@@ -181,7 +181,7 @@ class ScriptDriver:
         return str(self.run("publish", jobs=jobs, audio_ttl=600)[0])
 
     def beat(self, *jobs: dict[str, str], worker: str = "w1", **more: Any) -> list[Any]:
-        """The verdicts on these jobs (hashes as `claim` returns them), then whether a lease lapsed, and whether a job waits."""
+        """The verdicts on these jobs (hashes as `claim` returns them), whether a lease lapsed, whether the worker is known."""
         held = [{"id": job["id"], "token": int(job["token"]), "execution": job["execution"]} for job in jobs]
         named: dict[str, Any] = {
             "card": ["state", "ready"],
@@ -192,7 +192,6 @@ class ScriptDriver:
             "is_ready": True,
             "revision": "r1",
             "expected_ttl": 3600,
-            "lanes": [LANE, LONG_LANE],
             "rq": {"state": "busy"},
         }
         answer: list[Any] = self.run("beat", worker=worker, jobs=held, **(named | more))

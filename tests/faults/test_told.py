@@ -21,7 +21,7 @@ def test_a_worker_stops_a_cancelled_decode_at_once(zoo: Arena) -> None:
     wait_until(
         lambda: f'"job_id": "{running}"' in worker.log_text() and "job_withdrawn" in worker.log_text(), "it is told", 5, 0.01
     )
-    assert time.perf_counter() - started < 0.5, "a beat, which would find it too, may be a second away"
+    assert time.perf_counter() - started < 0.5, "a beat, which would find it too, comes later"
 
 
 def test_a_cancel_whose_message_is_lost_is_found_by_the_next_beat(zoo: Arena) -> None:
@@ -31,7 +31,7 @@ def test_a_cancel_whose_message_is_lost_is_found_by_the_next_beat(zoo: Arena) ->
     wait_until(lambda: zoo.stack.workers[0].log_text().count("job_withdrawn") == 1, "its beat tells", 3)
 
 
-def test_a_job_for_which_the_bell_was_not_heard_is_found_by_the_next_beat(zoo: Arena) -> None:
+def test_an_idle_worker_finds_a_job_for_which_it_has_not_heard_the_bell(zoo: Arena) -> None:
     lane = KEYS.lane("zoo", Lane.INTERACTIVE)
     assert zoo.ended(zoo.submit(Animal.GOOD, 3))["status"] == "completed"
     zoo.redis.rpush(KEYS.bell(lane), *["taken"] * 50)

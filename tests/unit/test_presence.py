@@ -27,7 +27,7 @@ class Recorder:
         self.cards.append(dict(card))
         self.card |= card
         self.cache_revision = cache_revision
-        return Heard(stale=(), has_lapsed=self.has_lapsed, anything_waits=False, is_known=self.is_known)
+        return Heard(stale=(), has_lapsed=self.has_lapsed, is_known=self.is_known)
 
     def recover(self) -> Swept:
         self.sweeps += 1

@@ -11,7 +11,7 @@ from worker.queue.routing import ServedLanes
 from worker.queue.script_runner import now_ms
 
 #: Longest wait for one ring: shorter than the connection waits for an answer. A ring is lost if the worker that popped it dies
-#: before it claims. Then the next beat of an idle worker finds the job.
+#: before it claims. Then an idle worker finds the job when it looks (`Intake.look`).
 RING_SECONDS = 4.0
 #: How long the thread waits before it listens again, after Redis was away.
 AGAIN_SECONDS = 1.0

@@ -27,8 +27,6 @@ class Heard:
     stale: Sequence[LeasedJob]
     #: A lease of any worker has lapsed: there are jobs to recover.
     has_lapsed: bool
-    #: A job waits in a lane of this worker.
-    anything_waits: bool
     #: Redis has the worker's card, and RQ's record of it. Not so after it was emptied.
     is_known: bool
 
@@ -64,7 +62,7 @@ class Register:
         `card`: what has changed on this worker's card, or all of it. `cache_revision`: under which this worker caches; empty
         while it is unknown. `rq_fields`: for RQ's record of the worker. `is_ready`: the fleet can count on this worker.
         """
-        verdicts, lapsed, waiting, is_known = self._scripts.run(
+        verdicts, lapsed, is_known = self._scripts.run(
             "beat",
             jobs=[{"id": leased.job.id, "token": leased.token, "execution": leased.execution} for leased in held],
             card=[part for pair in card.items() for part in pair],
@@ -74,12 +72,11 @@ class Register:
             is_ready=is_ready,
             revision=cache_revision,
             expected_ttl=MODEL_EXPECTED_SECONDS,
-            lanes=self._lanes.names,
             rq=rq_fields,
             **self._scripts.lease,
         )
         stale = [leased for leased, verdict in zip(held, verdicts, strict=True) if scripting.text(verdict) != "ok"]
-        return Heard(stale=stale, has_lapsed=bool(lapsed), anything_waits=bool(waiting), is_known=bool(is_known))
+        return Heard(stale=stale, has_lapsed=bool(lapsed), is_known=bool(is_known))
 
     def leave(self) -> None:
         """Remove this worker's entry."""

@@ -17,8 +17,8 @@ from worker.supervising.decodes import DecodeResult, Split
 from worker.supervising.in_flight import InFlight
 from worker.supervising.model_keeper import ModelKeeper
 
-#: How often a busy worker with room tries to claim more jobs.
-TOP_UP_SECONDS = 0.25
+#: How often a busy worker with room looks whether a job waits; and an idle one, which hears the bell besides.
+BUSY_LOOK_SECONDS, IDLE_LOOK_SECONDS = 0.25, 1.0
 
 _LOG = get_logger(__name__)
 
@@ -28,7 +28,7 @@ class Intake:
 
     def __init__(self, settings: WorkerSettings, queue: QueueSide, in_flight: InFlight, model: ModelKeeper, bell: Bell) -> None:
         self._settings, self._queue, self._in_flight, self._model, self._bell = settings, queue, in_flight, model, bell
-        self._topped_up_at = 0.0
+        self._looked_at = 0.0
         self._closed = False
 
     def close(self) -> None:
@@ -59,15 +59,20 @@ class Intake:
         elif self._room() and not self._in_flight.decodes:
             self._bell.listen()
 
-    def top_up(self, now: float) -> None:
-        """If it is time and there is room, claim jobs that no idle worker has claimed by now."""
-        if not self._in_flight.decodes or now - self._topped_up_at <= TOP_UP_SECONDS or not self._room():
+    def look(self, now: float) -> None:
+        """If it is time and there is room, claim jobs that no other worker has claimed by now.
+
+        A busy worker leaves jobs to idle ones for a moment. For an idle worker, the bell may have rung unheard: the worker that
+        took the ring has died, or could not take the job.
+        """
+        every_seconds = BUSY_LOOK_SECONDS if self._in_flight.decodes else IDLE_LOOK_SECONDS
+        if now - self._looked_at <= every_seconds or not self._room():
             return
-        self._topped_up_at = now
+        self._looked_at = now
         try:
             anything_waits = self._queue.claims.anything_waits()
         except RedisError as error:
-            _LOG.warning("store_away", step="top_up", error=type(error).__name__)
+            _LOG.warning("store_away", step="look", error=type(error).__name__)
         else:
             if anything_waits:
                 self.claim()

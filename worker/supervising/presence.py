@@ -17,8 +17,8 @@ from worker.queue.register import Heard, Register
 from worker.queue.routing import ServedLanes
 from worker.queue.rq_worker import FleetWorker, rq_fields
 
-#: A worker beats this often, or every fifth of a lease if that is sooner.
-BEAT_SECONDS = 1.0
+#: How many beats a worker makes within a lease.
+BEATS_PER_LEASE = 5
 #: Every so many beats the whole card is sent: a failover may have lost what was sent last.
 WHOLE_CARD_BEATS = 10
 
@@ -34,14 +34,16 @@ def worker_name() -> str:
 
 
 class Presence:
-    """Announces this worker, and renews its leases, with a beat every second; a change of state makes the next beat due at once.
+    """Announces this worker, and renews its leases, with a beat every fifth of a lease.
+
+    A change of state makes the next beat due at once.
 
     `arrive`, `beat` and `leave` call Redis, and raise `RedisError` when Redis is away.
     """
 
     def __init__(self, settings: WorkerSettings, register: Register, lanes: ServedLanes, rq_worker: FleetWorker) -> None:
         self._settings, self._register, self._lanes, self._rq_worker = settings, register, lanes, rq_worker
-        self._beat_every_seconds = min(BEAT_SECONDS, settings.lease_seconds / 5)
+        self._beat_every_seconds = settings.lease_seconds / BEATS_PER_LEASE
         self._beaten_at = float("-inf")
         self._sweeps_from = 0.0
         self.postpone_sweep()
@@ -122,8 +124,12 @@ class Presence:
             self._told = {}
             self._rq_worker.arrive_again(self._ttl_seconds())
         had_lapsed, self._had_lapsed = self._had_lapsed, heard.has_lapsed
-        if heard.has_lapsed and had_lapsed and now >= self._sweeps_from:
-            self._sweep()
+        if heard.has_lapsed and now >= self._sweeps_from:
+            if had_lapsed:
+                self._sweep()
+            else:
+                # Half a beat later than this one, so that a job is recovered half a beat sooner.
+                self._beaten_at = now - self._beat_every_seconds / 2
 
     def _beat(self, held: Sequence[LeasedJob], for_rq: Mapping[str, object]) -> Heard:
         """Beat, and send what has changed on the card. Now and then, and after an error, send all of it."""

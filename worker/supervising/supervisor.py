@@ -197,7 +197,7 @@ class Supervisor:
                     break
         self._end_overdue(now)
         self._keep_model()
-        self._intake.top_up(now)
+        self._intake.look(now)
         if self._stops_asked and (not self._in_flight.busy or now >= self._drain_until):
             self._exit_code = EXIT_OK
 
@@ -207,9 +207,6 @@ class Supervisor:
             return
         for decode in self._in_flight.decodes_of(heard.stale):
             self._give_up(decode)
-        if heard.anything_waits and not self._in_flight.decodes:
-            # The bell has rung for this job, but the worker that heard it has died, or cannot take it.
-            self._intake.claim()
 
     def _publish(self) -> None:
         for decode in self._in_flight.publish(time.monotonic()):

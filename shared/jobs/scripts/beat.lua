@@ -1,5 +1,5 @@
 -- A worker says that it lives: renew the leases of its jobs, its card and its place among the workers, and show it in RQ's tools.
--- Each worker does so every second or more often. The answer tells it what it would otherwise have to ask for.
+-- Each worker does so every fifth of a lease. The answer tells it what it would otherwise have to ask for.
 --
 -- a.worker       the worker's name
 -- a.lease_ms     how long the leases last, from now
@@ -10,12 +10,11 @@
 -- a.is_ready     whether the fleet can count on the worker
 -- a.revision     the revision under which the worker caches; '' while it is unknown
 -- a.expected_ttl seconds for which gateways expect the model back after its last worker was heard of
--- a.lanes        the RQ queues that the worker serves
 -- a.rq           fields of RQ's record of the worker: its state and its counters
 --
 -- Returns {verdict per job: 'ok', or 'stale' when the job is no longer this worker's (cancelled, recovered, erased),
--- 1 if a lease of any worker has lapsed (recover.lua has work), 1 if a job waits in a lane of the worker, 1 if its card and RQ's
--- record of it are there}; 0 otherwise.
+-- 1 if a lease of any worker has lapsed (recover.lua has work), 1 if the worker's card and RQ's record of it are there}; 0
+-- otherwise.
 -- uses: prelude
 even_when_full()
 local IN_FLIGHT, SECONDS = PREFIX .. ':in_flight', math.ceil(a.ttl_ms / 1000)
@@ -99,14 +98,6 @@ local function show_in_rq(held)
   return true
 end
 
-local function any_waits()
-  local queues = {}
-  for i, lane in ipairs(a.lanes) do
-    queues[i] = RQ .. ':queue:' .. lane
-  end
-  return redis.call('EXISTS', unpack(queues)) > 0 and 1 or 0
-end
-
 -- Whether recover.lua has anything to do. A lease that ends far in the future was given before the clock was set back.
 local function any_lapsed()
   local in_time = redis.call('ZCOUNT', IN_FLIGHT, '(' .. integer(NOW), integer(NOW + 2 * a.lease_ms))
@@ -115,4 +106,4 @@ end
 
 local verdicts, held = renew()
 local has_card, is_in_rq = announce(), show_in_rq(held)
-return { verdicts, any_lapsed(), any_waits(), has_card and is_in_rq and 1 or 0 }
+return { verdicts, any_lapsed(), has_card and is_in_rq and 1 or 0 }

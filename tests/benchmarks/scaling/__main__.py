@@ -47,8 +47,8 @@ from tests.processes import ROOT, redis_server
 from tests.report import machine
 from tests.script_driver import PREFIX
 from worker.queue.bell import RING_SECONDS
-from worker.supervising.intake import TOP_UP_SECONDS
-from worker.supervising.presence import BEAT_SECONDS
+from worker.supervising.intake import BUSY_LOOK_SECONDS, IDLE_LOOK_SECONDS
+from worker.supervising.presence import BEATS_PER_LEASE
 
 #: Redis options as in docker-compose.yml and `make up`.
 AS_DEPLOYED = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--hash-max-ziplist-value", "512")
@@ -174,7 +174,7 @@ def redis_values(times: dict[str, float]) -> dict[str, Any]:
         "waiting": waiting / 1e3, "new": new / 1e3,
         "done": done / 1e3, "gone": gone, "memory": "\n".join(memory_rows(waiting, done, gone)),
         "takes": takes, "gateways": math.ceil(BURST * max(SECONDS) / takes / FULL),
-        "batch": s.whisper_batch_size, "withheld": withheld,
+        "beat": s.lease_seconds / BEATS_PER_LEASE, "batch": s.whisper_batch_size, "withheld": withheld,
     }  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def page() -> str:
     times = service_times()
     constants = {
         "machine": machine(), "jobs": JOBS, "rounds": ROUNDS, "clip": CLIP_BYTES, "wait": WAIT_SECONDS, "many": MANY_WORKERS,
-        "beat": BEAT_SECONDS, "top_up": TOP_UP_SECONDS, "ring": RING_SECONDS, "core": 100 * FULL,
+        "busy_look": BUSY_LOOK_SECONDS, "idle_look": IDLE_LOOK_SECONDS, "ring": RING_SECONDS, "core": 100 * FULL,
         "top": max(SECONDS), "small": GIGABYTES[0], "large": GIGABYTES[1],
     }  # fmt: skip
     return template.format(**times, **constants, **redis_values(times), **queue_values(times))

@@ -16,8 +16,8 @@ from worker.queue.assembly import QueueSide, assemble
 from worker.queue.bell import RING_SECONDS, Bell
 from worker.queue.leased_job import LeasedJob
 from worker.queue.rq_worker import FleetWorker, rq_fields
-from worker.supervising.intake import TOP_UP_SECONDS
-from worker.supervising.presence import BEAT_SECONDS
+from worker.supervising.intake import BUSY_LOOK_SECONDS, IDLE_LOOK_SECONDS
+from worker.supervising.presence import BEATS_PER_LEASE
 
 JOBS, CLIP_SECONDS, CLIP_BYTES = 400, 3, 44 + 3 * 16_000 * 2
 BEAT, BUSY_BEAT, PUBLISH, LOOK, RING, NOTHING = (
@@ -146,9 +146,9 @@ def all_costs(probe: Probe, lease_seconds: float) -> dict[str, Cost]:
     job = Cost()
     for name in costs.keys() - {BEAT, BUSY_BEAT, PUBLISH, LOOK, RING, NOTHING}:
         job = job.plus(costs[name])
-    beats = 1 / min(BEAT_SECONDS, lease_seconds / 5)
-    idle = Cost().plus(costs[BEAT], beats).plus(costs[RING], 1 / RING_SECONDS)
-    busy = Cost().plus(costs[BUSY_BEAT], beats).plus(costs[LOOK], 1 / TOP_UP_SECONDS).plus(costs[PUBLISH])
+    beats = BEATS_PER_LEASE / lease_seconds
+    idle = Cost().plus(costs[BEAT], beats).plus(costs[RING], 1 / RING_SECONDS).plus(costs[LOOK], 1 / IDLE_LOOK_SECONDS)
+    busy = Cost().plus(costs[BUSY_BEAT], beats).plus(costs[LOOK], 1 / BUSY_LOOK_SECONDS).plus(costs[PUBLISH])
     return costs | {JOB: job, IDLE: idle, BUSY: busy}
 
 
