@@ -79,11 +79,16 @@ def without_times(transcript: Transcript) -> Transcript:
 
 
 def test_no_thread_of_numpys_spins_after_a_spectrogram(engine: Engine, clips: list[Clip]) -> None:
+    """The least of some: threads that spin do so each time, and other threads of the tests may work now and then."""
     samples = heard_of(clips[0])
-    FeatureExtractor()(samples)
-    before = time.process_time()
-    time.sleep(0.1)  # the time over which processor time is counted
-    assert time.process_time() - before < 0.05
+
+    def spun_seconds() -> float:
+        FeatureExtractor()(samples)
+        before = time.process_time()
+        time.sleep(0.1)  # the time over which processor time is counted
+        return time.process_time() - before
+
+    assert min(spun_seconds() for _ in range(5)) < 0.05
 
 
 def test_transcripts_do_not_depend_on_the_company(engine: Engine, clips: list[Clip]) -> None:
