@@ -74,7 +74,7 @@ def test_more_workers_never_make_anybody_wait_longer() -> None:
 
 def test_the_page_was_written_from_the_measurements_beside_it() -> None:
     page, times = (ROOT / "docs" / "scaling.md").read_text(), service_times()
-    assert f"{times['full']:.2f} s with the full encoder window, {times['adaptive']:.2f} s with the adaptive one" in page
+    assert f"{times['full']:.2f} s with the full encoder window, {times['trimmed']:.2f} s with the trimmed" in page
     assert f"one process takes {gateway_submits_per_second():.0f} submits/s" in page
 
 

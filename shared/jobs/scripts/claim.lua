@@ -74,7 +74,9 @@ local function start(job)
   watch_deadline(job, nil, 'CH')
   redis.call('DEL', key('partial', job.id))
   hand_out(begin_execution(job, fields))
+  -- Noted job by job: if a broken record ends this script, the worker asks again and gets the jobs that were started before.
   claimed[#claimed + 1] = job.id
+  redis.call('SET', last_claim, cjson.encode(claimed), 'PX', math.max(1000, 10 * a.lease_ms))
 end
 
 -- Start a job and use up the room that it takes. Returns true if this claim may take no job after it.
@@ -170,16 +172,9 @@ local function hush()
   end
 end
 
--- Jobs that were started before an error (a broken record) are named as well: the worker gets them, or asks for them again.
-local is_well, problem = true, nil
 if not must_run_dry(lanes) then
-  is_well, problem = pcall(serve)
+  serve()
   note_passed_over(lanes, #taken)
   hush()
-end
-if #claimed > 1 then
-  redis.call('SET', last_claim, cjson.encode(claimed), 'PX', math.max(1000, 10 * a.lease_ms))
-elseif not is_well then
-  error(problem, 0)
 end
 return taken
