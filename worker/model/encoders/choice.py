@@ -27,7 +27,7 @@ LARGEST_DISTANCE = 0.1
 CLEARLY_FASTER = 0.95
 #: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
 #: so many times as long as the fastest one drops out.
-LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 3, 20, 1.0, 2.0
+LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 0.3, 2.0
 #: If a window may take longer than this, a shorter one is measured.
 LONGEST_WINDOW_MS = 3000
 
