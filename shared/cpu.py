@@ -8,7 +8,7 @@ from pathlib import Path
 FEWEST = 2
 #: On more cores: one worker for this many cores, since each worker holds its own copy of the model in memory.
 CORES_PER_WORKER = 4
-#: OpenVINO's encoder may have so many times the threads of its worker. Threads of several workers that want the same cores cost
+#: OpenVINO's encoder has this many times the threads of its worker. Threads of several workers that want the same cores cost
 #: little there, and a worker that is alone encodes as fast as twice its cores can (decision 24).
 ENCODER_THREADS = 2
 CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
@@ -38,7 +38,7 @@ def threads_for(cores: int, workers: int) -> int:
 
 
 def encoder_threads_for(cores: int, threads: int) -> int:
-    """How many threads OpenVINO's encoder gets in a worker with so many threads."""
+    """How many threads OpenVINO's encoder gets in a worker that has `threads` of them."""
     return max(threads, min(cores, ENCODER_THREADS * threads))
 
 

@@ -17,7 +17,7 @@ from tests.report import Finding
 DEMO = ROOT / "models" / "demo"
 #: The test sets of `make accuracy`, if they have been made here; else the committed clips are listened to.
 SETS = ROOT / "build" / "testsets" / "sets.json"
-#: Of the test sets, every so many-th clip.
+#: One clip of this number of clips in the test sets is heard.
 EVERY = 2
 #: Encoders with their precisions. The first is what the others are compared with.
 REFERENCE = ("ctranslate2", "auto")

@@ -205,7 +205,7 @@ class WorkersPlay(CallersPlay):
     @precondition(lambda self: self.current())
     @rule(pick=PICK, news=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=3))
     def publish(self, pick: int, news: list[tuple[int, bool]]) -> None:
-        """Calls in a row, each with so many new segments, and whether its answer is lost."""
+        """Calls in a row. `news`: for each call, how many new segments it has, and whether its answer is lost."""
         if hold := self.picked(pick):
             for more, is_lost in news:
                 self._publish(hold, more, is_lost=is_lost)

@@ -16,7 +16,7 @@ from worker.calibrate.words import word_errors
 
 #: Most recordings whose words differ that are listed.
 LISTED = 8
-#: A table needs so many columns of the terminal.
+#: The least width of a terminal, in columns, in which the table is readable.
 TABLE_COLUMNS = 76
 
 
@@ -37,7 +37,7 @@ class Bar:
 
 @contextmanager
 def progress_bar(console: Console, seconds: float) -> Iterator[Bar]:
-    """A bar that is full after so many seconds of audio. It is gone in the end."""
+    """A progress bar in seconds of audio. It is removed when all is measured."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn()
     with RichProgress(*columns, console=console, transient=True) as bar:
         yield Bar(bar, bar.add_task("loading", total=seconds))

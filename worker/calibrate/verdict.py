@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from worker.calibrate.measuring import Measured
 from worker.calibrate.recordings import Recording
 
-#: At least so many words must agree with the first configuration's; or, where every recording has a reference, the word error
-#: rate may be so much higher.
+#: The least share of words that must agree with the first configuration's. Where every recording has a reference: by how much the
+#: word error rate may be higher instead.
 LEAST_AGREEMENT, MOST_MORE_ERRORS = 0.98, 0.003
 #: What gains less than this over the first configuration is not worth a change.
 LEAST_SPEEDUP = 1.2

@@ -13,7 +13,7 @@ from shared.transcripts.spoken_units import bare, units_of
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Words that were left out, put in or replaced, of so many words that are right. They add up."""
+    """A count of word errors (left out, put in or replaced) and of the words that were said. Counts can be added."""
 
     wrong: int = 0
     words: int = 0

@@ -19,7 +19,7 @@ from worker.queue.rq_worker import FleetWorker, rq_fields
 
 #: How many beats a worker makes within a lease.
 BEATS_PER_LEASE = 5
-#: Every so many beats the whole card is sent: a failover may have lost what was sent last.
+#: After this number of beats the whole card is sent again: a failover may have lost what was sent last.
 WHOLE_CARD_BEATS = 10
 
 #: Weight of the latest decode in the average of the real-time factor.
@@ -118,18 +118,14 @@ class Presence:
         """Register anew if Redis has lost this worker, and recover the jobs of dead workers.
 
         A lease must have been seen as lapsed by two beats: after a stop of Redis, or a step of its clock, living workers renew
-        theirs between the two.
+        theirs between the two: all workers beat equally often.
         """
         if not heard.is_known:
             self._told = {}
             self._rq_worker.arrive_again(self._ttl_seconds())
         had_lapsed, self._had_lapsed = self._had_lapsed, heard.has_lapsed
-        if heard.has_lapsed and now >= self._sweeps_from:
-            if had_lapsed:
-                self._sweep()
-            else:
-                # Half a beat later than this one, so that a job is recovered half a beat sooner.
-                self._beaten_at = now - self._beat_every_seconds / 2
+        if heard.has_lapsed and had_lapsed and now >= self._sweeps_from:
+            self._sweep()
 
     def _beat(self, held: Sequence[LeasedJob], for_rq: Mapping[str, object]) -> Heard:
         """Beat, and send what has changed on the card. Now and then, and after an error, send all of it."""

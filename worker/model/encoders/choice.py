@@ -20,13 +20,13 @@ from worker.model.encoders.openvino_encoder import BROKEN, OpenVinoEncoder, Prec
 
 #: Lengths of the measured windows, in frames: a full one, a short one such as adaptive windows have, and the one of the check.
 FULL_FRAMES, SHORT_FRAMES, CHECK_FRAMES = 3000, 560, 400
-#: OpenVINO's encoding may differ so much from CTranslate2's, relative to its length. On speech, int8 differs by 0.01.
+#: The largest distance of OpenVINO's encoding from CTranslate2's, relative to its length as a vector. In int8 it is 0.01.
 LARGEST_DISTANCE = 0.1
 #: An encoder is taken in place of one that is preferred if it needs less than this share of its time. Between two that are about
 #: equal, the choice must not depend on what else the machine does at that moment.
 CLEARLY_FASTER = 0.95
-#: Rounds of the measurement: after the least number, it ends with the first round that ends after so long. An encoder that needs
-#: so many times as long as the fastest one drops out.
+#: Rounds of the measurement, least and most; seconds after which no further round begins; and the multiple of the time of the
+#: fastest encoder at which a slower one drops out.
 LEAST_ROUNDS, MOST_ROUNDS, MOST_SECONDS, HOPELESS = 2, 20, 0.3, 2.0
 #: If a window may take longer than this, a shorter one is measured.
 LONGEST_WINDOW_MS = 3000
